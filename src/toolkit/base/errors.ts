@@ -1,0 +1,67 @@
+/**
+ * Error registry: every error a person can meet has a code, and every code has one row here.
+ *
+ * WHY      An operator at night greps for a code, not for a sentence. The text says what was found,
+ *          what is needed and what to do; the code finds the page `docs/reference/errors.md`.
+ * RULES    1. A code is never reused.  2. A test compares this table with the docs page, both ways.
+ *          3. Expected outcomes on the data path are return values (negative errno, counters),
+ *             never exceptions.
+ */
+
+/** Process exit codes: 0 fine, 1 failed, 2 wrong usage or configuration. */
+export const EXIT_OK = 0;
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+
+/** code -> { exit code of the command line, one-line meaning (mirrored in docs/reference/errors.md) } */
+export const ERRORS = {
+  MR_USAGE: { exit: EXIT_USAGE, meaning: 'the command line is wrong' },
+  MR_CONFIG_FILE: { exit: EXIT_USAGE, meaning: 'the configuration file cannot be read or parsed' },
+  MR_CONFIG_KEY: { exit: EXIT_USAGE, meaning: 'a configuration key is unknown or out of range' },
+  MR_ADDRESS: { exit: EXIT_USAGE, meaning: 'an address or HOST:PORT cannot be understood' },
+  MR_PORT_IN_USE: { exit: EXIT_FAILED, meaning: 'a listening port is taken by another program' },
+  MR_LISTEN: { exit: EXIT_FAILED, meaning: 'a listening socket cannot be opened' },
+  MR_DATA_LOCKED: { exit: EXIT_FAILED, meaning: 'another server owns the data folder' },
+  MR_DATA_ACCESS: { exit: EXIT_FAILED, meaning: 'the data folder cannot be created or written' },
+  MR_DISK_FULL: { exit: EXIT_FAILED, meaning: 'the disk of the data folder is full' },
+  MR_ADDON: { exit: EXIT_FAILED, meaning: 'the native addon cannot be loaded' },
+  MR_SYSCALL: { exit: EXIT_FAILED, meaning: 'a system call failed in a way that is not expected' },
+  MR_JOURNAL_FORMAT: { exit: EXIT_FAILED, meaning: 'a file is not a journal segment of this version' },
+  MR_JOURNAL_CORRUPT: { exit: EXIT_FAILED, meaning: 'the journal has damaged blocks' },
+  MR_STORE_LOG: { exit: EXIT_FAILED, meaning: 'the commit log of the store is damaged' },
+  MR_SQL: { exit: EXIT_FAILED, meaning: 'DuckDB refused a query' },
+  MR_RDR_ENCODE: { exit: EXIT_FAILED, meaning: 'a record cannot be encoded as RDRv1' },
+  MR_INPUT: { exit: EXIT_FAILED, meaning: 'an input file cannot be read' },
+  MR_CONNECT: { exit: EXIT_FAILED, meaning: 'a connection to a server cannot be made or was lost' },
+  MR_WORKER_DIED: { exit: EXIT_FAILED, meaning: 'a worker thread ended by itself' },
+  MR_ASSERT: { exit: EXIT_FAILED, meaning: 'an internal invariant does not hold: a bug in Millrace' },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What was found, what is needed, what to do. `remedy` is printed on a line of its own. */
+export class MillraceError extends Error {
+  readonly code: ErrorCode;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, found: string, remedy = '', options?: ErrorOptions) {
+    super(found, options);
+    this.name = 'MillraceError';
+    this.code = code;
+    this.remedy = remedy;
+  }
+
+  get exitCode(): number {
+    return ERRORS[this.code].exit;
+  }
+}
+
+/** The two or three lines a command prints on stderr for an error; never a stack for a known code. */
+export function describeError(error: unknown): string {
+  if (error instanceof MillraceError) {
+    const remedy = error.remedy === '' ? '' : `\n  ${error.remedy}`;
+    return `millrace: ${error.code}: ${error.message}${remedy}`;
+  }
+  if (error instanceof Error) return `millrace: ${error.stack ?? error.message}`;
+  return `millrace: ${String(error)}`;
+}
