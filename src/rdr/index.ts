@@ -1,0 +1,28 @@
+/**
+ * RDRv1, the record format of the Cisco SCE: pure functions on bytes. The door `millrace/rdr`.
+ *
+ * No I/O and no Node module is used here: it runs wherever typed arrays do.
+ */
+export { findAnchor } from './anchor.ts';
+export {
+  CATALOG,
+  CATALOG_SOURCES,
+  type CatalogEntry,
+  type CatalogField,
+  type ColumnKind,
+  recordByName,
+  recordByTag,
+  TABLES,
+  tableNameOf,
+} from './catalog.ts';
+export type { ReleaseVariant, SourceReference, TypeSource } from './catalog-entry.ts';
+export * from './constants.ts';
+export { type FrameHeader, makeFrameHeader, RecordEncoder } from './encoder.ts';
+export {
+  MALFORMED,
+  MALFORMED_NAMES,
+  type MalformedReason,
+  WELL_FORMED,
+  walkFields,
+} from './field.ts';
+export { BAD_PREFIX, frameLength } from './frame.ts';
