@@ -80,7 +80,11 @@ export interface Snapshot {
   readonly tables: Readonly<Record<string, number>>;
   /** Runs of garbage that were skipped, this process. */
   readonly resyncRuns: number;
-  readonly connections: { readonly open: number; readonly accepted: number; readonly limit: number };
+  readonly connections: {
+    readonly open: number;
+    readonly accepted: number;
+    readonly limit: number;
+  };
   /** reason -> refused connections. */
   readonly refused: Readonly<Record<string, number>>;
   readonly stalls: { readonly count: number; readonly ms: number };

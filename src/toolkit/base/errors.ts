@@ -26,7 +26,10 @@ export const ERRORS = {
   MR_DISK_FULL: { exit: EXIT_FAILED, meaning: 'the disk of the data folder is full' },
   MR_ADDON: { exit: EXIT_FAILED, meaning: 'the native addon cannot be loaded' },
   MR_SYSCALL: { exit: EXIT_FAILED, meaning: 'a system call failed in a way that is not expected' },
-  MR_JOURNAL_FORMAT: { exit: EXIT_FAILED, meaning: 'a file is not a journal segment of this version' },
+  MR_JOURNAL_FORMAT: {
+    exit: EXIT_FAILED,
+    meaning: 'a file is not a journal segment of this version',
+  },
   MR_JOURNAL_CORRUPT: { exit: EXIT_FAILED, meaning: 'the journal has damaged blocks' },
   MR_STORE_LOG: { exit: EXIT_FAILED, meaning: 'the commit log of the store is damaged' },
   MR_SQL: { exit: EXIT_FAILED, meaning: 'DuckDB refused a query' },
@@ -34,7 +37,10 @@ export const ERRORS = {
   MR_INPUT: { exit: EXIT_FAILED, meaning: 'an input file cannot be read' },
   MR_CONNECT: { exit: EXIT_FAILED, meaning: 'a connection to a server cannot be made or was lost' },
   MR_WORKER_DIED: { exit: EXIT_FAILED, meaning: 'a worker thread ended by itself' },
-  MR_ASSERT: { exit: EXIT_FAILED, meaning: 'an internal invariant does not hold: a bug in Millrace' },
+  MR_ASSERT: {
+    exit: EXIT_FAILED,
+    meaning: 'an internal invariant does not hold: a bug in Millrace',
+  },
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,0 +1,4 @@
+/**
+ * Door `millrace/counters`.
+ */
+export { type CounterHandle, Counters } from './counters.ts';
