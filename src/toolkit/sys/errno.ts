@@ -1,0 +1,84 @@
+/**
+ * Results of system calls: -errno as a value, and as an error when nobody expected it.
+ *
+ * A call of the addon returns a value >= 0 or -errno. Expected ones (EAGAIN) are compared as
+ * numbers: `if (received === -EAGAIN)`. Any other goes through `checked` or `SyscallError`.
+ */
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+import { MillraceError } from '../base/errors.ts';
+
+export const {
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EAGAIN,
+  EBADF,
+  ECONNABORTED,
+  ECONNRESET,
+  EEXIST,
+  EINTR,
+  EINVAL,
+  EMFILE,
+  ENFILE,
+  ENOBUFS,
+  ENOENT,
+  ENOMEM,
+  ENOSPC,
+  ENOTCONN,
+  EOPNOTSUPP,
+  EPERM,
+  EPIPE,
+  ETIMEDOUT,
+} = constants.errno;
+
+/** An unexpected -errno: MR_SYSCALL with the names that Node.js users know. */
+export class SyscallError extends MillraceError {
+  /** Symbolic name, as ENOSPC. */
+  readonly errnoName: string;
+  /** Positive number of errno(3). */
+  readonly errno: number;
+  /** Name of the native function. */
+  readonly syscall: string;
+
+  /** `result` is the negative value that the call returned; `what` names the thing it worked on. */
+  constructor(syscall: string, result: number, what = '') {
+    const [name, text] = getSystemErrorMap().get(result) ?? [`errno ${-result}`, 'unknown error'];
+    const on = what === '' ? '' : ` on ${what}`;
+    super('MR_SYSCALL', `${syscall}${on} failed: ${name}, ${text}`, remedyOf(name));
+    this.name = 'SyscallError';
+    this.errnoName = name;
+    this.errno = -result;
+    this.syscall = syscall;
+  }
+}
+
+/** The result when it is a value; throws SyscallError when it is -errno. */
+export function checked(syscall: string, result: number, what = ''): number {
+  if (result < 0) throw new SyscallError(syscall, result, what);
+  return result;
+}
+
+/** Name of a negative result, for log lines and counters: -11 -> 'EAGAIN'. */
+export function errnoName(result: number): string {
+  return getSystemErrorMap().get(result)?.[0] ?? `errno ${-result}`;
+}
+
+function remedyOf(name: string): string {
+  switch (name) {
+    case 'EMFILE':
+      return 'raise the limit of open files of this process (ulimit -n, LimitNOFILE=)';
+    case 'ENFILE':
+      return 'raise the limit of open files of the machine (sysctl fs.file-max)';
+    case 'ENOSPC':
+      return 'free some space on the disk';
+    case 'EPERM':
+    case 'EACCES':
+      return 'check the permissions of the user that runs this, and any seccomp profile';
+    case 'ENOSYS':
+      return 'the kernel, or a seccomp profile of the container, does not offer this call';
+    default:
+      return '';
+  }
+}

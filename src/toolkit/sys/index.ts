@@ -1,0 +1,12 @@
+/**
+ * System calls that Node.js does not offer, or not synchronously on shared memory.
+ *
+ * Importing this loads nothing; the first call loads the native addon (MR_ADDON when it cannot).
+ */
+export * from './epoll.ts';
+export * from './errno.ts';
+export * from './file.ts';
+export { addonPaths, addonProblem, loadAddon, native } from './load.ts';
+export { NATIVE_FUNCTION_NAMES, type NativeAddon } from './native-functions.ts';
+export * from './process.ts';
+export * from './socket.ts';

@@ -1,0 +1,113 @@
+/**
+ * Loads the native addon, once per thread; the only file that does.
+ *
+ * Order: prebuilds/linux-<arch>[-musl]/millrace.node (a published package), then
+ * build/millrace.node (a checkout). The file is loaded at the first call of a function that needs
+ * it, so that the parts of Millrace that need none also import without one. A failed load says
+ * what was found, what is needed and what to type (MR_ADDON).
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MillraceError } from '../base/errors.ts';
+import { NATIVE_FUNCTION_NAMES, type NativeAddon } from './native-functions.ts';
+
+const require = createRequire(import.meta.url);
+
+let loaded: NativeAddon | undefined;
+
+/** The addon of this thread; throws MR_ADDON with an explanation when it cannot be had. */
+export function native(): NativeAddon {
+  loaded ??= loadAddon();
+  return loaded;
+}
+
+/** Why the addon cannot be used, or null when it can: the reason that a skipped test states. */
+export function addonProblem(): string | null {
+  try {
+    native();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+export interface LoadOptions {
+  /** Folder of the package: the one with package.json. */
+  readonly root?: string;
+  /** Environment; only MILLRACE_NO_ADDON is read. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Loads without the cache of native(). Errors: MR_ADDON. */
+export function loadAddon(options: LoadOptions = {}): NativeAddon {
+  const { root = packageRoot(), env = process.env } = options;
+  if (env.MILLRACE_NO_ADDON === '1') {
+    throw new MillraceError(
+      'MR_ADDON',
+      'the native addon is switched off by MILLRACE_NO_ADDON=1',
+      'unset MILLRACE_NO_ADDON to receive records; without it only the pure parts work',
+    );
+  }
+  if (process.platform !== 'linux') {
+    throw new MillraceError('MR_ADDON', `Millrace needs Linux, found ${process.platform}`);
+  }
+  const paths = addonPaths(root);
+  const failures: string[] = [];
+  for (const path of paths) {
+    if (!existsSync(path)) {
+      failures.push(`${path}: not there`);
+      continue;
+    }
+    try {
+      return checkAddon(require(path) as Partial<NativeAddon>);
+    } catch (error) {
+      failures.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new MillraceError(
+    'MR_ADDON',
+    `the native addon for linux-${process.arch}, Node.js ${process.version}, cannot be loaded;` +
+      ` tried\n    ${failures.join('\n    ')}`,
+    'build it with: npm run setup (needs a C compiler; Debian: apt-get install gcc libc6-dev)',
+  );
+}
+
+/** The places that are tried, in order. */
+export function addonPaths(root: string): readonly string[] {
+  const prebuilds = join(root, 'prebuilds');
+  const built = join(root, 'build/millrace.node');
+  if (!existsSync(prebuilds)) return [built];
+  const libc = isMusl() ? '-musl' : '';
+  return [join(prebuilds, `linux-${process.arch}${libc}`, 'millrace.node'), built];
+}
+
+function isMusl(): boolean {
+  const report = process.report?.getReport() as
+    | { header?: { glibcVersionRuntime?: string } }
+    | undefined;
+  return report?.header?.glibcVersionRuntime === undefined;
+}
+
+function checkAddon(addon: Partial<NativeAddon>): NativeAddon {
+  const missing = NATIVE_FUNCTION_NAMES.filter((name) => typeof addon[name] !== 'function');
+  if (missing.length > 0) {
+    throw new Error(`built from other sources: it lacks ${missing.join(', ')}`);
+  }
+  return addon as NativeAddon;
+}
+
+/** The nearest folder above this file that has a package.json: the same built and unbuilt. */
+function packageRoot(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  let folder = here;
+  while (!existsSync(join(folder, 'package.json'))) {
+    const above = dirname(folder);
+    if (above === folder) {
+      throw new MillraceError('MR_ADDON', `no package.json in any folder above ${here}`);
+    }
+    folder = above;
+  }
+  return folder;
+}

@@ -1,0 +1,109 @@
+/**
+ * The shape of the native addon: the one list of its functions, and the type of each.
+ *
+ * WHY         A test compares NATIVE_FUNCTION_NAMES with what the loaded file exports, both ways;
+ *             the compiler compares it with the interface, both ways. So a function cannot be in C
+ *             and not here, nor here and not in C.
+ * RESULTS     Every number is a value >= 0, or -errno. Wrong arguments throw TypeError or
+ *             RangeError from C.
+ * REFUSED     addresses as numbers (a typo corrupts memory): typed array, offset and length
+ *             instead, checked in C against the true length.
+ */
+
+export interface NativeFunctions {
+  epollCreate(): number;
+  epollControl(
+    epollFd: number,
+    operation: number,
+    fd: number,
+    events: number,
+    data: number,
+  ): number;
+  epollWait(epollFd: number, pairs: Int32Array, pairCount: number, timeoutMs: number): number;
+  eventfdCreate(): number;
+  eventfdSignal(fd: number): number;
+  eventfdClear(fd: number): number;
+
+  socketCreate(family: number): number;
+  bind(
+    fd: number,
+    family: number,
+    address: Uint8Array,
+    offset: number,
+    port: number,
+    scopeId: number,
+  ): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, peer: Uint8Array, offset: number): number;
+  recv(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  send(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  setsockopt(fd: number, option: number, value: number): number;
+  getsockopt(fd: number, option: number): number;
+  bytesUnread(fd: number): number;
+  localPort(fd: number): number;
+  shutdown(fd: number, how: number): number;
+
+  openFile(path: string, flags: number, mode: number): number;
+  closeFd(fd: number): number;
+  pwrite(fd: number, bytes: Uint8Array, offset: number, length: number, fileOffset: number): number;
+  pread(fd: number, bytes: Uint8Array, offset: number, length: number, fileOffset: number): number;
+  fallocate(fd: number, keepSize: number, fileOffset: number, bytes: number): number;
+  ftruncate(fd: number, bytes: number): number;
+  fdatasync(fd: number): number;
+  fsync(fd: number): number;
+  flockExclusive(fd: number): number;
+  freeBytes(fd: number): number;
+
+  processCpuUs(): number;
+  threadCpuUs(): number;
+  threadId(): number;
+  setThreadName(name: string): number;
+  schedSetAffinity(threadId: number, cpus: Int32Array, count: number): number;
+  schedGetAffinity(threadId: number, cpus: Int32Array, count: number): number;
+}
+
+export interface NativeAddon extends NativeFunctions {
+  /** The socket options by index, as C knows them. */
+  readonly socketOptionNames: readonly string[];
+}
+
+export const NATIVE_FUNCTION_NAMES = [
+  'epollCreate',
+  'epollControl',
+  'epollWait',
+  'eventfdCreate',
+  'eventfdSignal',
+  'eventfdClear',
+  'socketCreate',
+  'bind',
+  'listen',
+  'accept4',
+  'recv',
+  'send',
+  'setsockopt',
+  'getsockopt',
+  'bytesUnread',
+  'localPort',
+  'shutdown',
+  'openFile',
+  'closeFd',
+  'pwrite',
+  'pread',
+  'fallocate',
+  'ftruncate',
+  'fdatasync',
+  'fsync',
+  'flockExclusive',
+  'freeBytes',
+  'processCpuUs',
+  'threadCpuUs',
+  'threadId',
+  'setThreadName',
+  'schedSetAffinity',
+  'schedGetAffinity',
+] as const satisfies readonly (keyof NativeFunctions)[];
+
+/** Fails to compile when the interface has a function that the list lacks. */
+type Unlisted = Exclude<keyof NativeFunctions, (typeof NATIVE_FUNCTION_NAMES)[number]>;
+const everyFunctionIsListed: [Unlisted] extends [never] ? true : Unlisted = true;
+void everyFunctionIsListed;
