@@ -25,12 +25,13 @@ import {
   PAGE_FREE,
   STATE_WORD,
 } from './layout.ts';
+import { type SharedMemory, SharedWasmMemory } from './webassembly.ts';
 
 const WASM_PAGE_BYTES = 65_536;
 
 /** What travels to workers. */
 export interface PagePoolHandle {
-  readonly arena: WebAssembly.Memory;
+  readonly arena: SharedMemory;
   readonly table: SharedArrayBuffer;
   readonly pageCount: number;
 }
@@ -59,7 +60,7 @@ export class PagePool {
     const pageCount = Math.floor(arenaBytes / PAGE_BYTES);
     assert(pageCount > 0, 'an arena holds at least one page');
     const wasmPages = (pageCount * PAGE_BYTES) / WASM_PAGE_BYTES;
-    const arena = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true });
+    const arena = new SharedWasmMemory({ initial: wasmPages, maximum: wasmPages, shared: true });
     const table = new SharedArrayBuffer(pageCount * PAGE_ENTRY_WORDS * 4);
     return new PagePool({ arena, table, pageCount });
   }
