@@ -1,0 +1,6 @@
+/**
+ * The door of the dashboard: what the supervisor may use.
+ */
+export { type Dashboard, type DashboardOptions, startDashboard } from './dashboard.ts';
+export { History } from './history.ts';
+export type { DashboardSource, TopBy, TopMeasure, TopRow, TopWindow } from './source.ts';

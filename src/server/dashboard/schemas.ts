@@ -1,0 +1,130 @@
+/**
+ * Schemas: the answers and parameters of /api/v1 as JSON Schema; fastify checks requests and shapes
+ * answers by them. `additionalProperties` stays true in answers: a key that is new in the snapshot
+ * must reach the page even before it is written down here (a test then asks for it).
+ */
+import { HISTORY_POINTS } from './history.ts';
+import { TOP_BY, TOP_MEASURES, TOP_ROWS_MAX, TOP_WINDOWS } from './source.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const number: Schema = { type: 'number' };
+const text: Schema = { type: 'string' };
+const numbers: Schema = { type: 'array', items: number };
+const counts: Schema = { type: 'object', additionalProperties: number };
+
+function object(properties: Readonly<Record<string, Schema>>): Schema {
+  return {
+    type: 'object',
+    additionalProperties: true,
+    required: Object.keys(properties),
+    properties,
+  };
+}
+
+function numbersOf(...keys: readonly string[]): Record<string, Schema> {
+  return Object.fromEntries(keys.map((key) => [key, number]));
+}
+
+const exporter = object({
+  address: text,
+  state: { type: 'string', enum: ['connected', 'idle', 'gone'] },
+  ...numbersOf('connections', 'records', 'bytes', 'recordsPerSecond', 'bytesPerSecond'),
+  ...numbersOf('resyncBytes', 'truncatedBytes', 'lastSeenMs'),
+});
+
+const sink = object({
+  name: text,
+  ...numbersOf('received', 'delivered', 'filtered', 'malformed', 'pending', 'difference'),
+  dropped: counts,
+  ...numbersOf('lagBytes', 'lagMs', 'evictions'),
+  source: text,
+});
+
+export const snapshotSchema = object({
+  ...numbersOf('timeMs', 'startedMs'),
+  version: text,
+  state: { type: 'string', enum: ['starting', 'running', 'draining', 'stopped'] },
+  ...numbersOf('recordsPerSecond', 'bytesPerSecond', 'recordsTotal'),
+  intake: object({
+    ...numbersOf('read', 'journaled', 'resync', 'truncated', 'inPages', 'difference'),
+    dropped: counts,
+    unreadAtDrain: number,
+  }),
+  sinks: { type: 'array', items: sink },
+  exporters: { type: 'array', items: exporter },
+  malformed: counts,
+  tables: counts,
+  resyncRuns: number,
+  connections: object(numbersOf('open', 'accepted', 'limit')),
+  refused: counts,
+  stalls: object(numbersOf('count', 'ms')),
+  pages: object(numbersOf('total', 'free', 'bytes')),
+  journal: object({
+    ...numbersOf('position', 'nextOrdinal', 'segments', 'bytesOnDisk'),
+    ...numbersOf('syncedPosition', 'syncMs', 'tornBytes', 'errors'),
+  }),
+  store: object(numbersOf('commits', 'flushMs', 'files', 'invalidText', 'misfits', 'errors')),
+  process: object(numbersOf('rssBytes', 'cpuSeconds')),
+  listeners: { type: 'array', items: text },
+});
+
+export const errorSchema = object({ code: text, message: text, remedy: text });
+
+export const historySchema = object({
+  stepMs: number,
+  timeMs: numbers,
+  recordsPerSecond: numbers,
+  bytesPerSecond: numbers,
+  lagMs: numbers,
+});
+
+export const historyQuerySchema: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    seconds: { type: 'integer', minimum: 1, maximum: HISTORY_POINTS, default: HISTORY_POINTS },
+  },
+};
+
+export const exportersSchema = object({
+  timeMs: number,
+  exporters: { type: 'array', items: exporter },
+});
+
+export const topParamsSchema: Schema = {
+  type: 'object',
+  required: ['by'],
+  properties: { by: { type: 'string', enum: TOP_BY } },
+};
+
+export const topQuerySchema: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    window: { type: 'string', enum: Object.keys(TOP_WINDOWS), default: '1m' },
+    measure: { type: 'string', enum: TOP_MEASURES, default: 'bytes' },
+    n: { type: 'integer', minimum: 1, maximum: TOP_ROWS_MAX, default: 10 },
+  },
+};
+
+export const topSchema = object({
+  by: text,
+  window: text,
+  measure: text,
+  source: { type: 'string', enum: ['live', 'store'] },
+  ...numbersOf('computedMs', 'tookMs'),
+  rows: {
+    type: 'array',
+    items: object({ name: text, ...numbersOf('bytes', 'sessions', 'records') }),
+  },
+});
+
+export const healthSchema = object({ status: text });
+
+/** Routes that take no parameters say so. */
+export const noQuerySchema: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {},
+};

@@ -1,0 +1,47 @@
+/**
+ * DashboardSource: all that the dashboard knows of the rest of the server.
+ *
+ * WHY       A stage never imports another stage. The supervisor hands these four questions in; the
+ *           dashboard runs on the main thread and never touches a page, a ring or the store.
+ * COST      `snapshot` returns plain data that already exists and is asked four times a second.
+ *           The tops are asked only while somebody looks (tops.ts).
+ */
+import type { Snapshot } from '../snapshot.ts';
+
+export const TOP_BY = [
+  'subscribers',
+  'services',
+  'packages',
+  'hosts',
+  'protocols',
+  'exporters',
+] as const;
+export type TopBy = (typeof TOP_BY)[number];
+
+export const TOP_MEASURES = ['bytes', 'sessions', 'records'] as const;
+export type TopMeasure = (typeof TOP_MEASURES)[number];
+
+/** Window name of the API -> its length in ms. `1m` is live, the others are SQL over the roll-ups. */
+export const TOP_WINDOWS = { '1m': 60_000, '15m': 900_000, '1h': 3_600_000 } as const;
+export type TopWindow = keyof typeof TOP_WINDOWS;
+
+/** Rows that one answer can have at most. */
+export const TOP_ROWS_MAX = 100;
+
+export interface TopRow {
+  /** Subscriber id, host, exporter address, or the raw number of a service, package or protocol. */
+  readonly name: string;
+  readonly bytes: number;
+  readonly sessions: number;
+  readonly records: number;
+}
+
+export interface DashboardSource {
+  snapshot(): Snapshot;
+  /** The last minute by bytes, most first, from the live aggregates; at most `n` rows. */
+  topLive(by: TopBy, n: number): Promise<readonly TopRow[]>;
+  /** Since `sinceMs` (wall time, ms since 1970) from the store, most of `measure` first. */
+  topSince(by: TopBy, sinceMs: number, measure: TopMeasure, n: number): Promise<readonly TopRow[]>;
+  /** True only while the server takes records: not while it starts or drains. */
+  ready(): boolean;
+}
