@@ -16,7 +16,25 @@ export {
   tableNameOf,
 } from './catalog.ts';
 export type { ReleaseVariant, SourceReference, TypeSource } from './catalog-entry.ts';
+export {
+  COLUMN_ROWS,
+  type Column,
+  type FloatColumn,
+  type HeaderColumns,
+  type IntColumn,
+  RecordColumns,
+  TEXT_FLAG,
+  TEXT_HEAP_BYTES_MAX,
+  TextColumn,
+} from './columns.ts';
 export * from './constants.ts';
+export {
+  type DecodeCounts,
+  type DecoderOptions,
+  type DecodeSink,
+  LAYOUTS_MAX,
+  RecordDecoder,
+} from './decoder.ts';
 export { type FrameHeader, makeFrameHeader, RecordEncoder } from './encoder.ts';
 export {
   MALFORMED,
@@ -26,3 +44,4 @@ export {
   walkFields,
 } from './field.ts';
 export { BAD_PREFIX, frameLength } from './frame.ts';
+export { decodeText, encodeText } from './text.ts';

@@ -1,0 +1,462 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type CatalogEntry, recordByName, recordByTag, TABLES } from './catalog.ts';
+import { type RecordColumns, TEXT_FLAG, TEXT_HEAP_BYTES_MAX } from './columns.ts';
+import { FIELD_TYPE, FIXED_LENGTH } from './constants.ts';
+import { type DecodeSink, LAYOUTS_MAX, RecordDecoder } from './decoder.ts';
+import { makeFrameHeader, RecordEncoder } from './encoder.ts';
+import { MALFORMED } from './field.ts';
+import { decodeText } from './text.ts';
+
+type Cell = number | string | null;
+
+interface Row {
+  readonly table: string;
+  readonly recordIndex: number;
+  readonly header: readonly number[];
+  readonly cells: readonly Cell[];
+  readonly extra: unknown;
+}
+
+/** Collects everything a decoder says, rows as plain values. */
+class Collector implements DecodeSink {
+  readonly rows: Row[] = [];
+  readonly malformed: [number, number, number, number][] = [];
+  readonly other: [number, number, number, number][] = [];
+  fullCount = 0;
+
+  onFull(columns: RecordColumns): void {
+    this.fullCount++;
+    this.take(columns);
+  }
+
+  onMalformed(offset: number, length: number, reason: number, recordIndex: number): void {
+    this.malformed.push([offset, length, reason, recordIndex]);
+  }
+
+  onOther(offset: number, length: number, tag: number, recordIndex: number): void {
+    this.other.push([offset, length, tag, recordIndex]);
+  }
+
+  take(columns: RecordColumns): void {
+    for (const column of [...columns.fields, columns.extra]) {
+      const nulls = column.valid.subarray(0, columns.rowCount).filter((v) => v === 0).length;
+      assert.equal(column.nullCount, nulls, `${columns.tableName}.${column.name} nullCount`);
+    }
+    for (let row = 0; row < columns.rowCount; row++) this.rows.push(readRow(columns, row));
+  }
+
+  /** Everything in order of the block, with what is still in the columns. */
+  finish(decoder: RecordDecoder): Row[] {
+    for (const columns of decoder.tables) {
+      this.take(columns);
+      columns.reset();
+    }
+    return this.rows.sort((a, b) => a.recordIndex - b.recordIndex);
+  }
+}
+
+function readRow(columns: RecordColumns, row: number): Row {
+  const h = columns.header;
+  const extra = columns.extra;
+  const text = (column: { bytes: Uint8Array; ends: Uint32Array }): string =>
+    decodeText(column.bytes, row === 0 ? 0 : column.ends[row - 1]!, column.ends[row]!);
+  const from = row === 0 ? 0 : extra.ends[row - 1]!;
+  const json = Buffer.from(extra.bytes.subarray(from, extra.ends[row]!)).toString('utf8');
+  return {
+    table: columns.tableName,
+    recordIndex: columns.recordIndex[row]!,
+    header: [
+      h.processorId[row]!,
+      h.length[row]!,
+      h.sourceIpSample[row]!,
+      h.destinationIpSample[row]!,
+      h.sourcePort[row]!,
+      h.destinationPort[row]!,
+      h.flowContextId[row]!,
+      h.tag[row]!,
+      h.fieldCount[row]!,
+    ],
+    cells: columns.fields.map((column) => {
+      if (column.valid[row] === 0) {
+        if (column.kind === 'text') assert.equal(text(column), '', 'NULL text is empty');
+        return null;
+      }
+      if (column.kind === 'text') return text(column);
+      if (column.kind === 'float') return column.values[row]!;
+      return column.words[2 * row + 1]! * 2 ** 32 + (column.words[2 * row]! >>> 0);
+    }),
+    extra: extra.valid[row] === 1 ? JSON.parse(json) : null,
+  };
+}
+
+function decode(
+  bytes: Uint8Array,
+  layoutsMax: number,
+  capacity = 16,
+): [Row[], Collector, RecordDecoder] {
+  const decoder = new RecordDecoder({ layoutsMax, capacity });
+  const sink = new Collector();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  decoder.decodeBlock(bytes, view, 0, bytes.length, sink);
+  return [sink.finish(decoder), sink, decoder];
+}
+
+const VECTOR_HEX = `
+0130323432caaea8fd005001020304f0f0f43819290000001331302e3133342e
+3231332e32303240696e65740c0000000200010d00000004000000100c000000
+0200021000000004000000011000000004d459e8ae0f00000002005029000000
+0f7777772e6578616d706c652e6e657429000000062f612e6769661000000004
+0a86d5ca0f00000002a8fd0b00000001001000000004529b8b65100000000400
+0003980b00000001001000000004000004741000000004000001550f00000002
+00010f0000000200090f0000000200010e00000001060d00000004030100000d
+00000004000000000d00000004000000000e0000000100`.replaceAll('\n', '');
+
+test('a constructed Transaction Usage record, every value', () => {
+  const bytes = Uint8Array.from(Buffer.from(VECTOR_HEX, 'hex'));
+  assert.equal(bytes.length, 247);
+  for (const layoutsMax of [0, LAYOUTS_MAX]) {
+    const [rows, , decoder] = decode(bytes, layoutsMax);
+    assert.deepEqual(rows, [
+      {
+        table: 'transaction_usage',
+        recordIndex: 0,
+        header: [1, 242, 0xca, 0xae, 43261, 80, 0x01020304, 0xf0f0f438, 25],
+        cells: [
+          '10.134.213.202@inet',
+          1,
+          16,
+          2,
+          1,
+          3562662062,
+          80,
+          'www.example.net',
+          '/a.gif',
+          176608714,
+          43261,
+          0,
+          1385925477,
+          920,
+          0,
+          1140,
+          341,
+          1,
+          9,
+          1,
+          6,
+          50397184,
+          0,
+          0,
+          0,
+          null,
+          null,
+          null,
+          null,
+        ],
+        extra: null,
+      },
+    ]);
+    assert.deepEqual([decoder.counts.records, decoder.counts.delivered], [1, 1]);
+  }
+});
+
+/** Any field: a type code (known mostly) and bytes that its type allows. */
+const anyField = fc
+  .tuple(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.constantFrom(...Object.values(FIELD_TYPE)) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 255 }) },
+    ),
+    fc.uint8Array({ maxLength: 40 }),
+    fc.boolean(),
+  )
+  .map(([type, bytes, plain]): [number, Uint8Array] => {
+    const fixed = FIXED_LENGTH[type]!;
+    const value = plain ? bytes.map((byte) => 0x61 + (byte % 26)) : bytes;
+    if (fixed === 0) return [type, value];
+    return [type, Uint8Array.from({ length: fixed }, (_, i) => value[i] ?? 0)];
+  });
+
+/** Fields as the catalogue types them, of random values, cut anywhere, some replaced, some appended. */
+function recordFields(entry: CatalogEntry): fc.Arbitrary<[number, Uint8Array][]> {
+  return fc
+    .record({
+      values: fc.array(fc.uint8Array({ maxLength: 30 }), {
+        minLength: entry.fields.length,
+        maxLength: entry.fields.length,
+      }),
+      count: fc.oneof(
+        fc.constant(entry.fields.length),
+        fc.constant(entry.baseFieldCount),
+        fc.nat(entry.fields.length),
+      ),
+      odd: fc.array(fc.tuple(fc.nat(entry.fields.length), anyField), { maxLength: 2 }),
+      surplus: fc.oneof(fc.constant([]), fc.array(anyField, { maxLength: 4 })),
+    })
+    .map(({ values, count, odd, surplus }) => {
+      const fields = entry.fields.slice(0, count).map((field, i): [number, Uint8Array] => {
+        const name = field.type === 'UNKNOWN' ? 'UINT32' : field.type;
+        const type = FIELD_TYPE[name];
+        const fixed = FIXED_LENGTH[type]!;
+        const value = values[i]!;
+        if (fixed === 0) return [type, value];
+        return [type, Uint8Array.from({ length: fixed }, (_, k) => value[k] ?? 0)];
+      });
+      for (const [at, field] of odd) if (at < fields.length) fields[at] = field;
+      if (count === entry.fields.length) fields.push(...surplus);
+      return fields;
+    });
+}
+
+const anyRecord = fc
+  .oneof(
+    { weight: 6, arbitrary: fc.constantFrom(...TABLES) },
+    { weight: 3, arbitrary: fc.constant(recordByTag(0xf0f0f438)!) },
+  )
+  .chain((entry) => fc.tuple(fc.constant(entry.tag!), recordFields(entry), fc.nat(255)));
+
+type AnyRecord = [number, [number, Uint8Array][], number];
+
+const scratch = new Uint8Array(4 * 1024 * 1024);
+
+function encodeAll(records: readonly AnyRecord[]): Uint8Array {
+  const encoder = new RecordEncoder(scratch);
+  for (const [tag, fields, byte] of records) {
+    encoder.begin({
+      tag,
+      processorId: byte,
+      sourceIpSample: 255 - byte,
+      destinationIpSample: byte ^ 0x55,
+      sourcePort: byte * 257,
+      destinationPort: 65535 - byte,
+      flowContextId: byte * 0x01010101,
+    });
+    for (const [type, bytes] of fields) encoder.raw(type, bytes);
+    encoder.end();
+  }
+  return scratch.slice(0, encoder.offset);
+}
+
+function property(t: { diagnostic(text: string): void }, runs: number) {
+  const seed = (Math.random() * 2 ** 31) | 0;
+  t.diagnostic(`seed ${seed}`);
+  return { seed, numRuns: runs };
+}
+
+test('generated and generic decoders agree on any records', (t) => {
+  fc.assert(
+    fc.property(fc.array(anyRecord, { maxLength: 30 }), fc.boolean(), (records, repeat) => {
+      const list = repeat ? records.flatMap((record) => [record, record, record]) : records;
+      const bytes = encodeAll(list);
+      const [rows, sink, generated] = decode(bytes, LAYOUTS_MAX);
+      const [expected, expectedSink, generic] = decode(bytes, 0);
+      assert.deepEqual(rows, expected);
+      assert.equal(rows.length, list.length);
+      assert.deepEqual(sink.other, expectedSink.other);
+      assert.equal(generated.misfitCount, generic.misfitCount);
+      assert.equal(generated.surplusCount, generic.surplusCount);
+      assert.deepEqual(generated.counts, generic.counts);
+    }),
+    property(t, 250),
+  );
+});
+
+test('what the encoder wrote comes back: fields in columns or in extra, nothing lost', (t) => {
+  fc.assert(
+    fc.property(anyRecord, (record) => {
+      const [rows] = decode(encodeAll([record]), LAYOUTS_MAX);
+      const entry = recordByTag(record[0])!;
+      const extra = new Map(
+        ((rows[0]!.extra ?? []) as [number, number, Cell][]).map((e) => [e[0], e]),
+      );
+      record[1].forEach(([type, bytes], index) => {
+        const kept = extra.get(index);
+        const cell = rows[0]!.cells[index];
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        const fixed = FIXED_LENGTH[type]!;
+        let wanted: Cell;
+        if (type === FIELD_TYPE.STRING) wanted = decodeText(bytes);
+        else if (type === FIELD_TYPE.FLOAT) {
+          const value = view.getFloat32(0);
+          wanted = Number.isFinite(value) ? value : String(value);
+        } else if (fixed === 0) wanted = Buffer.from(bytes).toString('hex');
+        else if (type <= FIELD_TYPE.INT32)
+          wanted = Number(
+            BigInt.asIntN(8 * fixed, BigInt(`0x${Buffer.from(bytes).toString('hex')}`)),
+          );
+        else wanted = Number.parseInt(Buffer.from(bytes).toString('hex'), 16);
+        const kind = entry.fields[index]?.kind;
+        const isText = type === FIELD_TYPE.STRING;
+        const isInt = fixed !== 0 && type !== FIELD_TYPE.FLOAT;
+        if ((kind === 'int' && isInt) || (kind === 'text' && isText)) {
+          assert.equal(cell, wanted);
+          assert.equal(kept, undefined);
+        } else {
+          assert.ok(cell === null || cell === undefined);
+          assert.deepEqual(kept, [index, type, Object.is(wanted, -0) ? 0 : wanted]);
+        }
+      });
+    }),
+    property(t, 500),
+  );
+});
+
+test('malformed and unknown records are told by place and reason, the others decode', () => {
+  const target = new Uint8Array(2000);
+  const encoder = new RecordEncoder(target);
+  const usage = makeFrameHeader(0xf0f0f438);
+  const places: number[] = [];
+  const add = (tag: number, spoil: (start: number) => void): void => {
+    places.push(encoder.offset);
+    const start = encoder.offset;
+    encoder.begin({ ...usage, tag });
+    encoder.string('subscriber');
+    encoder.int16(5);
+    encoder.int32(6);
+    encoder.end();
+    spoil(start);
+  };
+  const nothing = (): void => undefined;
+  add(usage.tag, nothing);
+  add(usage.tag, (start) => target.fill(2, start + 19, start + 20));
+  add(usage.tag, (start) => target.fill(0x7f, start + 21, start + 22));
+  add(usage.tag, (start) => target.fill(14, start + 35, start + 36));
+  add(usage.tag, (start) => target.fill(4, start + 19, start + 20));
+  add(0xffffffff, nothing);
+  add(0x00001234, nothing);
+  add(0xf0f0f123, nothing);
+  add(usage.tag, nothing);
+  const bytes = target.subarray(0, encoder.offset);
+  for (const layoutsMax of [0, LAYOUTS_MAX]) {
+    const [rows, sink, decoder] = decode(bytes, layoutsMax);
+    assert.deepEqual(
+      rows.map((row) => row.recordIndex),
+      [0, 8],
+    );
+    assert.deepEqual(sink.malformed, [
+      [places[1], 51, MALFORMED.FIELDS_SHORT, 1],
+      [places[2], 51, MALFORMED.FIELD_OVERRUN, 2],
+      [places[3], 51, MALFORMED.FIXED_LENGTH, 3],
+      [places[4], 51, MALFORMED.COUNT_HIGH, 4],
+    ]);
+    assert.deepEqual(sink.other, [
+      [places[5], 51, 0xffffffff, 5],
+      [places[6], 51, 0x1234, 6],
+      [places[7], 51, 0xf0f0f123, 7],
+    ]);
+    const { counts } = decoder;
+    assert.deepEqual([counts.records, counts.delivered, counts.other], [9, 2, 3]);
+    assert.deepEqual([...counts.malformed], [0, 1, 1, 1, 1]);
+  }
+});
+
+test('beyond 64 layouts the generic decoder takes over, with the same rows', () => {
+  const records: AnyRecord[] = [];
+  const types = [FIELD_TYPE.INT8, FIELD_TYPE.UINT16, FIELD_TYPE.INT32];
+  for (let i = 0; i < 81; i++) {
+    const fields = [i % 3, Math.floor(i / 3) % 3, Math.floor(i / 9) % 3, Math.floor(i / 27) % 3];
+    records.push([
+      0xf0f0f005,
+      fields.map((k) => [types[k]!, Uint8Array.from({ length: [1, 2, 4][k]! }, () => i)]),
+      i,
+    ]);
+  }
+  const bytes = encodeAll([...records, ...records]);
+  const [rows, , decoder] = decode(bytes, LAYOUTS_MAX);
+  const [expected] = decode(bytes, 0);
+  assert.equal(decoder.layoutCount, LAYOUTS_MAX);
+  assert.deepEqual(rows, expected);
+});
+
+test('full columns are handed over, by rows and by bytes of text', () => {
+  const field = (bytes: Uint8Array): [number, Uint8Array][] => [[FIELD_TYPE.STRING, bytes]];
+  const small = Array.from(
+    { length: 40 },
+    (): AnyRecord => [0xf0f0f438, field(new Uint8Array(3)), 1],
+  );
+  const [rows, sink] = decode(encodeAll(small), LAYOUTS_MAX, 16);
+  assert.equal(sink.fullCount, 2);
+  assert.deepEqual(
+    rows.map((row) => row.recordIndex),
+    small.map((_, i) => i),
+  );
+  const long = new Uint8Array(9000).fill(0x41);
+  const large = Array.from({ length: 300 }, (): AnyRecord => [0xf0f0f438, field(long), 1]);
+  const bytes = encodeAll(large);
+  for (const layoutsMax of [0, LAYOUTS_MAX]) {
+    const decoder = new RecordDecoder({ layoutsMax });
+    const heaps: number[] = [];
+    const text = new Collector();
+    const watch: DecodeSink = {
+      onFull(columns) {
+        const column = columns.fields[0]!;
+        assert.ok(column.kind === 'text' && column.bytes.length <= TEXT_HEAP_BYTES_MAX);
+        heaps.push(column.byteCount);
+        text.onFull(columns);
+      },
+      onMalformed: () => assert.fail(),
+      onOther: () => assert.fail(),
+    };
+    decoder.decodeBlock(bytes, new DataView(bytes.buffer), 0, bytes.length, watch);
+    assert.equal(text.finish(decoder).length, 300);
+    assert.equal(heaps.length, 2);
+  }
+});
+
+test('text flags say what was seen, and are forgotten at reset', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.uint8Array({ maxLength: 12 }), fc.string({ maxLength: 30 })), {
+        maxLength: 8,
+      }),
+      (texts) => {
+        const all = texts.map((text) => (typeof text === 'string' ? Buffer.from(text) : text));
+        const bytes = encodeAll(all.map((text) => [0xf0f0f438, [[41, Uint8Array.from(text)]], 0]));
+        const decoder = new RecordDecoder({ capacity: 16 });
+        decoder.decodeBlock(bytes, new DataView(bytes.buffer), 0, bytes.length, new Collector());
+        const columns = decoder.tables.find((c) => c.tableName === 'transaction_usage')!;
+        const column = columns.fields[0]!;
+        assert.ok(column.kind === 'text');
+        let wanted = 0;
+        for (const byte of all.flatMap((text) => [...text])) {
+          if (byte >= 128) wanted |= TEXT_FLAG.NON_ASCII;
+          if (byte === 0x5c) wanted |= TEXT_FLAG.BACKSLASH;
+          if (byte < 0x20) wanted |= TEXT_FLAG.CONTROL;
+        }
+        assert.equal(column.flags, wanted);
+        columns.reset();
+        assert.equal(column.flags, 0);
+      },
+    ),
+    property(t, 500),
+  );
+});
+
+test('a block that ends in half a record is decoded up to there', () => {
+  const bytes = encodeAll([
+    [0xf0f0f005, [[11, Uint8Array.of(1)]], 0],
+    [0xf0f0f005, [[11, Uint8Array.of(2)]], 0],
+  ]);
+  const view = new DataView(bytes.buffer);
+  for (const layoutsMax of [0, LAYOUTS_MAX]) {
+    const decoder = new RecordDecoder({ layoutsMax });
+    const sink = new Collector();
+    assert.equal(decoder.decodeBlock(bytes, view, 0, bytes.length - 1, sink), 26);
+    assert.equal(decoder.decodeBlock(bytes, view, 26, 26, sink), 52);
+    bytes[27] = 0x41;
+    assert.equal(decoder.decodeBlock(bytes, view, 0, 52, sink), 26);
+    bytes[27] = 0x30;
+    assert.equal(decoder.counts.records, 3);
+  }
+});
+
+test('the decoder of Real-Time Subscriber Usage is not that of Subscriber Usage', () => {
+  const make = (tag: number): AnyRecord => [tag, [[41, Uint8Array.of(0x61)]], 0];
+  const [rows] = decode(encodeAll([make(0xf0f0f000), make(0xf0f0f002)]), LAYOUTS_MAX);
+  assert.deepEqual(
+    rows.map((row) => row.table),
+    ['subscriber_usage', 'realtime_subscriber_usage'],
+  );
+  assert.equal(recordByName('SUR')!.tag, 0xf0f0f002);
+});
