@@ -1,5 +1,6 @@
 /**
- * Block source: where a reader of the journal gets its blocks from; the meeting place of the stages.
+ * Block source: where a reader of the journal gets its blocks from; the meeting place of the
+ * stages.
  *
  * The store, forwarders and tools know this interface only. One implementation reads the broadcast
  * ring and falls back to segments (server); `SegmentBlockSource` below reads segments alone.

@@ -160,7 +160,7 @@ test('cut at every byte: a sealed segment reports the torn block and the next on
 test('every flipped bit of a sealed segment costs its own block and no other', (t) => {
   const folder = temporaryFolder(t);
   const segment = new SegmentBuilder(1000);
-  for (let i = 0; i < 3; i++) segment.add(samplePayload(24, i), { recordCount: 5 });
+  for (let i = 0; i < 3; i++) segment.add(samplePayload(8, i), { recordCount: 5 });
   const next = new SegmentBuilder(segment.endPosition, segment.nextOrdinal);
   next.add(samplePayload(40, 9));
   next.writeTo(folder);

@@ -6,11 +6,12 @@
  * LAYOUT      format.ts. Here: `position` (next byte of the log) = segment's position + offset.
  * OWNERSHIP   One caller. The block view and its memory are valid until the next call of tryNext.
  * INVARIANTS  1. Only blocks that fulfil format.ts VALIDITY 1-4 are returned, in growing position.
- *             2. Bytes are *settled* when the segment is sealed (a newer one exists) or when they lie
- *                below limitPosition. Invalid settled bytes are damage: passed over, counted in
+ *             2. Bytes are *settled* when the segment is sealed (a newer one exists) or when they
+ *                lie below limitPosition. Invalid settled bytes are damage: passed over, counted in
  *                skippedBytes and reported. Invalid bytes that are not settled are "not yet": null.
- *             3. Damage of a payload costs that block; damage of a header costs up to the next place
- *                where a header holds. A sealed segment that ends in zeros was preallocated: no damage.
+ *             3. Damage of a payload costs that block; damage of a header costs up to the next
+ *                place where a header holds. A sealed segment that ends in zeros was preallocated:
+ *                no damage.
  *             4. Memory: one window (segment-window.ts), no object per block.
  * REFUSED     Watching the folder with inotify (a poll of one fstat costs less than the wake-up);
  *             an index of blocks (readers go forward only).
@@ -80,7 +81,9 @@ type Step = typeof STEP_BLOCK | typeof STEP_AGAIN | typeof STEP_WAIT;
 
 const MAGIC_BYTES = new Uint8Array(Uint32Array.of(BLOCK_MAGIC).buffer);
 const ZEROS = new Uint8Array(64 * 1024);
-/** Retention may unlink a segment between the listing and the open; more often than this it cannot. */
+/**
+ * Retention may unlink a segment between the listing and the open; more often than this it cannot.
+ */
 const OPEN_ATTEMPTS_MAX = 10;
 
 export class JournalReader {
@@ -355,15 +358,19 @@ function isZero(bytes: Uint8Array, offset: number, length: number): boolean {
   return Buffer.compare(bytes.subarray(offset, offset + length), ZEROS.subarray(0, length)) === 0;
 }
 
-/** A head of ours with a good checksum and another version is no damage: it needs another program. */
+/**
+ * A head of ours with a good checksum and another version is no damage: it needs another program.
+ */
 function refuseOtherVersion(head: Uint8Array, path: string): void {
   if (head.length < SEGMENT_HEAD_BYTES) return;
   const view = new DataView(head.buffer, head.byteOffset, SEGMENT_HEAD_BYTES);
   if (Buffer.from(head.subarray(0, 8)).toString('latin1') !== 'MILLRACE') return;
   if (crc32(head.subarray(0, 124)) !== view.getUint32(124, true)) return;
+  const version = view.getUint32(8, true);
+  const checksum = view.getUint32(12, true);
   throw new MillraceError(
     'MR_JOURNAL_FORMAT',
-    `${path} has format version ${view.getUint32(8, true)}, checksum kind ${view.getUint32(12, true)}`,
+    `${path} has format version ${version}, checksum kind ${checksum}`,
     'this program reads version 1 with checksum kind 1; read it with the Millrace that wrote it',
   );
 }

@@ -98,7 +98,9 @@ export function segmentOfFile(path: string): SegmentFile {
   }
 }
 
-/** open(2) for reading. Throws MR_INPUT; its cause has the errno code (ENOENT: retention took it). */
+/**
+ * open(2) for reading. Throws MR_INPUT; its cause has the errno code (ENOENT: retention took it).
+ */
 export function openSegment(path: string): number {
   try {
     return openSync(path, 'r');

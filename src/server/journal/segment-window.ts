@@ -7,8 +7,8 @@
  *             the front before more is read, so no byte is read twice unless drop() says so.
  * OWNERSHIP   One reader; views that it hands out are valid until its next call.
  * INVARIANTS  filled <= bytes.length; the buffer only grows, to the next power of two.
- * REFUSED     mmap (a native call; a truncated file would kill the process with SIGBUS); a Buffer per
- *             block (garbage in the store's hot loop).
+ * REFUSED     mmap (a native call; a truncated file would kill the process with SIGBUS); a Buffer
+ *             per block (garbage in the store's hot loop).
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { MillraceError } from '../../toolkit/base/errors.ts';

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkImports, deadFiles } from './tidy/imports.ts';
+import { checkLicences, checkLock, checkVersions, readLock, readPackage } from './tidy/packages.ts';
+import { ROOT, readSources } from './tidy/sources.ts';
+
+const files = readSources();
+
+test('no file imports what its storey must not know', () => {
+  assert.deepEqual(files.flatMap(checkImports), []);
+});
+
+test('no file of src is dead', () => {
+  const { bin, exports } = readPackage(ROOT);
+  const doors = [
+    ...Object.values(bin ?? {}),
+    ...Object.values(exports ?? {}).map((door) => door.default),
+  ];
+  const entries = doors.map((door) => door.replace('./dist/', '').replace(/\.js$/, '.ts'));
+  assert.deepEqual(deadFiles(files, entries), []);
+});
+
+test('dependencies have exact versions', () => {
+  assert.deepEqual(checkVersions(readPackage(ROOT)), []);
+});
+
+test('no dependency runs code at install, and the lock file names no host', () => {
+  assert.deepEqual(checkLock(readLock(ROOT)), []);
+});
+
+test('every installed package has a licence that we know', () => {
+  assert.deepEqual(checkLicences(ROOT, readLock(ROOT)), []);
+});

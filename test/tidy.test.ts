@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { makeConfig } from '../src/server/config.ts';
+import { ERRORS } from '../src/toolkit/base/errors.ts';
+import { checkLinks, checkUnits, compareNames } from './tidy/documents.ts';
+import { functionSpans } from './tidy/functions.ts';
+import { readPackage } from './tidy/packages.ts';
+import { listFiles, ROOT, readSources } from './tidy/sources.ts';
+import { STYLE_CHECKS } from './tidy/style.ts';
+
+const SCRIPTS_MAX = 11;
+const NATIVE_FUNCTIONS_MAX = 60;
+const NATIVE_LINES_MAX = 1500;
+/** The guard's fault handler runs where no JavaScript can; it has limits of its own. */
+const GUARD_LINES_MAX = 3000;
+
+/** Numbers that count things for which no unit would say more. */
+const UNITLESS = ['collect.workers'];
+/** By table name, not by key. */
+const BY_TABLE = /^store\.retentionByTableMs\./;
+
+const files = readSources();
+
+for (const [what, check] of Object.entries(STYLE_CHECKS)) {
+  test(what, () => assert.deepEqual(files.flatMap(check), []));
+}
+
+test('the native part stays small', () => {
+  const native = files.filter((file) => /^native\/[^/]+\.[ch]$/.test(file.path));
+  const lines = native.reduce((sum, file) => sum + file.text.split('\n').length, 0);
+  const spans = native.flatMap((file) => functionSpans(file.text, file.scan));
+  assert.ok(lines <= NATIVE_LINES_MAX, `${lines} lines of C`);
+  assert.ok(spans.length <= NATIVE_FUNCTIONS_MAX, `${spans.length} functions of C`);
+  const guard = files.filter((file) => /^native\/guard\/.*\.[ch]$/.test(file.path));
+  const guardLines = guard.reduce((sum, file) => sum + file.text.split('\n').length, 0);
+  assert.ok(guardLines <= GUARD_LINES_MAX, `${guardLines} lines of C in the guard`);
+});
+
+test('links in documents lead somewhere', () => {
+  const pages = listFiles().filter((path) => path.endsWith('.md'));
+  const found = pages.flatMap((page) =>
+    checkLinks(ROOT, page, readFileSync(join(ROOT, page), 'utf8')),
+  );
+  assert.deepEqual(found, []);
+});
+
+test('error codes equal docs/reference/errors.md', () => {
+  const page = readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8');
+  assert.deepEqual(compareNames(Object.keys(ERRORS), page), []);
+});
+
+test('numbers in the configuration have units', () => {
+  const found = checkUnits(makeConfig({}), UNITLESS);
+  assert.deepEqual(
+    found.filter((line) => !BY_TABLE.test(line)),
+    [],
+  );
+});
+
+test('few npm scripts, and the files that they name exist', () => {
+  const scripts = readPackage(ROOT).scripts ?? {};
+  assert.ok(Object.keys(scripts).length <= SCRIPTS_MAX);
+  for (const command of Object.values(scripts)) {
+    for (const match of command.matchAll(/\bscripts\/[\w-]+\.mjs\b/g)) {
+      assert.ok(existsSync(join(ROOT, match[0])), match[0]);
+    }
+  }
+});
