@@ -22,5 +22,12 @@ for (let i = 0; i < PAST_SECONDS; i += 1) {
   history.add(source.snapshot());
 }
 const dashboard = await startDashboard({ host: '127.0.0.1', port: Number(port), source, history });
-source.start();
+if (look === 'trouble') {
+  const { intake, sinks } = source.snapshot();
+  source.set({
+    state: 'draining',
+    intake: { ...intake, difference: 12, dropped: { journal_full: 9e6 } },
+  });
+  source.set({ sinks: [{ ...sinks[0], lagMs: 63_000, source: 'segments', evictions: 2 }] });
+} else source.start();
 process.stdout.write(`${dashboard.url}\n`);

@@ -248,7 +248,7 @@ export class FakeSource implements DashboardSource {
   #tops(by: TopBy, n: number, minutes: number): TopRow[] {
     if (this.#records === 0) return [];
     const rows: TopRow[] = [];
-    const names = [...this.#options.names, ...NAMES[by]];
+    const names = by === 'subscribers' ? [...this.#options.names, ...NAMES[by]] : NAMES[by];
     for (let i = 0; i < Math.min(n, names.length); i += 1) {
       const weight = minutes / (i + 1) ** 0.8;
       rows.push({
