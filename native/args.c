@@ -21,10 +21,12 @@ static bool throw_type(napi_env env, const char *name, const char *want)
 
 static bool throw_range(napi_env env, const char *name, double found, double min, double max)
 {
-	char text[160];
+	char text[160], number[32] = "NaN";
 
-	snprintf(text, sizeof(text), "%s must be an integer from %.0f to %.0f, found %.17g", name,
-		 min, max, found);
+	if (found == found)
+		snprintf(number, sizeof(number), "%.17g", found);
+	snprintf(text, sizeof(text), "%s must be an integer from %.0f to %.0f, found %s", name, min,
+		 max, number);
 	napi_throw_range_error(env, "ERR_OUT_OF_RANGE", text);
 	return false;
 }

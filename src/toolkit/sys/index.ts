@@ -6,7 +6,7 @@
 export * from './epoll.ts';
 export * from './errno.ts';
 export * from './file.ts';
-export { addonPaths, addonProblem, loadAddon, native } from './load.ts';
+export { addonPaths, addonSkipReason, loadAddon, native } from './load.ts';
 export { NATIVE_FUNCTION_NAMES, type NativeAddon } from './native-functions.ts';
 export * from './process.ts';
 export * from './socket.ts';

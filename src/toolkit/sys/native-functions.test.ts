@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { addonSkipReason, native } from './load.ts';
+import { NATIVE_FUNCTION_NAMES, type NativeFunctions } from './native-functions.ts';
+import { SOCKET_OPTION_NAMES } from './socket.ts';
+
+const needsAddon = { skip: addonSkipReason() };
+
+test('the list of functions and the addon name the same, both ways', needsAddon, () => {
+  const exported = Object.entries(native())
+    .filter(([, value]) => typeof value === 'function')
+    .map(([name]) => name);
+  assert.deepEqual([...exported].sort(), [...NATIVE_FUNCTION_NAMES].sort());
+});
+
+test('socket options have the same names and indexes in C', needsAddon, () => {
+  assert.deepEqual(native().socketOptionNames, [...SOCKET_OPTION_NAMES]);
+});
+
+/** Good arguments of every function that takes some; 4 MiB - 1 is no open fd. */
+const NO_FD = 4_194_303;
+const BYTES = new Uint8Array(32);
+const WORDS = new Int32Array(8);
+const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
+  epollControl: [NO_FD, 1, NO_FD, 1, 0],
+  epollWait: [NO_FD, WORDS, 4, 0],
+  eventfdSignal: [NO_FD],
+  eventfdClear: [NO_FD],
+  socketCreate: [5],
+  bind: [NO_FD, 6, BYTES, 0, 0, 0],
+  listen: [NO_FD, 1],
+  accept4: [NO_FD, BYTES, 14],
+  recv: [NO_FD, BYTES, 0, 32],
+  send: [NO_FD, BYTES, 0, 32],
+  setsockopt: [NO_FD, 0, 1],
+  getsockopt: [NO_FD, 0],
+  bytesUnread: [NO_FD],
+  localPort: [NO_FD],
+  shutdown: [NO_FD, 2],
+  openFile: ['/nonexistent/file', 0, 0],
+  closeFd: [NO_FD],
+  pwrite: [NO_FD, BYTES, 0, 32, 0],
+  pread: [NO_FD, BYTES, 0, 32, 0],
+  fallocate: [NO_FD, 1, 0, 1],
+  ftruncate: [NO_FD, 0],
+  fdatasync: [NO_FD],
+  fsync: [NO_FD],
+  flockExclusive: [NO_FD],
+  freeBytes: [NO_FD],
+  setThreadName: ['millrace-test'],
+  schedSetAffinity: [NO_FD, WORDS, 1],
+  schedGetAffinity: [NO_FD, WORDS, 8],
+};
+const WITHOUT_ARGUMENTS = [
+  'epollCreate',
+  'eventfdCreate',
+  'processCpuUs',
+  'threadCpuUs',
+  'threadId',
+];
+
+function callNative(name: string, args: readonly unknown[]): unknown {
+  const functions = native() as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
+  return functions[name]!(...args);
+}
+
+const isArgumentError = (error: unknown): boolean =>
+  error instanceof Error &&
+  ((error instanceof TypeError && Reflect.get(error, 'code') === 'ERR_INVALID_ARG_TYPE') ||
+    (error instanceof RangeError && Reflect.get(error, 'code') === 'ERR_OUT_OF_RANGE'));
+
+test('the table of good arguments has every function', () => {
+  const names = [...Object.keys(GOOD), ...WITHOUT_ARGUMENTS].sort();
+  assert.deepEqual(names, [...NATIVE_FUNCTION_NAMES].sort());
+});
+
+test('an fd that is not open is a value, never an exception', needsAddon, () => {
+  for (const [name, args] of Object.entries(GOOD)) {
+    const result = callNative(name, args);
+    assert.equal(typeof result, 'number', name);
+    if (name !== 'setThreadName') assert.ok((result as number) < 0, `${name}: ${String(result)}`);
+  }
+});
+
+test('a missing argument throws, in every function and at every place', needsAddon, () => {
+  for (const [name, args] of Object.entries(GOOD)) {
+    for (let count = 0; count < args.length; count += 1) {
+      assert.throws(() => callNative(name, args.slice(0, count)), isArgumentError, name);
+    }
+  }
+});
+
+const WRONG = [NaN, -1, 0.5, Infinity, -Infinity, 2 ** 60, undefined, null, true, 7n, {}, [], ''];
+
+test('a wrong argument throws, in every function and at every place', needsAddon, () => {
+  for (const [name, args] of Object.entries(GOOD)) {
+    args.forEach((good, place) => {
+      for (const wrong of WRONG) {
+        const isAllowed = wrong === -1 && name === 'epollWait' && place === 3;
+        if (isAllowed) continue;
+        const call = () => callNative(name, args.with(place, wrong));
+        assert.throws(call, isArgumentError, `${name}, argument ${place}: ${String(wrong)}`);
+      }
+      assert.notEqual(good, undefined);
+    });
+  }
+});
+
+/** Functions that take (array, offset, length) from the argument at this place on. */
+const SLICES = { recv: 1, send: 1, pwrite: 1, pread: 1 } as const;
+
+test('offset and length beyond the array throw RangeError', needsAddon, () => {
+  const beyond = [
+    [0, 33],
+    [1, 32],
+    [32, 1],
+    [33, 0],
+    [2 ** 32, 1],
+    [0, 2 ** 32],
+    [1, 2 ** 53 - 1],
+    [2 ** 53 - 1, 2 ** 53 - 1],
+  ] as const;
+  for (const [name, place] of Object.entries(SLICES)) {
+    for (const [offset, length] of beyond) {
+      const args = GOOD[name as keyof NativeFunctions]!.with(place + 1, offset).with(
+        place + 2,
+        length,
+      );
+      assert.throws(() => callNative(name, args), RangeError, `${name} ${offset} ${length}`);
+    }
+  }
+  assert.throws(() => native().accept4(NO_FD, BYTES, 15), RangeError);
+  assert.throws(() => native().accept4(NO_FD, new Uint8Array(17), 0), RangeError);
+  assert.throws(() => native().bind(NO_FD, 6, BYTES, 17, 0, 0), RangeError);
+  assert.throws(() => native().epollWait(NO_FD, WORDS, 5, 0), RangeError);
+  assert.throws(() => native().epollWait(NO_FD, new Int32Array(1), 1, 0), RangeError);
+  assert.throws(() => native().epollWait(NO_FD, new Int32Array(1024), 257, 0), RangeError);
+  assert.throws(() => native().schedGetAffinity(0, WORDS, 9), RangeError);
+});
+
+test('the bounds are those of the view, not of its buffer', needsAddon, () => {
+  const view = new Uint8Array(new ArrayBuffer(1024), 512, 16);
+  assert.throws(() => native().recv(NO_FD, view, 0, 17), RangeError);
+});
+
+test('an array of another kind, or no typed array, throws TypeError', needsAddon, () => {
+  const others = [
+    new Uint16Array(32),
+    new Int32Array(32),
+    new Uint8ClampedArray(32),
+    new DataView(new ArrayBuffer(32)),
+    new ArrayBuffer(32),
+    new SharedArrayBuffer(32),
+    'x'.repeat(32),
+  ];
+  for (const other of others) {
+    assert.throws(() => callNative('recv', [NO_FD, other, 0, 1]), TypeError);
+  }
+  assert.throws(() => callNative('epollWait', [NO_FD, BYTES, 1, 0]), TypeError);
+});
+
+test('an array whose buffer was transferred away has no room', needsAddon, () => {
+  const gone = new Uint8Array(64);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  assert.throws(() => native().recv(NO_FD, gone, 0, 1), RangeError);
+});
+
+test('text with a zero byte, empty or too long throws', needsAddon, () => {
+  assert.throws(() => native().openFile('/tmp/a\0b', 0, 0), TypeError);
+  assert.throws(() => native().openFile('', 0, 0), RangeError);
+  assert.throws(() => native().openFile(`/${'x'.repeat(4095)}`, 0, 0), RangeError);
+  assert.throws(() => native().setThreadName('sixteen-bytes-xx'), RangeError);
+});
+
+test('four workers load the addon at once and use it at the same time', needsAddon, async () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const words = new Int32Array(memory.buffer);
+  const url = new URL('./index.js', import.meta.url).href;
+  const code = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    import(${JSON.stringify(url)}).then((sys) => {
+      const words = new Int32Array(workerData.memory.buffer);
+      sys.native();
+      Atomics.add(words, 0, 1);
+      while (Atomics.load(words, 0) < 4) Atomics.wait(words, 0, Atomics.load(words, 0), 1);
+      const fd = sys.eventfdCreate();
+      let signals = 0;
+      for (let i = 0; i < 20000; i += 1) {
+        sys.eventfdSignal(fd);
+        if (i % 10 === 9) signals += sys.eventfdClear(fd);
+      }
+      sys.closeFd(fd);
+      parentPort.postMessage({ signals, threadId: sys.threadId() });
+    });`;
+  const workers = [1, 2, 3, 4].map(() => new Worker(code, { eval: true, workerData: { memory } }));
+  const answers = await Promise.all(
+    workers.map(
+      (worker) =>
+        new Promise<{ signals: number; threadId: number }>((resolve, reject) => {
+          worker.once('message', resolve);
+          worker.once('error', reject);
+        }),
+    ),
+  );
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  assert.equal(Atomics.load(words, 0), 4);
+  assert.deepEqual(
+    answers.map(({ signals }) => signals),
+    [20000, 20000, 20000, 20000],
+  );
+  assert.equal(new Set(answers.map(({ threadId }) => threadId)).size, 4);
+});
