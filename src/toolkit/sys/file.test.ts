@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { SharedWasmMemory } from '../pages/webassembly.ts';
 import { EAGAIN, EBADF, EEXIST, ENOENT, ENOSPC } from './errno.ts';
 import {
   closeFd,
@@ -36,7 +37,7 @@ test('named flags open as they say, close-on-exec', needsAddon, () => {
 });
 
 test('pwrite and pread take a slice of shared WebAssembly memory, in place', needsAddon, () => {
-  const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
+  const memory = new SharedWasmMemory({ initial: 4, maximum: 4, shared: true });
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(0xee);
   bytes.set([1, 2, 3, 4, 5], 4096);

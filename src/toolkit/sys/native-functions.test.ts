@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { SharedWasmMemory } from '../pages/webassembly.ts';
 import { addonSkipReason, native } from './load.ts';
 import { NATIVE_FUNCTION_NAMES, type NativeFunctions } from './native-functions.ts';
 import { SOCKET_OPTION_NAMES } from './socket.ts';
@@ -79,7 +80,7 @@ test('an fd that is not open is a value, never an exception', needsAddon, () => 
   for (const [name, args] of Object.entries(GOOD)) {
     const result = callNative(name, args);
     assert.equal(typeof result, 'number', name);
-    if (name !== 'setThreadName') assert.ok((result as number) < 0, `${name}: ${String(result)}`);
+    if (name !== 'setThreadName') assert.ok((result as number) < 0, name);
   }
 });
 
@@ -100,7 +101,7 @@ test('a wrong argument throws, in every function and at every place', needsAddon
         const isAllowed = wrong === -1 && name === 'epollWait' && place === 3;
         if (isAllowed) continue;
         const call = () => callNative(name, args.with(place, wrong));
-        assert.throws(call, isArgumentError, `${name}, argument ${place}: ${String(wrong)}`);
+        assert.throws(call, isArgumentError, `${name}, argument ${place}: ${typeof wrong}`);
       }
       assert.notEqual(good, undefined);
     });
@@ -174,7 +175,7 @@ test('text with a zero byte, empty or too long throws', needsAddon, () => {
 });
 
 test('four workers load the addon at once and use it at the same time', needsAddon, async () => {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const memory = new SharedWasmMemory({ initial: 1, maximum: 1, shared: true });
   const words = new Int32Array(memory.buffer);
   const url = new URL('./index.js', import.meta.url).href;
   const code = `

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { SharedWasmMemory } from '../pages/webassembly.ts';
 import { EPOLLIN, epollAdd, epollCreate, epollWait } from './epoll.ts';
 import { checked, EADDRINUSE, EAFNOSUPPORT, EAGAIN, ECONNRESET, ENOTCONN } from './errno.ts';
 import { closeFd } from './file.ts';
@@ -92,7 +93,7 @@ test('IPv6: an accepted peer is its address and port', needsAddon, async (t) => 
 
 test('recv: EAGAIN, bytes into the slice and nowhere else, then the end', needsAddon, async (t) => {
   const { peer, fd } = await connectedPair(t);
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const memory = new SharedWasmMemory({ initial: 1, maximum: 1, shared: true });
   const bytes = new Uint8Array(memory.buffer).fill(0xee);
   assert.equal(recv(fd, bytes, 0, 100), -EAGAIN);
   await write(peer, Buffer.from('hello world'));
