@@ -1,13 +1,14 @@
 /**
  * Anchor: a place in a broken stream where records can be read again.
  *
- * WHY      When the five prefix bytes of a frame are impossible, the reader has lost its place. Digits
- *          alone are everywhere in text, so a place to go on must hold more: the prefix (rule 1), the
- *          first bytes of every known tag, F0 F0 F? at 15..17, and fields that fill the frame exactly
- *          (rule 2). A record of an unknown tag is accepted in sync, never as a place to resync.
+ * WHY      When the five prefix bytes of a frame are impossible, the reader has lost its place.
+ *          Digits alone are everywhere in text, so a place to go on must hold more: the prefix
+ *          (rule 1), the first bytes of every known tag, F0 F0 F? at 15..17, and fields that fill
+ *          the frame exactly (rule 2). A record of an unknown tag is accepted in sync, never as a
+ *          place to resync.
  * CUT      Bytes arrive in pieces. A place whose bytes so far fit, but are not all there yet, may
- *          still become an anchor: the search stops there and says "not yet", so that the answer does
- *          not depend on how the stream was cut (a test cuts it everywhere).
+ *          still become an anchor: the search stops there and says "not yet", so that the answer
+ *          does not depend on how the stream was cut (a test cuts it everywhere).
  * COST     Four digits in a row are required: one byte in four is looked at in other garbage.
  * REFUSED  A second frame behind the first as further proof: the last record of a stream has none.
  */
@@ -78,7 +79,7 @@ function judge(bytes: Uint8Array, view: DataView, at: number, end: number): numb
   return canFill(bytes, view, at, length, have) ? POSSIBLE : EXCLUDED;
 }
 
-/** The fields that are there so far leave room for the others, and the frame can still be filled. */
+/** The fields so far leave room for the others, and the frame can still be filled exactly. */
 function canFill(
   bytes: Uint8Array,
   view: DataView,

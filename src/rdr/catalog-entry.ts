@@ -1,8 +1,8 @@
 /**
  * Shape of the catalogue's data: rdr-catalog.json and the module generated from it.
  *
- * Each fact carries how it is known (`confidence`, `typeSource`, `source`), because no Cisco text with
- * the whole field tables is at hand. docs/reference/rdrv1.md explains the marks.
+ * Each fact carries how it is known (`confidence`, `typeSource`, `source`), because no Cisco text
+ * with the whole field tables is at hand. docs/reference/rdrv1.md explains the marks.
  */
 import type { FieldTypeName } from './constants.ts';
 

@@ -1,11 +1,12 @@
 /**
  * Catalogue: the 49 known record types, their fields, and the table and columns each one gets.
  *
- * WHY         The stream describes the types of its fields but not their names. Names, units and tables
- *             come from here; types on the wire never do.
- * COLUMNS     A field's column kind is fixed, so that the schema of a table never depends on what was
- *             received: integers -> int, STRING -> text, FLOAT -> float. Where the type is unknown,
- *             UNKNOWN_KINDS below decides from evidence. A value that does not fit goes to `extra`.
+ * WHY         The stream describes the types of its fields but not their names. Names, units and
+ *             tables come from here; types on the wire never do.
+ * COLUMNS     A field's column kind is fixed, so that the schema of a table never depends on what
+ *             was received: integers -> int, STRING -> text, FLOAT -> float. Where the type is
+ *             unknown, UNKNOWN_TEXT below decides from evidence. A value that does not fit goes to
+ *             `extra`.
  * VARIANTS    Fields that some releases append are columns as well, behind the others.
  */
 import { CATALOG_DATA } from './catalog-data.ts';
@@ -24,7 +25,7 @@ export interface CatalogField extends FieldData {
   readonly release: string | null;
 }
 
-/** One record type. `fields` includes what later releases append; `baseFieldCount` are the others. */
+/** One record type. `fields` includes what later releases append behind `baseFieldCount`. */
 export interface CatalogEntry extends Omit<RecordData, 'fields'> {
   readonly fields: readonly CatalogField[];
   readonly baseFieldCount: number;
@@ -33,8 +34,8 @@ export interface CatalogEntry extends Omit<RecordData, 'fields'> {
 }
 
 /**
- * Kinds of fields whose type no source tells. Integers unless a reason for text is known: nearly all
- * are counters, ids or enumerations, and their like-named elders are integers.
+ * Kinds of fields whose type no source tells. Integers unless a reason for text is known: nearly
+ * all are counters, ids or enumerations, and their like-named elders are integers.
  */
 const UNKNOWN_TEXT: ReadonlySet<string> = new Set([
   // Third and fourth extra field of Transaction Usage print as empty text; Transaction has three.

@@ -1,8 +1,8 @@
 /**
  * Columns: decoded records of one table, as arrays that a columnar store takes as they are.
  *
- * WHY         An object per record costs more than decoding it. Arrow-like columns are filled in place,
- *             handed over by reference and used again.
+ * WHY         An object per record costs more than decoding it. Arrow-like columns are filled in
+ *             place, handed over by reference and used again.
  * LAYOUT      Row i of a column:
  *               int    words[2i] and words[2i + 1]: low and high half of a little-endian int64
  *               text   bytes[ends[i - 1] .. ends[i]], with ends[-1] = 0; bytes are as received
@@ -10,11 +10,13 @@
  *             and for each kind valid[i]: 1 a value, 0 NULL (the slot then holds anything; the
  *             text is empty). `extra` is a text column whose normal value is NULL; it is
  *             valid UTF-8 as it stands (JSON, escaped inside): nothing more is to be escaped.
- * OWNERSHIP   The decoder writes rows; whoever takes them (DecodeSink.onFull, or a flush) reads rows
- *             0 .. rowCount - 1, is done when it returns, and the columns are then reset.
- * INVARIANTS  1. All rows of `valid` behind rowCount are 1 (in `extra`: 0), so that a decoder touches it
- *                only for NULLs.  2. nullCount = zeros in valid[0 .. rowCount - 1].
- *             3. Heaps of text never exceed TEXT_HEAP_BYTES_MAX: columns count as full before that.
+ * OWNERSHIP   The decoder writes rows; whoever takes them (DecodeSink.onFull, or a flush) reads
+ *             rows 0 .. rowCount - 1, is done when it returns, and the columns are then reset.
+ * INVARIANTS  1. All rows of `valid` behind rowCount are 1 (in `extra`: 0), so that a decoder
+ *                touches it only for NULLs.
+ *             2. nullCount = zeros in valid[0 .. rowCount - 1].
+ *             3. High words behind rowCount are 0, so that only negative integers touch them.
+ *             4. Heaps of text never exceed TEXT_HEAP_BYTES_MAX: columns count as full before that.
  * REFUSED     SharedArrayBuffer (DuckDB's binding refuses it); BigInt64Array (every store makes or
  *             unwraps a BigInt); bitmaps for validity (a read-modify-write per row).
  */
@@ -53,6 +55,8 @@ export interface IntColumn extends ColumnBase {
   readonly kind: 'int';
   /** Two words a row: low, high. */
   readonly words: Int32Array;
+  /** Some high word is not 0. */
+  hasHighWords: boolean;
 }
 
 export interface FloatColumn extends ColumnBase {
@@ -126,12 +130,18 @@ function makeColumn(field: CatalogField, capacity: number): Column {
   };
   switch (field.kind) {
     case 'int':
-      return { kind: 'int', ...base, words: new Int32Array(2 * capacity) };
+      return { kind: 'int', ...base, words: new Int32Array(2 * capacity), hasHighWords: false };
     case 'float':
       return { kind: 'float', ...base, values: new Float64Array(capacity) };
     case 'text':
       return new TextColumn(field.column, capacity);
   }
+}
+
+function clearHighWords(column: IntColumn, rows: number): void {
+  if (!column.hasHighWords) return;
+  for (let row = 0; row < rows; row++) column.words[2 * row + 1] = 0;
+  column.hasHighWords = false;
 }
 
 /** The columns of one table: header items, a column per catalogued field, and `extra`. */
@@ -188,6 +198,7 @@ export class RecordColumns {
     for (const column of this.fields) {
       if (column.nullCount > 0) column.valid.fill(1, 0, rows);
       column.nullCount = 0;
+      if (column.kind === 'int') clearHighWords(column, rows);
       if (column.kind !== 'text') continue;
       column.byteCount = 0;
       column.flags = 0;

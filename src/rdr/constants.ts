@@ -1,8 +1,8 @@
 /**
  * RDRv1 constants: where each item of a frame stands, and the codes of field types.
  *
- * SOURCE   No Cisco text with this layout is known. It is what four separately written parsers agree
- *          on; docs/reference/rdrv1.md says how sure each line is.
+ * SOURCE   No Cisco text with this layout is known. It is what four separately written parsers
+ *          agree on; docs/reference/rdrv1.md says how sure each line is.
  * LAYOUT   A record is one frame: a 20-byte header, then `fieldCount` fields back to back.
  *
  *   offset  bytes  item                   encoding
@@ -46,7 +46,7 @@ export const FIELD_COUNT_MAX = 255;
 /** In front of each value: type (1 byte) and length (4 bytes, big endian). */
 export const FIELD_HEADER_BYTES = 5;
 
-/** Type byte of a field. FLOAT: no known parser exercises it; IEEE 754 single, big endian, assumed. */
+/** Type byte of a field. FLOAT is assumed to be an IEEE 754 single: no known parser reads one. */
 export const FIELD_TYPE = {
   INT8: 11,
   INT16: 12,

@@ -1,27 +1,26 @@
 /**
  * Decoder: blocks of whole records into the columns of 33 tables.
  *
- * WHY         One loop finds out which layout a record has, and hands the run of records that begins
- *             there to the decoder generated for it. What has no table, or is malformed, is told to the
- *             sink by place and reason and goes on being bytes.
- * DISPATCH    tag -> table (one array look-up, as all known tags begin with F0F0F) -> layouts of the same
- *             field count, the last used first. When its guards fail, the record is walked; that finds
- *             the malformed ones and tells the layout of the others.
+ * WHY         A block is scanned once, frame by frame, and each record put into the bucket of its
+ *             tag and field count; then each bucket is decoded at a stretch by the decoder
+ *             generated for its layout. What has no table, or is malformed, is told to the sink by
+ *             place and reason.
+ * DISPATCH    tag -> table (an array look-up: all known tags begin with F0F0F), table and field
+ *             count -> bucket, whose last used layout is tried. Where its guards fail, the record
+ *             is walked; that finds the malformed ones, and tells the layout of the others.
  * LIMITS      LAYOUTS_MAX generated decoders in all; further layouts take the generic decoder.
- * INVARIANTS  rows delivered + malformed + other = records seen. Each record is exactly one of them.
+ * INVARIANTS  delivered + malformed + other = records seen. Each record is exactly one of them.
+ * REFUSED     Decoding in the order of arrival: in a mixed stream nearly every record changes the
+ *             decoder, whose code and columns then come from farther caches (measured: twice the
+ *             time).
  */
-import { type CatalogEntry, TABLES } from './catalog.ts';
-import { COLUMN_ROWS, RecordColumns } from './columns.ts';
-import {
-  FIELD_COUNT_MAX,
-  FIELD_COUNT_OFFSET,
-  FIELD_HEADER_BYTES,
-  HEADER_BYTES,
-  TAG_OFFSET,
-} from './constants.ts';
+import { assert } from '../toolkit/base/assert.ts';
+import { TABLES } from './catalog.ts';
+import { RecordColumns } from './columns.ts';
+import { FIELD_COUNT_OFFSET, FIELD_HEADER_BYTES, HEADER_BYTES, TAG_OFFSET } from './constants.ts';
 import { MALFORMED_NAMES, WELL_FORMED, walkFields } from './field.ts';
 import { BAD_PREFIX, frameLength } from './frame.ts';
-import { generateDecoder, type RunDecoder } from './generate.ts';
+import { generateDecoder, RUN_STRIDE, type RunDecoder } from './generate.ts';
 import { decodeGeneric } from './generic.ts';
 
 /** Generated decoders at most; a live network has fewer layouts than tables. */
@@ -31,6 +30,11 @@ export const LAYOUTS_MAX = 64;
 const TAG_PREFIX = 0xf0f0f;
 const TAG_SLOTS = 4096;
 const NO_TABLE = 255;
+const NO_BUCKET = 255;
+
+/** Records of a bucket that are decoded together: enough that changing decoders costs little. */
+const RUN_RECORDS = 256;
+const LIST_LENGTH = RUN_RECORDS * RUN_STRIDE;
 
 /** Takes what a decoder makes. Offsets are into the memory given to decodeBlock. */
 export interface DecodeSink {
@@ -58,11 +62,13 @@ interface Layout {
   readonly decode: RunDecoder;
 }
 
-interface Table {
-  readonly tag: number;
-  readonly columns: RecordColumns;
-  /** Field count -> layouts, the last used first. */
-  readonly byFieldCount: (Layout[] | undefined)[];
+/** Records of one tag and field count that wait to be decoded together. */
+interface Bucket {
+  readonly table: number;
+  /** The last used first; never empty. */
+  readonly layouts: Layout[];
+  /** RUN_STRIDE numbers a record (generate.ts). */
+  readonly list: Int32Array;
 }
 
 export interface DecoderOptions {
@@ -84,22 +90,25 @@ export class RecordDecoder {
   readonly tables: readonly RecordColumns[];
   readonly #layoutsMax: number;
   #layoutCount = 0;
-  readonly #tables: readonly Table[];
+  readonly #buckets: Bucket[] = [];
+  /** Last twelve bits of a tag -> index of its table, or NO_TABLE. */
   readonly #slots = new Uint8Array(TAG_SLOTS).fill(NO_TABLE);
+  /** 256 * table + field count -> bucket, or NO_BUCKET. */
+  readonly #bucketOf = new Uint8Array(256 * 256).fill(NO_BUCKET);
+  /** Bucket -> records waiting. Zero between calls. */
+  readonly #waiting = new Int32Array(LAYOUTS_MAX);
+  /** A list for one record. */
+  readonly #one = new Int32Array(RUN_STRIDE);
+  /** The lists of all buckets, one behind the other. */
+  readonly #lists: Int32Array;
 
   constructor(options: DecoderOptions = {}) {
-    const capacity = options.capacity ?? COLUMN_ROWS;
-    this.#layoutsMax = options.layoutsMax ?? LAYOUTS_MAX;
-    this.#tables = TABLES.map((entry: CatalogEntry, index) => {
-      const tag = entry.tag!;
-      this.#slots[tag % TAG_SLOTS] = index;
-      return {
-        tag,
-        columns: new RecordColumns(entry, capacity),
-        byFieldCount: new Array<Layout[] | undefined>(FIELD_COUNT_MAX + 1).fill(undefined),
-      };
+    this.#layoutsMax = Math.min(LAYOUTS_MAX, options.layoutsMax ?? LAYOUTS_MAX);
+    this.#lists = new Int32Array(this.#layoutsMax * LIST_LENGTH);
+    this.tables = TABLES.map((entry) => new RecordColumns(entry, options.capacity));
+    TABLES.forEach((entry, index) => {
+      this.#slots[entry.tag! % TAG_SLOTS] = index;
     });
-    this.tables = this.#tables.map((table) => table.columns);
   }
 
   /** Layouts that have a generated decoder. */
@@ -120,7 +129,9 @@ export class RecordDecoder {
   /**
    * Decodes the records in `offset .. offset + length`. Returns the offset behind the last whole
    * record: the block's end, unless its last bytes are no whole record or a prefix is impossible.
-   * `bytes` and `view` are over the same memory, from its start; neither is kept.
+   * `bytes` and `view` are over the same memory, from its start; neither is kept. Records of one
+   * table become rows in their order; those of different tables, and what the sink is told, are not
+   * ordered among each other: recordIndex says where each stood.
    */
   decodeBlock(
     bytes: Uint8Array,
@@ -130,68 +141,63 @@ export class RecordDecoder {
     sink: DecodeSink,
   ): number {
     const end = offset + length;
-    const counts = this.counts;
+    const waiting = this.#waiting;
+    const lists = this.#lists;
+    // An exception of a sink may have left some behind.
+    waiting.fill(0);
     let at = offset;
     let recordIndex = 0;
-    while (end - at >= HEADER_BYTES) {
-      const tag = view.getUint32(at + TAG_OFFSET);
-      const table = tag >>> 12 === TAG_PREFIX ? this.#tables[this.#slots[tag & 0xfff]!] : undefined;
-      if (table !== undefined) {
-        const layout = table.byFieldCount[view.getUint8(at + FIELD_COUNT_OFFSET)]?.[0];
-        if (layout !== undefined) {
-          const columns = table.columns;
-          const rowsBefore = columns.rowCount;
-          at = layout.decode(bytes, view, at, end, recordIndex);
-          const rows = columns.rowCount - rowsBefore;
-          recordIndex += rows;
-          counts.delivered += rows;
-          if (columns.isFull) this.#handOver(columns, sink);
-          else if (rows === 0) {
-            const next = this.#decodeOne(table, bytes, view, at, end, recordIndex, sink);
-            if (next < 0) break;
-            at = next;
-            recordIndex++;
-          }
-          continue;
-        }
+    for (; end - at >= HEADER_BYTES; recordIndex++) {
+      const frameBytes = frameLength(bytes, at);
+      if (frameBytes === BAD_PREFIX || frameBytes > end - at) break;
+      const tag = view.getInt32(at + TAG_OFFSET);
+      const table = tag >>> 12 === TAG_PREFIX ? this.#slots[tag & (TAG_SLOTS - 1)]! : NO_TABLE;
+      const bucket = this.#bucketOf[256 * table + bytes[at + FIELD_COUNT_OFFSET]!]!;
+      if (bucket === NO_BUCKET) {
+        this.#decodeOne(table, bytes, view, at, frameBytes, recordIndex, sink);
+      } else {
+        const count = waiting[bucket]!;
+        const slot = bucket * LIST_LENGTH + count * RUN_STRIDE;
+        lists[slot] = at - offset;
+        lists[slot + 1] = frameBytes;
+        lists[slot + 2] = recordIndex;
+        waiting[bucket] = count + 1;
+        if (count + 1 === RUN_RECORDS) this.#drain(bucket, bytes, view, offset, sink);
       }
-      const next = this.#decodeOne(table, bytes, view, at, end, recordIndex, sink);
-      if (next < 0) break;
-      at = next;
-      recordIndex++;
+      at += frameBytes;
     }
-    counts.records += recordIndex;
+    for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
+      if (waiting[bucket]! > 0) this.#drain(bucket, bytes, view, offset, sink);
+    }
+    this.counts.records += recordIndex;
     return at;
   }
 
-  /** A record that no decoder at hand took: walks it. The offset behind it, or -1: not whole. */
-  #decodeOne(
-    table: Table | undefined,
-    bytes: Uint8Array,
-    view: DataView,
-    at: number,
-    end: number,
-    recordIndex: number,
-    sink: DecodeSink,
-  ): number {
-    const length = frameLength(bytes, at);
-    if (length === BAD_PREFIX || length > end - at) return -1;
-    const reason = walkFields(bytes, view, at, length);
-    if (reason !== WELL_FORMED) {
-      this.counts.malformed[reason]!++;
-      sink.onMalformed(at, length, reason, recordIndex);
-    } else if (table === undefined || table.tag !== view.getUint32(at + TAG_OFFSET)) {
-      this.counts.other++;
-      sink.onOther(at, length, view.getUint32(at + TAG_OFFSET), recordIndex);
-    } else {
-      this.#appendWalked(table, bytes, view, at, length, recordIndex, sink);
+  /** Decodes the waiting records of a bucket. */
+  #drain(index: number, bytes: Uint8Array, view: DataView, base: number, sink: DecodeSink): void {
+    const { layouts, list, table } = this.#buckets[index]!;
+    const columns = this.tables[table]!;
+    const to = this.#waiting[index]!;
+    this.#waiting[index] = 0;
+    let i = 0;
+    while (i < to) {
+      const from = i;
+      i = layouts[0]!.decode(bytes, view, base, list, from, to);
+      this.counts.delivered += i - from;
+      if (columns.isFull) {
+        this.#handOver(columns, sink);
+      } else if (i < to) {
+        const slot = i * RUN_STRIDE;
+        const at = base + list[slot]!;
+        this.#decodeOne(table, bytes, view, at, list[slot + 1]!, list[slot + 2]!, sink);
+        i++;
+      }
     }
-    return at + length;
   }
 
-  /** A well-formed record of a table: by the decoder of its layout, made now if it is new. */
-  #appendWalked(
-    table: Table,
+  /** A record that no decoder at hand took: walks it, and finds out what it is. */
+  #decodeOne(
+    table: number,
     bytes: Uint8Array,
     view: DataView,
     at: number,
@@ -199,14 +205,41 @@ export class RecordDecoder {
     recordIndex: number,
     sink: DecodeSink,
   ): void {
-    const columns = table.columns;
+    const reason = walkFields(bytes, view, at, length);
+    if (reason !== WELL_FORMED) {
+      this.counts.malformed[reason]!++;
+      sink.onMalformed(at, length, reason, recordIndex);
+    } else if (table === NO_TABLE) {
+      this.counts.other++;
+      sink.onOther(at, length, view.getUint32(at + TAG_OFFSET), recordIndex);
+    } else {
+      this.#appendWalked(table, bytes, view, at, length, recordIndex, sink);
+    }
+  }
+
+  /** A well-formed record of a table: by the decoder of its layout, made now if it is new. */
+  #appendWalked(
+    table: number,
+    bytes: Uint8Array,
+    view: DataView,
+    at: number,
+    length: number,
+    recordIndex: number,
+    sink: DecodeSink,
+  ): void {
+    const columns = this.tables[table]!;
     const decode = this.#findLayout(table, view, at);
+    this.#one[0] = 0;
+    this.#one[1] = length;
+    this.#one[2] = recordIndex;
     for (;;) {
       const done =
         decode === undefined
           ? decodeGeneric(columns, bytes, view, at, length, recordIndex)
-          : decode(bytes, view, at, at + length, recordIndex) > at;
+          : decode(bytes, view, at, this.#one, 0, 1) === 1;
       if (done) break;
+      // Walked, and of this layout: only full columns can have stopped it.
+      assert(columns.isFull, 'the decoder of a layout takes its records');
       this.#handOver(columns, sink);
     }
     this.counts.delivered++;
@@ -219,10 +252,10 @@ export class RecordDecoder {
   }
 
   /** The generated decoder of the layout of the well-formed record at `at`; undefined: generic. */
-  #findLayout(table: Table, view: DataView, at: number): RunDecoder | undefined {
+  #findLayout(table: number, view: DataView, at: number): RunDecoder | undefined {
     const fieldCount = view.getUint8(at + FIELD_COUNT_OFFSET);
-    table.byFieldCount[fieldCount] ??= [];
-    const layouts = table.byFieldCount[fieldCount];
+    const key = 256 * table + fieldCount;
+    const layouts = this.#buckets[this.#bucketOf[key]!]?.layouts ?? [];
     for (let i = 0; i < layouts.length; i++) {
       const layout = layouts[i]!;
       if (!hasTypes(view, at, layout.types)) continue;
@@ -233,8 +266,13 @@ export class RecordDecoder {
     if (this.#layoutCount >= this.#layoutsMax) return undefined;
     this.#layoutCount++;
     const types = readTypes(view, at, fieldCount);
-    const layout = { types, decode: generateDecoder(table.columns, types) };
-    layouts.push(layout);
+    const layout = { types, decode: generateDecoder(this.tables[table]!, types) };
+    if (layouts.push(layout) === 1) {
+      const index = this.#buckets.length;
+      const list = this.#lists.subarray(index * LIST_LENGTH, (index + 1) * LIST_LENGTH);
+      this.#buckets.push({ table, layouts, list });
+      this.#bucketOf[key] = index;
+    }
     return layout.decode;
   }
 }

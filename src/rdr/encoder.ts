@@ -1,9 +1,9 @@
 /**
  * Encoder: writes records, byte for byte, into memory the caller owns.
  *
- * WHY         A simulator, a replay tool and tests need the same exact bytes. The calls follow the wire:
- *             begin, one call a field, end; numbers go in as numbers, text as bytes. Nothing is
- *             allocated per record, so a simulator can make hundreds of thousands a second.
+ * WHY         A simulator, a replay tool and tests need the same exact bytes. The calls follow the
+ *             wire: begin, one call a field, end; numbers go in as numbers, text as bytes. Nothing
+ *             is allocated per record, so a simulator can make hundreds of thousands a second.
  * OWNERSHIP   The target belongs to the caller; the encoder writes `offset .. offset + frame bytes`
  *             and nothing else. `end()` completes the frame: length digits and field count.
  * INVARIANTS  A frame that `end()` returned passes frameLength and walkFields.

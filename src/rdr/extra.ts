@@ -1,12 +1,13 @@
 /**
  * Extra: what a record holds beyond its columns, as JSON, so that nothing is lost.
  *
- * WHY      Releases append fields, and types on the wire may differ from what the catalogue believes.
- *          Such values are kept beside the row instead of breaking the schema of its table.
- * FORMAT   A JSON list of [index, type, value], one per field, in wire order: index from 0, type the
- *          code on the wire, value by that code: integers and BOOLEAN a number, FLOAT a number (or
- *          "NaN", "Infinity", "-Infinity"), STRING text escaped as text.ts says, other codes the bytes
- *          in hex.
+ * WHY      Releases append fields, and types on the wire may differ from what the catalogue
+ *          believes. Such values are kept beside the row instead of breaking the schema of its
+ *          table.
+ * FORMAT   A JSON list of [index, type, value], one per field, in wire order: index from 0, type
+ *          the code on the wire, value by that code: integers and BOOLEAN a number, FLOAT a number
+ *          (or "NaN", "Infinity", "-Infinity"), STRING text escaped as text.ts says, other codes
+ *          the bytes in hex.
  * COST     Not the normal path: this makes garbage.
  */
 import { assert } from '../toolkit/base/assert.ts';
@@ -14,7 +15,7 @@ import type { RecordColumns } from './columns.ts';
 import { FIELD_TYPE, FRAME_BYTES_MAX } from './constants.ts';
 import { decodeText, scanTextFlags } from './text.ts';
 
-/** Upper bound of one row's JSON: at most six bytes for each of a frame (`\u00ff`-like), and slack. */
+/** Upper bound of one row's JSON: at most six bytes (`\u0000`) for each of a frame, and slack. */
 export const EXTRA_BYTES_MAX = 7 * FRAME_BYTES_MAX;
 
 const utf8 = new TextEncoder();

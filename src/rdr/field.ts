@@ -1,10 +1,12 @@
 /**
- * Field walk: do the fields of a frame fill it exactly, and does each have a length its type allows?
+ * Field walk: do the fields of a frame fill it exactly, and does each have a length its type
+ * allows?
  *
  * WHY      The stream describes itself, so a record can be checked without the catalogue. A record
- *          that fails is skipped by its frame length; the stream goes on (rule 2 of the framing rules
- *          in docs/reference/rdrv1.md).
- * REASONS  The list is closed: names are labels of counters and values of `malformed_records.reason`.
+ *          that fails is skipped by its frame length; the stream goes on (rule 2 of the framing
+ *          rules in docs/reference/rdrv1.md).
+ * REASONS  The list is closed: names are labels of counters and values of
+ *          `malformed_records.reason`.
  */
 import { FIELD_COUNT_OFFSET, FIELD_HEADER_BYTES, FIXED_LENGTH, HEADER_BYTES } from './constants.ts';
 
@@ -34,9 +36,9 @@ export const MALFORMED_NAMES = [
 ] as const;
 
 /**
- * Walks the fields of the frame of `length` bytes (>= 20, all readable) at `offset`.
- * WELL_FORMED (0), or the MALFORMED code of the first thing that is wrong. Unknown types are skipped
- * by their length. `bytes` and `view` are over the same memory, from its start.
+ * Walks the fields of the frame of `length` bytes (>= 20, all readable) at `offset`. WELL_FORMED
+ * (0), or the MALFORMED code of the first thing that is wrong. Unknown types are skipped by their
+ * length. `bytes` and `view` are over the same memory, from its start.
  */
 export function walkFields(
   bytes: Uint8Array,

@@ -1,12 +1,13 @@
 /**
  * Generic decoder: one record of any layout into columns, field by field.
  *
- * WHY     It is the reference that generated decoders are compared with, and what decodes layouts beyond
- *         the 64 that get a decoder of their own.
+ * WHY     It is the reference that generated decoders are compared with, and what decodes layouts
+ *         beyond the 64 that get a decoder of their own.
  * RULES   1. The type byte on the wire decides how a value is read, never the catalogue.
- *         2. A value that does not fit its column's kind is NULL there, stands in `extra`, and is counted
- *            as a misfit. Integers of any width, and BOOLEAN, fit int; FLOAT and integers fit float;
- *            STRING fits text.
+ *         2. A value that does not fit its column's kind is NULL there, stands in `extra`, and is
+ *         counted
+ *            as a misfit. Integers of any width, and BOOLEAN, fit int; FLOAT and integers fit
+ *            float; STRING fits text.
  *         3. Fewer fields than columns: NULL. More: `extra`, counted as surplus.
  */
 import type { Column, RecordColumns, TextColumn } from './columns.ts';
@@ -39,9 +40,9 @@ export function fits(kind: Column['kind'], type: number): boolean {
 }
 
 /**
- * Appends the well-formed frame of `length` bytes at `offset` as a row. False when a text heap has no
- * room: the columns are then marked as full, nothing was appended, and the caller tries again after
- * they were taken.
+ * Appends the well-formed frame of `length` bytes at `offset` as a row. False when a text heap has
+ * no room: the columns are then marked as full, nothing was appended, and the caller tries again
+ * after they were taken.
  */
 export function decodeGeneric(
   columns: RecordColumns,
@@ -131,6 +132,7 @@ function writeValue(
   } else {
     column.words[2 * row] = value;
     column.words[2 * row + 1] = value < 0 ? -1 : 0;
+    if (value < 0) column.hasHighWords = true;
   }
 }
 

@@ -1,11 +1,11 @@
 /**
  * Text: bytes of STRING fields as JavaScript text, without loss, and what kinds of bytes they hold.
  *
- * WHY       The charset of STRING is unspecified: mostly ASCII, sometimes UTF-8, sometimes octets (a
- *           MAC address, a RADIUS attribute). Shown text must be valid, and two different byte
+ * WHY       The charset of STRING is unspecified: mostly ASCII, sometimes UTF-8, sometimes octets
+ *           (a MAC address, a RADIUS attribute). Shown text must be valid, and two different byte
  *           strings must never look the same.
- * ESCAPING  A backslash is doubled; each byte that is no part of valid UTF-8 becomes `\xHH` (lower-case
- *           hex). All else stays. So the bytes can be computed back from the text.
+ * ESCAPING  A backslash is doubled; each byte that is no part of valid UTF-8 becomes `\xHH`
+ *           (lower-case hex). All else stays. So the bytes can be computed back from the text.
  */
 import { TEXT_FLAG } from './columns.ts';
 
