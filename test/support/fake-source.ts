@@ -86,7 +86,12 @@ export class FakeSource implements DashboardSource {
     return Promise.resolve(this.#tops(by, n, 1));
   }
 
-  topSince(by: TopBy, sinceMs: number, _measure: TopMeasure, n: number) {
+  topSince(
+    by: TopBy,
+    sinceMs: number,
+    _measure: TopMeasure,
+    n: number,
+  ): Promise<readonly TopRow[]> {
     this.topCalls += 1;
     const minutes = (this.snapshotNow.timeMs - sinceMs) / 60_000;
     return Promise.resolve(this.#tops(by, n, minutes));
@@ -153,7 +158,7 @@ export class FakeSource implements DashboardSource {
         accepted: this.#options.exporters + 3,
         limit: 64,
       },
-      refused: { allow_list: 0, limit: 0 },
+      refused: { not_allowed: 0, connection_limit: 0, accept_error: 0 },
       stalls: { count: 0, ms: 0 },
       pages: { total: 512, free: 512 - Math.ceil(inPages / PAGE_BYTES) - 9, bytes: PAGE_BYTES },
       journal: {

@@ -4,7 +4,7 @@
 import uPlot from 'uplot';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { setText } from './dom.ts';
-import { clock, integer, megabytes, seconds } from './format.ts';
+import { clock, integer, megabytes, seconds } from './number-text.ts';
 
 interface HistoryAnswer {
   readonly timeMs: readonly number[];

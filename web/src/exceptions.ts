@@ -3,7 +3,7 @@
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { element, reconcile, setText } from './dom.ts';
-import { bytes, integer, milliseconds } from './format.ts';
+import { bytes, integer, milliseconds } from './number-text.ts';
 
 interface Row {
   readonly name: string;
@@ -24,9 +24,15 @@ const MEANINGS: Readonly<Record<string, string>> = {
   fixed_length: 'a fixed type has the wrong length',
   count_high: 'more fields than there is room for',
   journal_full: 'the disk was full',
-  retention: 'the hard cap of the journal was reached',
-  allow_list: 'not on the allow-list',
-  limit: 'too many connections',
+  journal_error: 'a write failed',
+  worker_died: 'a collector ended by itself',
+  drain: 'no time left at the drain',
+  bench: 'a benchmark asked for it',
+  retention: 'the hard cap of the journal',
+  corrupt: 'the block is damaged',
+  not_allowed: 'not on the allow-list',
+  connection_limit: 'too many at once',
+  accept_error: 'the kernel could not',
 };
 
 export function showExceptions(parent: Element, snapshot: Snapshot): void {

@@ -3,7 +3,7 @@
  */
 import type { ExporterStatus, Snapshot } from '../../src/server/snapshot.ts';
 import { byId, element, reconcile, setText } from './dom.ts';
-import { bytes, duration, integer, megabytes } from './format.ts';
+import { bytes, duration, integer, megabytes } from './number-text.ts';
 
 interface Column {
   readonly title: string;

@@ -4,7 +4,7 @@
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { setText } from './dom.ts';
-import { bytes, integer, milliseconds } from './format.ts';
+import { bytes, integer, milliseconds } from './number-text.ts';
 
 const FORMS: Readonly<Record<string, (value: number) => string>> = {
   integer,

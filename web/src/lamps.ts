@@ -3,8 +3,8 @@
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { element, reconcile, setText } from './dom.ts';
-import { bytes, integer, milliseconds } from './format.ts';
 import { LAG_SLOW_MS, sumOf } from './ledgers.ts';
+import { bytes, integer, milliseconds } from './number-text.ts';
 
 type Tone = 'good' | 'warn' | 'bad';
 

@@ -3,7 +3,7 @@
  */
 import type { IntakeLedger, SinkLedger, Snapshot } from '../../src/server/snapshot.ts';
 import { element, reconcile, setText } from './dom.ts';
-import { bytes, integer, milliseconds } from './format.ts';
+import { bytes, integer, milliseconds } from './number-text.ts';
 
 interface Term {
   readonly label: string;

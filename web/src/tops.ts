@@ -3,7 +3,7 @@
  */
 import { showBars } from './bars.ts';
 import { byId, setText } from './dom.ts';
-import { bytes, clock, integer, milliseconds } from './format.ts';
+import { bytes, clock, integer, milliseconds } from './number-text.ts';
 
 const ROWS = 10;
 const LIVE_PERIOD_MS = 1_000;

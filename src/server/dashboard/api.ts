@@ -73,7 +73,7 @@ function openEvents(context: DashboardContext, reply: FastifyReply): void {
     throw new MillraceError(
       'MR_HTTP_CLIENTS',
       `${events.clients} live pages are open, which is the limit`,
-      'close one, or raise http.clientsMax',
+      'close one, or raise dashboard.clientCountMax',
     );
   }
   reply.hijack();

@@ -8,7 +8,7 @@
  *             are made means that none is missed or counted twice, whatever the phase of the timers.
  * OWNERSHIP   startDashboard opens the port; close() ends every event stream, connection and timer.
  */
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { MillraceError } from '../../toolkit/base/errors.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { answerOf, statusOf, toMillraceError } from './answers.ts';
@@ -105,6 +105,10 @@ function makeApp(context: DashboardContext): FastifyInstance {
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     bodyLimit: BODY_BYTES_MAX,
+    // Addresses that cannot be decoded meet no hook and no handler of ours.
+    frameworkErrors: (error, _request, reply) => {
+      void sendError(reply.headers(SECURITY_HEADERS), toMillraceError(error));
+    },
     // A parameter that does not exist is an error, not something to be quietly taken away.
     ajv: { customOptions: { removeAdditional: false } },
   });
@@ -132,13 +136,17 @@ function makeApp(context: DashboardContext): FastifyInstance {
   app.setErrorHandler<FastifyError | MillraceError>((thrown, _request, reply) => {
     const error = toMillraceError(thrown);
     if (error.cause instanceof Error) context.onError(error.cause);
-    return reply
-      .code(statusOf(error.code))
-      .header('cache-control', 'no-store')
-      .type('application/json; charset=utf-8')
-      .send(answerOf(error));
+    return sendError(reply, error);
   });
   return app;
+}
+
+function sendError(reply: FastifyReply, error: MillraceError): FastifyReply {
+  return reply
+    .code(statusOf(error.code))
+    .header('cache-control', 'no-store')
+    .type('application/json; charset=utf-8')
+    .send(answerOf(error));
 }
 
 function startClock({ source, history, events }: DashboardContext): NodeJS.Timeout {
