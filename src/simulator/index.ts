@@ -12,6 +12,15 @@ export {
   RecordStream,
   type RecordStreamOptions,
 } from './record-stream.ts';
+export { CONNECTIONS_MAX, EXPORTERS_MAX, type SendOptions } from './send-options.ts';
+export {
+  type ConnectionTotals,
+  Sender,
+  type SendProgress,
+  type SendResult,
+  STREAM_BUFFER_BYTES,
+  sendStreams,
+} from './sender.ts';
 export { SUBSCRIBERS_MAX, SubscriberPool } from './subscriber-pool.ts';
 export { HOSTILE_NAMES, HOSTILE_TEXTS } from './text-pool.ts';
 export { Totals, type TotalsJson } from './totals.ts';

@@ -35,6 +35,7 @@ export const ERRORS = {
   MR_SQL: { exit: EXIT_FAILED, meaning: 'DuckDB refused a query' },
   MR_RDR_ENCODE: { exit: EXIT_FAILED, meaning: 'a record cannot be encoded as RDRv1' },
   MR_INPUT: { exit: EXIT_FAILED, meaning: 'an input file cannot be read' },
+  MR_OUTPUT: { exit: EXIT_FAILED, meaning: 'an output file cannot be written' },
   MR_CONNECT: { exit: EXIT_FAILED, meaning: 'a connection to a server cannot be made or was lost' },
   MR_WORKER_DIED: { exit: EXIT_FAILED, meaning: 'a worker thread ended by itself' },
   MR_HTTP_PATH: { exit: EXIT_FAILED, meaning: 'the HTTP server has nothing at this address' },
