@@ -124,6 +124,11 @@ export class JournalReader {
     return this.#position;
   }
 
+  /** The segment that is being read; empty before the first. */
+  get path(): string {
+    return this.#window.path;
+  }
+
   /** Damaged bytes that were passed over since the reader was made. */
   get skippedBytes(): number {
     return this.#skippedBytes;

@@ -1,0 +1,194 @@
+/**
+ * Record formats of `dump`: one record as one line of JSON, of CSV or of hex.
+ *
+ * CSV         The line of Cisco's Collection Manager: `<arrival, epoch ms>,<tag, decimal>,<SCE IP>,
+ *             <field 1>,<field 2>,...` in wire order; addresses inside fields stay unsigned
+ *             numbers. A field is quoted by RFC 4180 only where it holds a comma, a quote, CR, LF
+ *             or NUL. Text is written byte for byte (lines are latin1 strings). Raw bytes know
+ *             neither arrival nor exporter: those two columns are empty.
+ * JSON        Fields by their catalogue names in lower case; what has no name stands in `extra` as
+ *             [index, type, value]. Text is escaped as in the store: \xHH for bytes that are no
+ *             UTF-8.
+ * HEX         `<position> <tag> <name> <bytes>`.
+ */
+import {
+  DESTINATION_IP_SAMPLE_OFFSET,
+  DESTINATION_PORT_OFFSET,
+  decodeText,
+  FIELD_COUNT_OFFSET,
+  FIELD_HEADER_BYTES,
+  FIELD_TYPE,
+  FLOW_CONTEXT_ID_OFFSET,
+  HEADER_BYTES,
+  MALFORMED_NAMES,
+  PROCESSOR_ID_OFFSET,
+  recordByTag,
+  SOURCE_IP_SAMPLE_OFFSET,
+  SOURCE_PORT_OFFSET,
+  TAG_OFFSET,
+  walkFields,
+} from '../rdr/index.ts';
+import { formatAddress } from '../server/address.ts';
+import type { RecordRun } from './record-input.ts';
+
+/** One record inside a run: bytes[offset .. offset + length). `index` counts within the run. */
+export interface RecordPlace {
+  readonly run: RecordRun;
+  readonly offset: number;
+  readonly length: number;
+  readonly index: number;
+}
+
+export type FormatName = 'json' | 'csv' | 'hex';
+
+/**
+ * A line without its end, or null when the format cannot show the record (CSV of a malformed one).
+ */
+export type Format = (place: RecordPlace) => string | null;
+
+export const FORMATS: Readonly<Record<FormatName, Format>> = { json, csv, hex };
+
+/** 0xf0f0f438 */
+export function tagHex(tag: number): string {
+  return `0x${tag.toString(16).padStart(8, '0')}`;
+}
+
+function tagOf({ run, offset }: RecordPlace): number {
+  return run.view.getUint32(offset + TAG_OFFSET);
+}
+
+/** 0 when the fields can be walked, else the reason code. */
+export function malformedReason({ run, offset, length }: RecordPlace): number {
+  return walkFields(run.bytes, run.view, offset, length);
+}
+
+type FieldVisitor = (index: number, type: number, at: number, length: number) => void;
+
+function eachField({ run, offset }: RecordPlace, visit: FieldVisitor): void {
+  const count = run.bytes[offset + FIELD_COUNT_OFFSET]!;
+  let at = offset + HEADER_BYTES;
+  for (let index = 0; index < count; index++) {
+    const length = run.view.getUint32(at + 1);
+    visit(index, run.bytes[at]!, at + FIELD_HEADER_BYTES, length);
+    at += FIELD_HEADER_BYTES + length;
+  }
+}
+
+function numberAt(view: DataView, type: number, at: number): number | null {
+  switch (type) {
+    case FIELD_TYPE.INT8:
+      return view.getInt8(at);
+    case FIELD_TYPE.INT16:
+      return view.getInt16(at);
+    case FIELD_TYPE.INT32:
+      return view.getInt32(at);
+    case FIELD_TYPE.UINT8:
+    case FIELD_TYPE.BOOLEAN:
+      return view.getUint8(at);
+    case FIELD_TYPE.UINT16:
+      return view.getUint16(at);
+    case FIELD_TYPE.UINT32:
+      return view.getUint32(at);
+    case FIELD_TYPE.FLOAT:
+      return view.getFloat32(at);
+    default:
+      return null;
+  }
+}
+
+function hexOf(bytes: Uint8Array, from: number, length: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, length).toString('hex');
+}
+
+function hex(place: RecordPlace): string {
+  const { run, offset, length } = place;
+  const position = run.position + offset - run.offset;
+  const name = recordByTag(tagOf(place))?.name ?? '-';
+  return `${position} ${tagHex(tagOf(place))} ${name} ${hexOf(run.bytes, offset, length)}`;
+}
+
+function csv(place: RecordPlace): string | null {
+  if (malformedReason(place) !== 0) return null;
+  const { run } = place;
+  const block = run.block;
+  const columns = [
+    block === null ? '' : String(Math.floor(block.arrivalUs / 1000)),
+    String(tagOf(place)),
+    block === null ? '' : formatAddress(block.exporter),
+  ];
+  eachField(place, (_, type, at, length) => {
+    const value = numberAt(run.view, type, at);
+    columns.push(value !== null ? String(value) : csvText(run.bytes, type, at, length));
+  });
+  return columns.join(',');
+}
+
+/** The bytes of a text as a latin1 string, quoted where needed; unknown types in hex. */
+function csvText(bytes: Uint8Array, type: number, at: number, length: number): string {
+  if (type !== FIELD_TYPE.STRING) return hexOf(bytes, at, length);
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString('latin1');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is looked for
+  return /[,"\r\n\u0000]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function json(place: RecordPlace): string {
+  const { run, offset, length } = place;
+  const entry = recordByTag(tagOf(place));
+  const reason = malformedReason(place);
+  const line: Record<string, unknown> = {
+    tag: tagHex(tagOf(place)),
+    name: entry?.name ?? null,
+    ...originOf(place),
+    header: headerOf(place),
+  };
+  if (reason !== 0) {
+    line.malformed = MALFORMED_NAMES[reason];
+    line.bytes = hexOf(run.bytes, offset, length);
+    return JSON.stringify(line);
+  }
+  const fields: Record<string, number | string> = {};
+  const extra: [number, number, number | string][] = [];
+  eachField(place, (index, type, at, bytes) => {
+    const value = jsonValue(run, type, at, bytes);
+    const column = entry?.fields[index]?.column;
+    if (column === undefined || column in fields) extra.push([index, type, value]);
+    else fields[column] = value;
+  });
+  line.fields = fields;
+  if (extra.length > 0) line.extra = extra;
+  return JSON.stringify(line);
+}
+
+function jsonValue(run: RecordRun, type: number, at: number, length: number): number | string {
+  const value = numberAt(run.view, type, at);
+  if (value !== null) return Number.isFinite(value) ? value : String(value);
+  if (type === FIELD_TYPE.STRING) return decodeText(run.bytes, at, at + length);
+  return hexOf(run.bytes, at, length);
+}
+
+/** Where and when: a block knows arrival, exporter and ordinals, raw bytes only their place. */
+function originOf({ run, offset, index }: RecordPlace): Record<string, unknown> {
+  const position = run.position + offset - run.offset;
+  const block = run.block;
+  if (block === null) return { position };
+  return {
+    position,
+    ordinal: block.firstOrdinal + index,
+    arrival: new Date(block.arrivalUs / 1000).toISOString(),
+    exporter: formatAddress(block.exporter),
+    connection: block.connectionId,
+  };
+}
+
+function headerOf({ run, offset }: RecordPlace): Record<string, number> {
+  const { bytes, view } = run;
+  return {
+    processor: bytes[offset + PROCESSOR_ID_OFFSET]!,
+    source_ip_sample: bytes[offset + SOURCE_IP_SAMPLE_OFFSET]!,
+    destination_ip_sample: bytes[offset + DESTINATION_IP_SAMPLE_OFFSET]!,
+    source_port: view.getUint16(offset + SOURCE_PORT_OFFSET),
+    destination_port: view.getUint16(offset + DESTINATION_PORT_OFFSET),
+    flow_context_id: view.getUint32(offset + FLOW_CONTEXT_ID_OFFSET),
+    field_count: bytes[offset + FIELD_COUNT_OFFSET]!,
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * Status text: a snapshot as lines for people. Used by `status`, by `demo` and at the end of a
+ * drain.
+ */
+import type { IntakeLedger, SinkLedger, Snapshot } from '../server/snapshot.ts';
+import { bytesText, countText, spanText, table } from './text-table.ts';
+
+export function statusLines(snapshot: Snapshot): string[] {
+  const { connections, journal, stalls, pages } = snapshot;
+  const { version, state } = snapshot;
+  const rate = `${countText(snapshot.recordsPerSecond)} records/s`;
+  const bytesRate = `${bytesText(snapshot.bytesPerSecond)}/s`;
+  const open = `${connections.open} of ${connections.limit} connections open`;
+  const onDisk = `${journal.segments} segments, ${bytesText(journal.bytesOnDisk)} on disk`;
+  const lines = [
+    `millrace ${version}, ${state} for ${spanText(snapshot.timeMs - snapshot.startedMs)}`,
+    `${rate}, ${bytesRate}; ${countText(snapshot.recordsTotal)} records since the start`,
+    `listening on ${snapshot.listeners.join(', ')}; ${open}`,
+    `journal: position ${journal.position}, ${onDisk}`,
+    `memory: ${bytesText(snapshot.process.rssBytes)}; pages ${pages.free} of ${pages.total} free`,
+  ];
+  if (stalls.count > 0) {
+    lines.push(
+      `stalls: reading stopped ${stalls.count} times for ${spanText(stalls.ms)}, no free page`,
+    );
+  }
+  lines.push(...reasonLines('refused connections', snapshot.refused));
+  lines.push(...reasonLines('malformed records', snapshot.malformed));
+  lines.push('', ...exporterLines(snapshot), '', ...ledgerLines(snapshot));
+  return lines;
+}
+
+function reasonLines(what: string, reasons: Readonly<Record<string, number>>): string[] {
+  const parts = Object.entries(reasons)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${reason} ${countText(count)}`);
+  return parts.length === 0 ? [] : [`${what}: ${parts.join(', ')}`];
+}
+
+function exporterLines({ exporters }: Snapshot): string[] {
+  if (exporters.length === 0) return ['no exporter has connected yet'];
+  const head = [
+    'exporter',
+    'state',
+    'connections',
+    'records',
+    'records/s',
+    'bytes',
+    'resync bytes',
+  ];
+  const rows = exporters.map((exporter) => [
+    exporter.address,
+    exporter.state,
+    String(exporter.connections),
+    countText(exporter.records),
+    countText(exporter.recordsPerSecond),
+    bytesText(exporter.bytes),
+    countText(exporter.resyncBytes),
+  ]);
+  return table(head, rows, [2, 3, 4, 5, 6]);
+}
+
+/** Both ledgers, one term a line, each with its verdict. */
+export function ledgerLines(snapshot: Snapshot): string[] {
+  const lines = intakeLines(snapshot.intake);
+  for (const sink of snapshot.sinks) lines.push('', ...sinkLines(sink));
+  return lines;
+}
+
+function intakeLines(intake: IntakeLedger): string[] {
+  const unread =
+    intake.unreadAtDrain > 0
+      ? [`  ${countText(intake.unreadAtDrain)} bytes were left unread in the kernel at drain`]
+      : [];
+  return [
+    'intake ledger, bytes of this process',
+    ...terms([
+      ['read from sockets', intake.read],
+      ['journaled', intake.journaled],
+      ['resync', intake.resync],
+      ['truncated', intake.truncated],
+      ...droppedTerms(intake.dropped),
+      ['in pages', intake.inPages],
+    ]),
+    verdict(intake.difference, 'bytes'),
+    ...unread,
+  ];
+}
+
+function sinkLines(sink: SinkLedger): string[] {
+  return [
+    `sink ledger of ${sink.name}, records, reads from ${sink.source}, ` +
+      `lag ${bytesText(sink.lagBytes)} / ${spanText(sink.lagMs)}`,
+    ...terms([
+      ['received', sink.received],
+      ['delivered', sink.delivered],
+      ['filtered', sink.filtered],
+      ['malformed', sink.malformed],
+      ...droppedTerms(sink.dropped),
+      ['pending', sink.pending],
+    ]),
+    verdict(sink.difference, 'records'),
+  ];
+}
+
+type Term = readonly [string, number];
+
+function droppedTerms(dropped: Readonly<Record<string, number>>): Term[] {
+  return Object.entries(dropped)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => [`dropped{${reason}}`, count] as const);
+}
+
+/** The first term on the left of the equation, the others summed on its right. */
+function terms(all: readonly Term[]): string[] {
+  const width = Math.max(...all.map(([name]) => name.length));
+  const digits = Math.max(...all.map(([, value]) => countText(value).length));
+  return all.map(([name, value], index) => {
+    const sign = index === 0 ? ' ' : index === 1 ? '=' : '+';
+    return `  ${sign} ${name.padEnd(width)}  ${countText(value).padStart(digits)}`;
+  });
+}
+
+function verdict(difference: number, unit: string): string {
+  return difference === 0
+    ? '  closes: nothing is unaccounted for'
+    : `  DOES NOT CLOSE: ${countText(difference)} ${unit} are unaccounted for`;
+}
