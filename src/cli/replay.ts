@@ -148,9 +148,9 @@ class Sender {
   /** Ends our side and waits until everything was handed over. */
   async end(): Promise<void> {
     this.#check();
-    const finished = once(this.#socket, 'finish');
+    const finished = this.#eventOrClose('finish');
     this.#socket.end();
-    await Promise.race([finished, once(this.#socket, 'close')]);
+    await finished;
     if (!this.#socket.writableFinished) this.#check();
   }
 
@@ -164,12 +164,23 @@ class Sender {
   async #write(bytes: Uint8Array): Promise<void> {
     this.#check();
     if (this.#socket.write(bytes)) return;
-    const closed = new AbortController();
-    await Promise.race([
-      once(this.#socket, 'drain', { signal: closed.signal }),
-      once(this.#socket, 'close', { signal: closed.signal }),
-    ]).finally(() => closed.abort());
+    await this.#eventOrClose('drain');
     this.#check();
+  }
+
+  /** An error is followed by close; what it was is kept in #failure. */
+  async #eventOrClose(event: 'drain' | 'finish'): Promise<void> {
+    const socket = this.#socket;
+    if (socket.closed) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        socket.off(event, done);
+        socket.off('close', done);
+        resolve();
+      };
+      socket.on(event, done);
+      socket.on('close', done);
+    });
   }
 
   #check(): void {
