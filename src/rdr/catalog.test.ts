@@ -73,7 +73,7 @@ test('documented release variants are columns behind the others', () => {
   );
 });
 
-test('records are found by tag, name, table, alias and written tag; guessed tags are not used', () => {
+test('records are found by tag, name, table, alias and written tag, never by a guessed tag', () => {
   const usage = recordByTag(4042323000);
   for (const name of ['TUR', 'transaction_usage', 'TRANSACTION_USAGE_RDR', 'TransactionUsage']) {
     assert.equal(recordByName(name), usage, name);

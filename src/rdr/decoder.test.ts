@@ -178,7 +178,7 @@ const anyField = fc
     return [type, Uint8Array.from({ length: fixed }, (_, i) => value[i] ?? 0)];
   });
 
-/** Fields as the catalogue types them, of random values, cut anywhere, some replaced, some appended. */
+/** Fields as the catalogue types them: random values, cut anywhere, some replaced or added. */
 function recordFields(entry: CatalogEntry): fc.Arbitrary<[number, Uint8Array][]> {
   return fc
     .record({

@@ -44,4 +44,15 @@ export {
   walkFields,
 } from './field.ts';
 export { BAD_PREFIX, frameLength } from './frame.ts';
+export {
+  type RdrField,
+  type RdrHeader,
+  type RdrItem,
+  type RdrLoss,
+  type RdrMalformed,
+  RdrReader,
+  type RdrRecord,
+  readHeader,
+  readRecord,
+} from './reader.ts';
 export { decodeText, encodeText } from './text.ts';

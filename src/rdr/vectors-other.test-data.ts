@@ -1,0 +1,361 @@
+/**
+ * Test vectors: periodic, quota, attack and signalling records, one per tag.
+ *
+ * MADE    by a separate Python program (struct.pack) from field names and values chosen for it, not
+ *         by the encoder of this folder; constructed, not captured. The bytes are the reference: a
+ *         wrong decoder is changed, never these lines.
+ * FORMAT  `# name`, then the header: its bytes in hex, and behind = its items (processor, length,
+ *         two samples, two ports, flow context, tag, field count); then one line a field: type,
+ *         length and value in hex, the column, =, the value as JSON, or raw for octets that are no
+ *         plain ASCII.
+ */
+export const OTHER_VECTORS = `
+# subscriber_usage_rdr
+07 30313336 0000 0000 0000 00000000 f0f0f000 0e
+= 7 136 0 0 0 0 0 4042321920 14
+29 0000000b 757365722d303030303137 subscriber_id = "user-000017"
+0c 00000002 fffe package_id = -2
+0f 00000002 8000 service_usage_counter_id = 32768
+0b 00000001 80 breach_state = -128
+0b 00000001 03 reason = 3
+10 00000004 00010000 configured_duration = 65536
+10 00000004 00000000 duration = 0
+10 00000004 529b8b6c end_time = 1385925484
+10 00000004 00000474 upstream_volume = 1140
+10 00000004 80000000 downstream_volume = 2147483648
+10 00000004 ffffffff sessions = 4294967295
+10 00000004 075bcd15 seconds = 123456789
+10 00000004 00010000 up_vlink = 65536
+0f 00000002 ffff down_vlink = 65535
+# realtime_subscriber_usage_rdr
+0e 30313335 0000 0000 0000 00000000 f0f0f002 0d
+= 14 135 0 0 0 0 0 4042321922 13
+29 00000013 31302e3133342e3231332e32303240696e6574 subscriber_id = "10.134.213.202@inet"
+0c 00000002 8000 package_id = -32768
+0f 00000002 0155 service_usage_counter_id = 341
+0c 00000002 0001 aggregation_object_id = 1
+0b 00000001 01 breach_state = 1
+0b 00000001 ff reason = -1
+10 00000004 00000000 configured_duration = 0
+10 00000004 00000398 duration = 920
+10 00000004 529b8b6d end_time = 1385925485
+10 00000004 80000000 upstream_volume = 2147483648
+10 00000004 ffffffff downstream_volume = 4294967295
+10 00000004 075bcd15 sessions = 123456789
+10 00000004 00010000 seconds = 65536
+# package_usage_rdr
+15 30313235 0000 0000 0000 00000000 f0f0f004 0d
+= 21 125 0 0 0 0 0 4042321924 13
+0f 00000002 8000 package_counter_id = 32768
+0b 00000001 03 generator_id = 3
+0f 00000002 0000 service_usage_counter_id = 0
+10 00000004 80000000 configured_duration = 2147483648
+10 00000004 ffffffff duration = 4294967295
+10 00000004 529b8b6a end_time = 1385925482
+10 00000004 00010000 upstream_volume = 65536
+10 00000004 00000000 downstream_volume = 0
+10 00000004 00000398 sessions = 920
+10 00000004 00000474 seconds = 1140
+10 00000004 80000000 concurrent_sessions = 2147483648
+10 00000004 ffffffff active_subscribers = 4294967295
+10 00000004 075bcd15 total_active_subscribers = 123456789
+# link_usage_rdr
+1c 30313234 0000 0000 0000 00000000 f0f0f005 0d
+= 28 124 0 0 0 0 0 4042321925 13
+0b 00000001 03 link_id = 3
+0b 00000001 00 generator_id = 0
+0f 00000002 8000 service_usage_counter_id = 32768
+10 00000004 00000474 configured_duration = 1140
+10 00000004 80000000 duration = 2147483648
+10 00000004 529b8b6a end_time = 1385925482
+10 00000004 075bcd15 upstream_volume = 123456789
+10 00000004 00010000 downstream_volume = 65536
+10 00000004 00000000 sessions = 0
+10 00000004 00000398 seconds = 920
+10 00000004 00000474 concurrent_sessions = 1140
+10 00000004 80000000 active_subscribers = 2147483648
+10 00000004 ffffffff total_active_subscribers = 4294967295
+# virtual_links_usage_rdr
+23 30313331 0000 0000 0000 00000000 f0f0f006 0e
+= 35 131 0 0 0 0 0 4042321926 14
+0c 00000002 0001 vlink_id = 1
+0b 00000001 01 vlink_direction = 1
+0b 00000001 ff generator_id = -1
+0f 00000002 0155 service_usage_counter_id = 341
+10 00000004 00000474 configured_duration = 1140
+10 00000004 80000000 duration = 2147483648
+10 00000004 529b8b6b end_time = 1385925483
+10 00000004 075bcd15 upstream_volume = 123456789
+10 00000004 00010000 downstream_volume = 65536
+10 00000004 00000000 sessions = 0
+10 00000004 00000398 seconds = 920
+10 00000004 00000474 concurrent_sessions = 1140
+10 00000004 80000000 active_subscribers = 2147483648
+10 00000004 ffffffff total_active_subscribers = 4294967295
+# zone_usage_rdr
+2a 30313235 0000 0000 0000 00000000 f0f0f008 0d
+= 42 125 0 0 0 0 0 4042321928 13
+0f 00000002 8000 zone_counter_id = 32768
+0b 00000001 7f generator_id = 127
+0f 00000002 0000 service_usage_counter_id = 0
+10 00000004 00000398 configured_duration = 920
+10 00000004 00000474 duration = 1140
+10 00000004 529b8b6a end_time = 1385925482
+10 00000004 ffffffff upstream_volume = 4294967295
+10 00000004 075bcd15 downstream_volume = 123456789
+10 00000004 00010000 sessions = 65536
+10 00000004 00000000 seconds = 0
+10 00000004 00000398 concurrent_sessions = 920
+10 00000004 00000474 active_subscribers = 1140
+10 00000004 80000000 total_active_subscribers = 2147483648
+# attack_start_rdr
+4d 30313032 1103 d3d4 0050 a6a7a8a9 f0f0f019 0b
+= 77 102 17 3 54228 80 2796005545 4042321945 11
+10 00000004 ffffffff attack_id = 4294967295
+29 00000003 4e2f41 subscriber_id = "N/A"
+10 00000004 0a86d5ca attacking_ip = 176608714
+10 00000004 00000000 attacked_ip = 0
+0f 00000002 0050 attacked_port = 80
+0b 00000001 00 attacking_side = 0
+0e 00000001 11 ip_protocol = 17
+10 00000004 ffffffff attack_type = 4294967295
+0b 00000001 7f generator_id = 127
+10 00000004 529b8b6e attack_time = 1385925486
+10 00000004 529b8b6f report_time = 1385925487
+# attack_end_rdr
+54 30303939 4622 d7b9 01bb b5b6b7b8 f0f0f01a 0b
+= 84 99 70 34 55225 443 3048650680 4042321946 11
+10 00000004 00000398 attack_id = 920
+29 00000000 subscriber_id = ""
+10 00000004 d459e8ae attacking_ip = 3562662062
+10 00000004 0a86d5ca attacked_ip = 176608714
+0f 00000002 01bb attacked_port = 443
+0b 00000001 03 attacking_side = 3
+0e 00000001 80 ip_protocol = 128
+10 00000004 00000398 attack_type = 920
+0b 00000001 ff generator_id = -1
+10 00000004 529b8b6e attack_time = 1385925486
+10 00000004 529b8b6f report_time = 1385925487
+# quota_breach_rdr
+5b 30303537 7b41 db9e 0050 c4c5c6c7 f0f0f022 06
+= 91 57 123 65 56222 80 3301295815 4042321954 6
+29 00000000 subscriber_id = ""
+0c 00000002 0001 package_id = 1
+0b 00000001 01 bucket_id = 1
+10 00000004 529b8b68 end_time = 1385925480
+0d 00000004 7fffffff bucket_quota = 2147483647
+0e 00000001 80 aggregation_period_type = 128
+# remaining_quota_rdr
+62 30323131 b060 df83 01bb d3d4d5d6 f0f0f030 15
+= 98 211 176 96 57219 443 3553940950 4042321968 21
+29 00000010 d0b0d0b1d0bed0bdd0b5d0bdd1822d37 subscriber_id = raw
+0c 00000002 0001 package_id = 1
+0e 00000001 06 rdr_reason = 6
+10 00000004 529b8b68 end_time = 1385925480
+0d 00000004 7fffffff remaining_quota_1 = 2147483647
+0d 00000004 80000000 remaining_quota_2 = -2147483648
+0d 00000004 00000000 remaining_quota_3 = 0
+0d 00000004 00000010 remaining_quota_4 = 16
+0d 00000004 03010000 remaining_quota_5 = 50397184
+0d 00000004 fffffff0 remaining_quota_6 = -16
+0d 00000004 7fffffff remaining_quota_7 = 2147483647
+0d 00000004 80000000 remaining_quota_8 = -2147483648
+0d 00000004 00000000 remaining_quota_9 = 0
+0d 00000004 00000010 remaining_quota_10 = 16
+0d 00000004 03010000 remaining_quota_11 = 50397184
+0d 00000004 fffffff0 remaining_quota_12 = -16
+0d 00000004 7fffffff remaining_quota_13 = 2147483647
+0d 00000004 80000000 remaining_quota_14 = -2147483648
+0d 00000004 00000000 remaining_quota_15 = 0
+0d 00000004 00000010 remaining_quota_16 = 16
+10 00000004 80000000 total_volume_usage = 2147483648
+# quota_threshold_breach_rdr
+69 30303739 e57f e368 0050 e2e3e4e5 f0f0f031 06
+= 105 79 229 127 58216 80 3806586085 4042321969 6
+29 00000013 31302e3133342e3231332e32303240696e6574 subscriber_id = "10.134.213.202@inet"
+0c 00000002 7fff package_id = 32767
+0b 00000001 80 bucket_id = -128
+10 00000004 00000000 global_threshold = 0
+10 00000004 529b8b69 end_time = 1385925481
+0d 00000004 03010000 bucket_quota = 50397184
+# quota_state_restore_rdr
+70 30303533 1a9e e74d 01bb f1f2f3f4 f0f0f032 04
+= 112 53 26 158 59213 443 4059231220 4042321970 4
+29 0000000b 757365722d303030303137 subscriber_id = "user-000017"
+0c 00000002 7fff package_id = 32767
+0e 00000001 80 rdr_reason = 128
+10 00000004 529b8b68 end_time = 1385925480
+# dhcp_rdr
+7e 30313830 84dc ef17 01bb 10111212 f0f0f042 17
+= 126 180 132 220 61207 443 269554194 4042321986 23
+29 00000006 00163e5c8fff cpe_mac = raw
+10 00000004 00000000 cmts_ip = 0
+10 00000004 ffffffff assigned_ip = 4294967295
+10 00000004 d459e8ae released_ip = 3562662062
+10 00000004 075bcd15 transaction_id = 123456789
+0e 00000001 00 message_type = 0
+0e 00000001 06 option_type_0 = 6
+0e 00000001 11 option_type_1 = 17
+0e 00000001 80 option_type_2 = 128
+0e 00000001 ff option_type_3 = 255
+0e 00000001 00 option_type_4 = 0
+0e 00000001 06 option_type_5 = 6
+0e 00000001 11 option_type_6 = 17
+0e 00000001 80 option_type_7 = 128
+29 00000004 efff5c00 option_type_0_data = raw
+29 00000000 option_type_1_data = ""
+29 00000001 f1 option_type_2_data = raw
+29 00000002 f2ff option_type_3_data = raw
+29 00000003 f3ff5c option_type_4_data = raw
+29 00000004 f4ff5c00 option_type_5_data = raw
+29 00000000 option_type_6_data = ""
+29 00000001 f6 option_type_7_data = raw
+10 00000004 529b8b7b end_time = 1385925499
+# radius_rdr
+85 30323239 b9fb f2fc 0050 1f202121 f0f0f043 1c
+= 133 229 185 251 62204 80 522199329 4042321987 28
+10 00000004 d459e8ae server_ip = 3562662062
+0f 00000002 0000 server_port = 0
+10 00000004 00000000 client_ip = 0
+0f 00000002 01bb client_port = 443
+0b 00000001 00 initiating_side = 0
+0e 00000001 80 radius_packet_code = 128
+0e 00000001 ff radius_id = 255
+29 00000002 c3a9 attribute_value_1 = raw
+29 00000005 616c696365 attribute_value_2 = "alice"
+29 00000000 attribute_value_3 = ""
+29 00000004 0a00000a attribute_value_4 = raw
+29 00000002 c3a9 attribute_value_5 = raw
+29 00000005 616c696365 attribute_value_6 = "alice"
+29 00000000 attribute_value_7 = ""
+29 00000004 0a00000e attribute_value_8 = raw
+29 00000002 c3a9 attribute_value_9 = raw
+29 00000005 616c696365 attribute_value_10 = "alice"
+29 00000000 attribute_value_11 = ""
+29 00000004 0a000012 attribute_value_12 = raw
+29 00000002 c3a9 attribute_value_13 = raw
+29 00000005 616c696365 attribute_value_14 = "alice"
+29 00000000 attribute_value_15 = ""
+29 00000004 0a000016 attribute_value_16 = raw
+29 00000002 c3a9 attribute_value_17 = raw
+29 00000005 616c696365 attribute_value_18 = "alice"
+29 00000000 attribute_value_19 = ""
+29 00000004 0a00001a attribute_value_20 = raw
+10 00000004 529b8b80 end_time = 1385925504
+# malicious_traffic_periodic_rdr
+8c 30313230 0000 0000 0000 00000000 f0f0f050 0d
+= 140 120 0 0 0 0 0 4042322000 13
+0d 00000004 00000010 attack_id = 16
+29 00000003 4e2f41 subscriber_id = "N/A"
+10 00000004 00000000 attack_ip = 0
+10 00000004 ffffffff other_ip = 4294967295
+0f 00000002 0000 port_number = 0
+0d 00000004 00000000 attack_type = 0
+0b 00000001 00 side = 0
+0e 00000001 80 ip_protocol = 128
+10 00000004 ffffffff configured_duration = 4294967295
+10 00000004 075bcd15 duration = 123456789
+10 00000004 529b8b6f end_time = 1385925487
+0b 00000001 03 attacks = 3
+10 00000004 00000398 malicious_sessions = 920
+# session_creation_rdr
+93 30313139 2339 fac6 0050 3d3e3f3f f0f0f070 0a
+= 147 119 35 57 64198 80 1027489599 4042322032 10
+10 00000004 00000474 quota_model_type = 1140
+0f 00000002 0000 rdr_reason = 0
+29 0000000b 757365722d303030303137 subscriber_id = "user-000017"
+0c 00000002 8000 package_id = -32768
+29 00000014 696d73693d303031303130303030303030303031 additional_info = "imsi=001010000000001"
+10 00000004 529b8b6a end_time = 1385925482
+0e 00000001 00 bucket_id = 0
+0d 00000004 fffffff0 bucket_type = -16
+10 00000004 80000000 unit_amount_in = 2147483648
+0f 00000002 8000 unit_amount_out = 32768
+# quota_status_rdr
+9a 30313139 5858 feab 01bb 4c4d4e4e f0f0f071 0a
+= 154 119 88 88 65195 443 1280134734 4042322033 10
+10 00000004 075bcd15 quota_model_type = 123456789
+0f 00000002 0000 rdr_reason = 0
+29 0000000b 757365722d303030303137 subscriber_id = "user-000017"
+0c 00000002 fffe package_id = -2
+29 00000014 696d73693d303031303130303030303030303031 additional_info = "imsi=001010000000001"
+10 00000004 529b8b6a end_time = 1385925482
+0e 00000001 00 bucket_id = 0
+0d 00000004 00000010 bucket_type = 16
+10 00000004 00010000 unit_amount_in = 65536
+0f 00000002 8000 unit_amount_out = 32768
+# quota_breach_rdr_v2
+a1 30313334 8d77 0290 0050 5b5c5d5d f0f0f072 0c
+= 161 134 141 119 656 80 1532779869 4042322034 12
+10 00000004 00000398 quota_model_type = 920
+0f 00000002 0000 rdr_reason = 0
+29 0000000b 757365722d303030303137 subscriber_id = "user-000017"
+0c 00000002 0001 package_id = 1
+29 00000014 696d73693d303031303130303030303030303031 additional_info = "imsi=001010000000001"
+10 00000004 529b8b6a end_time = 1385925482
+0e 00000001 00 bucket_id = 0
+0d 00000004 80000000 bucket_type = -2147483648
+10 00000004 00000474 unit_amount_in = 1140
+0f 00000002 8000 unit_amount_out = 32768
+0e 00000001 ff bucket_size_in = 255
+0d 00000004 fffffff0 bucket_size_out = -16
+# quota_threshold_breach_rdr_v2
+a8 30313339 c296 0675 01bb 6a6b6c6c f0f0f073 0e
+= 168 139 194 150 1653 443 1785425004 4042322035 14
+10 00000004 00010000 quota_model_type = 65536
+0f 00000002 0155 rdr_reason = 341
+29 00000000 subscriber_id = ""
+0c 00000002 0001 package_id = 1
+29 00000014 696d73693d303031303130303030303030303031 additional_info = "imsi=001010000000001"
+10 00000004 529b8b6a end_time = 1385925482
+0e 00000001 11 bucket_id = 17
+0d 00000004 80000000 bucket_type = -2147483648
+10 00000004 00000000 unit_amount_in = 0
+0f 00000002 0000 unit_amount_out = 0
+0e 00000001 06 bucket_size_in = 6
+0d 00000004 fffffff0 bucket_size_out = -16
+10 00000004 ffffffff threshold_size_in = 4294967295
+0f 00000002 ffff threshold_size_out = 65535
+# generic_usage_rdr
+b6 30333731 0000 0000 0000 00000000 f0f0f090 27
+= 182 371 0 0 0 0 0 4042322064 39
+10 00000004 80000000 gur_type = 2147483648
+0b 00000001 00 link_id = 0
+0b 00000001 01 generator_id = 1
+0f 00000002 0009 global_counter_id = 9
+0f 00000002 0155 subscriber_counter_id = 341
+0f 00000002 8000 package_counter_id = 32768
+29 00000010 d0b0d0b1d0bed0bdd0b5d0bdd1822d37 subscriber_id = raw
+0c 00000002 0001 package_id = 1
+0d 00000004 03010000 service_id = 50397184
+0c 00000002 fffe protocol_id = -2
+10 00000004 ffffffff destination_ip = 4294967295
+0f 00000002 0000 destination_port = 0
+10 00000004 0a86d5ca source_ip = 176608714
+0f 00000002 01bb source_port = 443
+0b 00000001 01 initiating_side = 1
+0d 00000004 fffffff0 zone_id = -16
+0d 00000004 7fffffff flavor_id = 2147483647
+10 00000004 529b8b76 start_time = 1385925494
+10 00000004 529b8b77 end_time = 1385925495
+29 0000000f 7777772e6578616d706c652e6e6574 access_string = "www.example.net"
+29 00000013 2f696e6465782e68746d6c3f713d3126723d32 info_string = "/index.html?q=1&r=2"
+0f 00000002 ffff future_use_1 = 65535
+0e 00000001 00 future_use_2 = 0
+0d 00000004 80000000 future_use_3 = -2147483648
+10 00000004 00010000 future_use_4 = 65536
+10 00000004 00000000 upstream_volume = 0
+10 00000004 00000398 downstream_volume = 920
+10 00000004 00000474 total_volume = 1140
+10 00000004 80000000 sessions = 2147483648
+10 00000004 ffffffff seconds = 4294967295
+10 00000004 075bcd15 concurrent_sessions = 123456789
+10 00000004 00010000 active_subscribers = 65536
+10 00000004 00000000 total_active_subscribers = 0
+10 00000004 00000398 configured_duration = 920
+10 00000004 00000474 duration = 1140
+0d 00000004 80000000 future_use_5 = -2147483648
+10 00000004 ffffffff future_use_6 = 4294967295
+0f 00000002 0000 future_use_7 = 0
+0e 00000001 06 future_use_8 = 6
+`;
