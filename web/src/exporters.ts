@@ -80,5 +80,5 @@ function updateRow(row: HTMLElement, exporter: ExporterStatus, nowMs: number): v
 function lastSeen({ lastSeenMs }: ExporterStatus, nowMs: number): string {
   if (lastSeenMs === 0) return 'never';
   const agoMs = nowMs - lastSeenMs;
-  return agoMs < 2_000 ? 'now' : `${duration(agoMs)} ago`;
+  return agoMs < 2_000 ? 'now' : `${duration(agoMs, 1)} ago`;
 }

@@ -39,8 +39,8 @@ export function seconds(valueMs: number): string {
   return value >= 100 ? integer(value) : value.toFixed(1);
 }
 
-/** The two largest units: '3 d 4 h', '14 min', '8 s' */
-export function duration(valueMs: number): string {
+/** The largest units: '3 d 4 h', '14 min', '8 s' */
+export function duration(valueMs: number, unitsMax = 2): string {
   const total = Math.max(0, Math.floor(valueMs / 1000));
   const parts = [
     [Math.floor(total / 86_400), 'd'],
@@ -51,7 +51,7 @@ export function duration(valueMs: number): string {
   const first = parts.findIndex(([count]) => count > 0);
   if (first === -1) return '0 s';
   return parts
-    .slice(first, first + 2)
+    .slice(first, first + unitsMax)
     .filter(([count]) => count > 0)
     .map(([count, unit]) => `${count} ${unit}`)
     .join(' ');
