@@ -100,7 +100,7 @@ export function fallocate(
   return native().fallocate(fd, keepSize ? 1 : 0, fileOffset, bytes);
 }
 
-/** ftruncate(2): sets the length. Errno: EINVAL (not a file open for writing), EFBIG, EIO, EBADF. */
+/** ftruncate(2): sets the length. Errno: EINVAL (not open for writing), EFBIG, EIO, EBADF. */
 export function ftruncate(fd: number, bytes: number): number {
   return native().ftruncate(fd, bytes);
 }
