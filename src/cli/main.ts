@@ -17,6 +17,7 @@ import {
   MillraceError,
 } from '../toolkit/base/errors.ts';
 import { registerDump } from './dump.ts';
+import { registerGenerate } from './generate.ts';
 import { registerJournal } from './journal.ts';
 import { registerReplay } from './replay.ts';
 import { registerStatus } from './status.ts';
@@ -41,6 +42,7 @@ export function makeProgram(): Command {
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', EXAMPLES);
+  registerGenerate(program);
   registerDump(program);
   registerReplay(program);
   registerJournal(program);

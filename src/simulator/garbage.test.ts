@@ -26,6 +26,7 @@ test('no run of any kind holds an anchor, inside or across its end', () => {
     const end = length + stream.fill(bytes, length, room, 1);
     assert.equal(frameLength(bytes, 0), BAD_PREFIX, `${GARBAGE_NAMES[kind]} is no frame`);
     assert.equal(findAnchor(bytes, view, 0, end), length, `${GARBAGE_NAMES[kind]}, run ${run}`);
+    checkGuarantee(bytes, length);
     for (let at = 0; at < length; at++) {
       if (frameLength(bytes, at) < 0) continue;
       if (bytes[at + 15] !== 0xf0 || bytes[at + 16] !== 0xf0) continue;
@@ -46,3 +47,16 @@ test('a run is the same for the same random numbers', () => {
     assert.deepEqual(a, b);
   }
 });
+
+/** What the head of garbage.ts promises, byte by byte: chance would hardly show a breach. */
+function checkGuarantee(bytes: Uint8Array, length: number): void {
+  for (let at = Math.max(5, length - 20); at < length; at++) {
+    assert.ok(bytes[at]! < 0x30 || bytes[at]! > 0x39, 'no digit in the last 20 bytes');
+  }
+  let pairs = 0;
+  for (let at = 0; at + 1 < length; at++) {
+    if (bytes[at] === 0xf0 && bytes[at + 1] === 0xf0) pairs++;
+  }
+  assert.ok(pairs <= 1, 'F0 F0 stands once at most');
+  assert.ok(bytes[length]! < 16, 'the next record starts with no digit');
+}
