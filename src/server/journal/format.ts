@@ -119,28 +119,50 @@ function getU64(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
 }
 
-/** Writes the 128 bytes at `offset`; `bytes` and `view` are over the same memory, from its start. */
-export function writeBlockHeader(
+/** Writes what a collector knows of a block; `sealBlockHeader` completes it. */
+export function writeBlockFields(
   bytes: Uint8Array,
   view: DataView,
   offset: number,
   header: BlockHeader,
 ): void {
   view.setUint32(offset + MAGIC_OFFSET, BLOCK_MAGIC, true);
-  setU64(view, offset + POSITION_OFFSET, header.position);
-  setU64(view, offset + ORDINAL_OFFSET, header.firstOrdinal);
   setU64(view, offset + CONNECTION_ID_OFFSET, header.connectionId);
   setU64(view, offset + CONNECTION_ORDINAL_OFFSET, header.connectionOrdinal);
   bytes.set(header.exporter, offset + EXPORTER_OFFSET);
   setU64(view, offset + ARRIVAL_OFFSET, header.arrivalUs);
   view.setUint32(offset + RECORD_COUNT_OFFSET, header.recordCount, true);
   view.setUint32(offset + PAYLOAD_LENGTH_OFFSET, header.payloadLength, true);
-  view.setUint32(offset + PAYLOAD_CRC_OFFSET, header.payloadCrc, true);
   view.setUint16(offset + LISTENER_PORT_OFFSET, header.listenerPort, true);
   view.setUint16(offset + EXPORTER_PORT_OFFSET, header.exporterPort, true);
   bytes.fill(0, offset + RESERVED_OFFSET, offset + BLOCK_HEADER_BYTES);
+}
+
+/** Adds what the journal knows, and the checksum of the header, over the fields that stand there. */
+export function sealBlockHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  position: number,
+  firstOrdinal: number,
+  payloadCrc: number,
+): void {
+  setU64(view, offset + POSITION_OFFSET, position);
+  setU64(view, offset + ORDINAL_OFFSET, firstOrdinal);
+  view.setUint32(offset + PAYLOAD_CRC_OFFSET, payloadCrc, true);
   const crc = crc32(bytes.subarray(offset + POSITION_OFFSET, offset + BLOCK_HEADER_BYTES));
   view.setUint32(offset + HEADER_CRC_OFFSET, crc, true);
+}
+
+/** Writes a whole header at `offset`; `bytes` and `view` are over the same memory, from its start. */
+export function writeBlockHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  header: BlockHeader,
+): void {
+  writeBlockFields(bytes, view, offset, header);
+  sealBlockHeader(bytes, view, offset, header.position, header.firstOrdinal, header.payloadCrc);
 }
 
 /**
@@ -156,6 +178,17 @@ export function readBlockHeader(
   if (view.getUint32(offset + MAGIC_OFFSET, true) !== BLOCK_MAGIC) return false;
   const crc = crc32(bytes.subarray(offset + POSITION_OFFSET, offset + BLOCK_HEADER_BYTES));
   if (view.getUint32(offset + HEADER_CRC_OFFSET, true) !== crc) return false;
+  readBlockFields(bytes, view, offset, into);
+  return true;
+}
+
+/** Reads the fields without checking anything: for a header in a page of our own. */
+export function readBlockFields(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  into: BlockHeader,
+): void {
   into.position = getU64(view, offset + POSITION_OFFSET);
   into.firstOrdinal = getU64(view, offset + ORDINAL_OFFSET);
   into.connectionId = getU64(view, offset + CONNECTION_ID_OFFSET);
@@ -167,7 +200,6 @@ export function readBlockHeader(
   into.payloadCrc = view.getUint32(offset + PAYLOAD_CRC_OFFSET, true);
   into.listenerPort = view.getUint16(offset + LISTENER_PORT_OFFSET, true);
   into.exporterPort = view.getUint16(offset + EXPORTER_PORT_OFFSET, true);
-  return true;
 }
 
 /** Writes a segment head into the first 128 bytes of `bytes`. */

@@ -1,0 +1,92 @@
+/**
+ * Acceptor: who may connect, and with which socket options.
+ *
+ * WHY  RDRv1 has no authentication: the allow-list, the limit and the idle time are all the protection
+ *      there is. A refused connection is closed at once and counted by its reason.
+ */
+import type { Counters } from '../../toolkit/counters/index.ts';
+import {
+  accept4,
+  closeFd,
+  EAGAIN,
+  ECONNABORTED,
+  EINTR,
+  peerPort,
+  setSocketOption,
+} from '../../toolkit/sys/index.ts';
+import { ADDRESS_BYTES, type Cidr, cidrContains } from '../address.ts';
+import type { CollectCounter } from './counters.ts';
+
+export interface AcceptorOptions {
+  readonly allow: readonly Cidr[];
+  readonly connectionCountMax: number;
+  readonly keepAliveMs: number;
+  readonly receiveBufferBytes: number;
+  readonly receiveLowWaterBytes: number;
+}
+
+const KEEP_ALIVE_PROBES = 3;
+const KEEP_ALIVE_INTERVAL_SECONDS = 10;
+
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #counters: Counters<CollectCounter>;
+  /** The 16 address bytes and the port (big endian) of the last accepted peer. */
+  readonly peer = new Uint8Array(ADDRESS_BYTES + 2);
+  fd = -1;
+
+  constructor(options: AcceptorOptions, counters: Counters<CollectCounter>) {
+    this.#options = options;
+    this.#counters = counters;
+  }
+
+  /** True: `fd` and `peer` hold a new connection. False: none is waiting. Refusals are skipped over. */
+  accept(listenerFd: number, openCount: number): boolean {
+    for (;;) {
+      const fd = accept4(listenerFd, this.peer, 0);
+      if (fd < 0) {
+        if (fd === -ECONNABORTED) continue;
+        if (!this.isTransient(fd)) this.#counters.add('acceptErrors', 1);
+        return false;
+      }
+      const reason = this.#refusal(openCount);
+      if (reason === null) {
+        this.fd = fd;
+        this.#counters.add('accepted', 1);
+        this.#setOptions(fd);
+        return true;
+      }
+      closeFd(fd);
+      this.#counters.add(reason, 1);
+    }
+  }
+
+  get port(): number {
+    return peerPort(this.peer, 0);
+  }
+
+  /** Outcomes that only mean "not now". */
+  isTransient(result: number): boolean {
+    return result === -EAGAIN || result === -EINTR;
+  }
+
+  #refusal(openCount: number): CollectCounter | null {
+    const { allow, connectionCountMax } = this.#options;
+    if (allow.length > 0 && !allow.some((cidr) => cidrContains(cidr, this.peer))) {
+      return 'refusedNotAllowed';
+    }
+    return openCount >= connectionCountMax ? 'refusedLimit' : null;
+  }
+
+  #setOptions(fd: number): void {
+    const { keepAliveMs, receiveBufferBytes, receiveLowWaterBytes } = this.#options;
+    if (keepAliveMs > 0) {
+      setSocketOption(fd, 'keepAlive', 1);
+      setSocketOption(fd, 'keepAliveIdleSeconds', Math.max(1, Math.round(keepAliveMs / 1000)));
+      setSocketOption(fd, 'keepAliveIntervalSeconds', KEEP_ALIVE_INTERVAL_SECONDS);
+      setSocketOption(fd, 'keepAliveCount', KEEP_ALIVE_PROBES);
+    }
+    if (receiveBufferBytes > 0) setSocketOption(fd, 'receiveBufferBytes', receiveBufferBytes);
+    if (receiveLowWaterBytes > 1) setSocketOption(fd, 'receiveLowWaterBytes', receiveLowWaterBytes);
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * Collect stage: owns an epoll and some exporter connections; receives, frames, cuts blocks.
+ *
+ * WHY         The socket never waits for what is behind it: this thread does nothing but receive and
+ *             walk lengths. Slow disks are absorbed by the arena, then by the kernel's buffers.
+ * OWNERSHIP   The epoll, the connections and their pages under construction; the writer side of one
+ *             ring to the journal; one slab of counters. Listening sockets belong to the supervisor
+ *             and are shared by all collectors (level-triggered; EAGAIN tells that another was first).
+ * TURN        1. epoll_wait, bounded   2. accept   3. one receive per ready connection, so that a fast
+ *             one cannot starve the others   4. linger and idle timers   5. stalled connections.
+ * STALL       No free page or no free slot: the connection leaves the epoll set, is counted and is
+ *             tried again every turn; the kernel's buffer and then TCP's window hold the exporter.
+ * DRAIN       Listeners leave the epoll, connections are read until the kernel holds nothing or the
+ *             drain's time is over, everything is cut; what is left in the kernel is counted.
+ * REFUSED     Edge-triggered epoll (one more way to forget bytes; the call it saves is 1 in 100);
+ *             a blocking thread per connection (64 threads on 2 CPUs); io_uring (containers forbid it).
+ */
+import { monotonicMs, wallMs, wallUs } from '../../toolkit/base/clock.ts';
+import type { Counters } from '../../toolkit/counters/index.ts';
+import type { PagePool } from '../../toolkit/pages/index.ts';
+import {
+  closeFd,
+  EPOLLIN,
+  epollAdd,
+  epollCreate,
+  epollDelete,
+  epollModify,
+  epollWait,
+  eventfdClear,
+  recv,
+} from '../../toolkit/sys/index.ts';
+import { COMMAND_RUN, type Control } from '../control.ts';
+import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
+import { Acceptor, type AcceptorOptions } from './acceptor.ts';
+import type { Connection } from './connection.ts';
+import type { CollectCounter } from './counters.ts';
+import { CloseReason, ConnectionTable } from './connection-table.ts';
+import type { ExporterTotals } from './exporters.ts';
+import type { Receiver } from './receiver.ts';
+
+/** `data` of the wake-up eventfd in the epoll; connections are their index, listeners from here on. */
+const WAKE_DATA = 1_000_000;
+const LISTENER_DATA = 2_000_000;
+const EVENTS_PER_WAIT = 64;
+const REPORT_EVERY_MS = 1_000;
+/** How long a drain reads from exporters that go on sending. */
+export const DRAIN_READ_MS = 1_500;
+/** How long a drain waits for pages and slots before it gives up, counted as droppedDrain. */
+export const DRAIN_CUT_MS = 4_000;
+
+export interface CollectOptions extends AcceptorOptions {
+  /** Shared by all collectors: connections so far in this process. */
+  readonly connectionIds: Int32Array;
+  readonly connectionIdBase: number;
+  readonly listeners: readonly { readonly fd: number; readonly port: number }[];
+  readonly wakeFd: number;
+  readonly lingerMs: number;
+  readonly readBytes: number;
+  readonly idleTimeoutMs: number;
+  /** Benchmarks only: frame and forget. */
+  readonly discard: boolean;
+  /** fds of open connections, so that the supervisor can close them if this worker dies. */
+  readonly fds: Int32Array;
+}
+
+export interface CollectDependencies {
+  readonly pool: PagePool;
+  readonly receiver: Receiver;
+  readonly counters: Counters<CollectCounter>;
+  readonly control: Control;
+  /** Once a second: totals per exporter. */
+  readonly report: (rows: readonly ExporterTotals[]) => void;
+}
+
+export class CollectStage implements Stage {
+  readonly roleName = 'collect';
+  readonly #options: CollectOptions;
+  readonly #deps: CollectDependencies;
+  readonly #table: ConnectionTable;
+  readonly #acceptor: Acceptor;
+  readonly #events = new Int32Array(2 * EVENTS_PER_WAIT);
+  readonly #values: Float64Array;
+  readonly #index: Readonly<Record<'turn' | 'read' | 'records' | 'open' | 'bench', number>>;
+  #epollFd = -1;
+  #nextTimersMs = 0;
+  #nextReportMs = 0;
+  #drainEndMs = 0;
+  #stalled = 0;
+  /** True when the drain is complete: the runner stops. */
+  done = false;
+
+  constructor(options: CollectOptions, deps: CollectDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#table = new ConnectionTable(options, deps);
+    this.#acceptor = new Acceptor(options, deps.counters);
+    this.#values = deps.counters.values;
+    const index = (name: CollectCounter): number => deps.counters.index(name);
+    this.#index = {
+      turn: index('turn'),
+      read: index('readBytes'),
+      records: index('records'),
+      open: index('openBytes'),
+      bench: index('droppedBench'),
+    };
+  }
+
+  onStart(): void {
+    this.#epollFd = epollCreate();
+    epollAdd(this.#epollFd, this.#options.wakeFd, EPOLLIN, WAKE_DATA);
+    this.#options.listeners.forEach((listener, index) => {
+      epollAdd(this.#epollFd, listener.fd, EPOLLIN, LISTENER_DATA + index);
+    });
+  }
+
+  doWork(): number {
+    const draining = this.#deps.control.command !== COMMAND_RUN;
+    if (draining && this.#drainEndMs === 0) this.#beginDrain();
+    const ready = epollWait(this.#epollFd, this.#events, EVENTS_PER_WAIT, this.#waitMs(draining));
+    const nowMs = monotonicMs();
+    for (let i = 0; i < ready; i++) {
+      const data = this.#events[2 * i + 1]!;
+      if (data === WAKE_DATA) eventfdClear(this.#options.wakeFd);
+      else if (data >= LISTENER_DATA) this.#accept(data - LISTENER_DATA, nowMs);
+      else this.#receive(this.#table.at(data), nowMs);
+    }
+    if (this.#stalled > 0) this.#retryStalled(nowMs);
+    if (nowMs >= this.#nextTimersMs || draining) this.#timers(nowMs);
+    if (draining && !this.done) this.#drain(ready, nowMs);
+    return ready;
+  }
+
+  onClose(): void {
+    this.#table.closeAll(this.#epollFd);
+    this.#deps.receiver.close();
+    this.#deps.report(this.#table.exporters.report());
+    closeFd(this.#epollFd);
+  }
+
+  #waitMs(draining: boolean): number {
+    if (draining) return 1;
+    if (this.#stalled > 0) return 1;
+    if (!this.#table.hasOpenBlocks) return IDLE_WAIT_MS;
+    return Math.max(1, Math.min(IDLE_WAIT_MS, Math.ceil(this.#nextTimersMs - monotonicMs())));
+  }
+
+  #accept(listener: number, nowMs: number): void {
+    const { fd, port } = this.#options.listeners[listener]!;
+    while (this.#acceptor.accept(fd, this.#table.openCount)) {
+      const connection = this.#table.open(this.#acceptor, port, nowMs);
+      const index = this.#table.indexOf(connection);
+      const failed = epollAdd(this.#epollFd, connection.fd, EPOLLIN, index);
+      if (failed < 0) this.#table.close(connection, CloseReason.error, this.#epollFd);
+    }
+  }
+
+  /** One receive, the walk, and a cut when the page is full. */
+  #receive(connection: Connection, nowMs: number): void {
+    if (connection.fd < 0 || connection.stalled) return;
+    const builder = connection.builder;
+    if (!builder.prepare()) {
+      this.#stall(connection, nowMs);
+      return;
+    }
+    const length = Math.min(this.#options.readBytes, builder.room);
+    const bytes = recv(connection.fd, this.#deps.pool.bytes, builder.fillAt, length);
+    if (bytes <= 0) {
+      if (bytes === 0 || !this.#acceptor.isTransient(bytes)) this.#end(connection, bytes, nowMs);
+      return;
+    }
+    connection.lastByteMs = nowMs;
+    if (connection.firstByteUs === 0) {
+      connection.firstByteUs = wallUs();
+      connection.lingerAtMs = nowMs + this.#options.lingerMs;
+      this.#nextTimersMs = Math.min(this.#nextTimersMs, connection.lingerAtMs);
+      this.#table.hasOpenBlocks = true;
+    }
+    this.#account(connection, bytes);
+    if (builder.isFull) this.#cut(connection, false, nowMs);
+  }
+
+  /** Walks the received bytes; all counters of the step change inside one odd turn. */
+  #account(connection: Connection, bytes: number): void {
+    const values = this.#values;
+    const builder = connection.builder;
+    const openBefore = builder.openBytes;
+    values[this.#index.turn]! += 1;
+    const records = builder.received(bytes);
+    values[this.#index.read]! += bytes;
+    values[this.#index.records]! += records;
+    values[this.#index.open]! += builder.openBytes - openBefore;
+    if (builder.resyncBytes > 0 || builder.resyncRuns > 0) this.#table.countResync(connection);
+    values[this.#index.turn]! += 1;
+    const exporter = connection.exporter!;
+    exporter.bytes += bytes;
+    exporter.records += records;
+    exporter.lastSeenMs = wallMs();
+  }
+
+  #cut(connection: Connection, lingered: boolean, nowMs: number): boolean {
+    const values = this.#values;
+    const builder = connection.builder;
+    const openBefore = builder.openBytes;
+    values[this.#index.turn]! += 1;
+    let done = true;
+    if (this.#options.discard) {
+      values[this.#index.bench]! += builder.payloadBytes;
+      builder.restart();
+      connection.firstByteUs = 0;
+    } else {
+      done = this.#deps.receiver.cut(connection, lingered);
+    }
+    values[this.#index.open]! += builder.openBytes - openBefore;
+    values[this.#index.turn]! += 1;
+    if (!done) this.#stall(connection, nowMs);
+    return done;
+  }
+
+  #stall(connection: Connection, nowMs: number): void {
+    if (connection.stalled) return;
+    connection.stalled = true;
+    connection.stalledSinceMs = nowMs;
+    this.#stalled++;
+    this.#deps.counters.add('stalls', 1);
+    epollModify(this.#epollFd, connection.fd, 0, this.#table.indexOf(connection));
+  }
+
+  #retryStalled(nowMs: number): void {
+    for (const connection of this.#table.used()) {
+      if (!connection.stalled) continue;
+      if (connection.builder.isFull && !this.#cut(connection, false, nowMs)) continue;
+      if (!connection.builder.prepare()) continue;
+      connection.stalled = false;
+      this.#stalled--;
+      this.#deps.counters.add('stallMs', nowMs - connection.stalledSinceMs);
+      epollModify(this.#epollFd, connection.fd, EPOLLIN, this.#table.indexOf(connection));
+    }
+  }
+
+  /** The stream is over: the rest is walked, cut and counted, then the connection is closed. */
+  #end(connection: Connection, result: number, nowMs: number): void {
+    connection.ended = true;
+    this.#table.finish(connection);
+    if (!this.#cut(connection, true, nowMs)) return;
+    this.#closeEnded(connection, result === 0 ? CloseReason.peer : CloseReason.error);
+  }
+
+  #closeEnded(connection: Connection, reason: CloseReason): void {
+    if (connection.stalled) this.#stalled--;
+    this.#table.close(connection, reason, this.#epollFd);
+  }
+
+  #timers(nowMs: number): void {
+    let nextMs = nowMs + IDLE_WAIT_MS;
+    let hasOpenBlocks = false;
+    for (const connection of this.#table.used()) {
+      if (connection.ended) {
+        if (this.#cut(connection, true, nowMs)) this.#closeEnded(connection, CloseReason.peer);
+        continue;
+      }
+      if (connection.builder.records > 0) {
+        if (nowMs >= connection.lingerAtMs && !connection.stalled) {
+          this.#cut(connection, true, nowMs);
+        } else {
+          hasOpenBlocks = true;
+          nextMs = Math.min(nextMs, connection.lingerAtMs);
+        }
+      }
+      if (nowMs - connection.lastByteMs > this.#options.idleTimeoutMs) {
+        this.#table.finish(connection);
+        if (this.#cut(connection, true, nowMs)) this.#closeEnded(connection, CloseReason.idle);
+      }
+    }
+    this.#table.hasOpenBlocks = hasOpenBlocks;
+    this.#nextTimersMs = nextMs;
+    if (nowMs >= this.#nextReportMs) {
+      this.#nextReportMs = nowMs + REPORT_EVERY_MS;
+      this.#deps.report(this.#table.exporters.report());
+    }
+  }
+
+  #beginDrain(): void {
+    this.#drainEndMs = monotonicMs() + DRAIN_READ_MS;
+    for (const listener of this.#options.listeners) epollDelete(this.#epollFd, listener.fd);
+  }
+
+  /** Called after a turn: closes what has nothing more, or everything when the time is over. */
+  #drain(ready: number, nowMs: number): void {
+    const timeIsOver = nowMs >= this.#drainEndMs;
+    if (ready > 0 && !timeIsOver) return;
+    for (const connection of this.#table.used()) {
+      if (!connection.ended) {
+        this.#table.countUnread(connection);
+        this.#table.finish(connection);
+        connection.ended = true;
+      }
+      if (this.#cut(connection, true, nowMs)) this.#closeEnded(connection, CloseReason.drain);
+    }
+    if (this.#table.openCount === 0) this.done = true;
+    else if (nowMs >= this.#drainEndMs + DRAIN_CUT_MS) {
+      for (const connection of this.#table.used()) this.#table.dropOpen(connection);
+      this.done = true;
+    }
+  }
+}

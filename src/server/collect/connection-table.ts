@@ -1,0 +1,142 @@
+/**
+ * Connection table: the connections of one collector, made once and reused.
+ *
+ * OWNERSHIP  One collector. `fds` is shared: the supervisor reads it when this worker has died, to
+ *            close what the dead thread can no longer close.
+ * COUNTING   Every way in which bytes leave a connection other than by a block is counted here:
+ *            resync, truncated, unread at drain, dropped at drain.
+ */
+import type { Counters } from '../../toolkit/counters/index.ts';
+import type { PagePool } from '../../toolkit/pages/index.ts';
+import { bytesUnread, closeFd, epollDelete } from '../../toolkit/sys/index.ts';
+import { ADDRESS_BYTES } from '../address.ts';
+import type { Acceptor } from './acceptor.ts';
+import { Connection } from './connection.ts';
+import type { CollectCounter } from './counters.ts';
+import { Exporters } from './exporters.ts';
+
+/** Why a connection was closed; `null`: counted by nobody, the server itself ends it. */
+export const CloseReason = {
+  peer: 'closedByPeer',
+  error: 'closedByError',
+  idle: 'closedIdle',
+  drain: null,
+} as const;
+export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
+
+interface TableOptions {
+  readonly connectionCountMax: number;
+  readonly fds: Int32Array;
+  /** Shared, for all collectors: the next connection id less its base. */
+  readonly connectionIds: Int32Array;
+  readonly connectionIdBase: number;
+}
+
+interface TableDependencies {
+  readonly pool: PagePool;
+  readonly counters: Counters<CollectCounter>;
+}
+
+export class ConnectionTable {
+  readonly exporters = new Exporters();
+  /** Some connection has a block under construction, so the linger timer matters. */
+  hasOpenBlocks = false;
+  openCount = 0;
+  readonly #options: TableOptions;
+  readonly #counters: Counters<CollectCounter>;
+  readonly #all: Connection[] = [];
+  readonly #used: Connection[] = [];
+
+  constructor(options: TableOptions, deps: TableDependencies) {
+    this.#options = options;
+    this.#counters = deps.counters;
+    for (let i = 0; i < options.connectionCountMax; i++) this.#all.push(new Connection(deps.pool));
+  }
+
+  at(index: number): Connection {
+    return this.#all[index]!;
+  }
+
+  indexOf(connection: Connection): number {
+    return this.#all.indexOf(connection);
+  }
+
+  /** Open connections; a copy only when one is closed meanwhile. */
+  used(): readonly Connection[] {
+    return this.#used.slice();
+  }
+
+  open(acceptor: Acceptor, listenerPort: number, nowMs: number): Connection {
+    const connection = this.#all.find((candidate) => candidate.fd < 0)!;
+    const id = Atomics.add(this.#options.connectionIds, 0, 1);
+    connection.address.set(acceptor.peer.subarray(0, ADDRESS_BYTES));
+    connection.exporterPort = acceptor.port;
+    connection.open(acceptor.fd, this.#options.connectionIdBase + id, listenerPort, nowMs);
+    connection.exporter = this.exporters.row(connection.address);
+    connection.exporter.connections++;
+    this.#used.push(connection);
+    this.openCount++;
+    this.#counters.set('open', this.openCount);
+    Atomics.store(this.#options.fds, this.indexOf(connection), acceptor.fd + 1);
+    return connection;
+  }
+
+  /** Nothing of the connection's bytes may be open any more. */
+  close(connection: Connection, reason: CloseReason, epollFd: number): void {
+    if (reason !== null) this.#counters.add(reason, 1);
+    epollDelete(epollFd, connection.fd);
+    Atomics.store(this.#options.fds, this.indexOf(connection), 0);
+    closeFd(connection.fd);
+    connection.fd = -1;
+    connection.stalled = false;
+    connection.builder.release();
+    connection.exporter!.connections--;
+    this.#used.splice(this.#used.indexOf(connection), 1);
+    this.openCount--;
+    this.#counters.set('open', this.openCount);
+  }
+
+  closeAll(epollFd: number): void {
+    for (const connection of this.used()) this.close(connection, CloseReason.drain, epollFd);
+  }
+
+  /** Adds what the last walk skipped. */
+  countResync(connection: Connection): void {
+    const { resyncBytes, resyncRuns } = connection.builder;
+    this.#counters.add('resyncBytes', resyncBytes);
+    this.#counters.add('resyncRuns', resyncRuns);
+    connection.exporter!.resyncBytes += resyncBytes;
+  }
+
+  /** The stream is over: what is no whole record is truncated or garbage. */
+  finish(connection: Connection): void {
+    const { builder } = connection;
+    const openBefore = builder.openBytes;
+    const recordsBefore = builder.records;
+    this.#counters.add('turn', 1);
+    const truncated = builder.finish();
+    this.countResync(connection);
+    this.#counters.add('records', builder.records - recordsBefore);
+    this.#counters.add('truncatedBytes', truncated);
+    this.#counters.add('openBytes', builder.openBytes - openBefore);
+    this.#counters.add('turn', 1);
+    if (truncated > 0) this.#counters.add('truncatedConnections', 1);
+    connection.exporter!.truncatedBytes += truncated;
+    connection.exporter!.records += builder.records - recordsBefore;
+  }
+
+  countUnread(connection: Connection): void {
+    const unread = bytesUnread(connection.fd);
+    if (unread > 0) this.#counters.add('unreadAtDrain', unread);
+  }
+
+  /** The journal did not take the block within the drain's time. */
+  dropOpen(connection: Connection): void {
+    const open = connection.builder.openBytes;
+    this.#counters.add('turn', 1);
+    this.#counters.add('openBytes', -open);
+    this.#counters.add('droppedDrain', open);
+    this.#counters.add('turn', 1);
+    connection.builder.release();
+  }
+}

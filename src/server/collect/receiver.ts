@@ -1,0 +1,114 @@
+/**
+ * Receiver: publishes the blocks of connections to the journal's ring.
+ *
+ * WHY         Cutting is where bytes change hands: the header is written, the page gets one more slice,
+ *             the slot goes to the ring. Whoever follows a byte from the socket finds it here.
+ * OWNERSHIP   One collector, which is the writer of the ring and of the slab of counters.
+ * INVARIANTS  A block is published once or stays in its builder: a full ring or an empty pool changes
+ *             nothing (`false`), and the caller tries again.
+ * PACKING     A block under PACK_BELOW_BYTES that the linger timer cut is copied to a page shared by all
+ *             connections of the collector: else 64 slow connections would hold 64 pages, and each
+ *             small block the rest of its 4 KiB.
+ */
+import {
+  BLOCK_HEADER_BYTES,
+  OS_PAGE_BYTES,
+  PACK_BELOW_BYTES,
+  PAGE_BYTES,
+} from '../../toolkit/base/limits.ts';
+import type { Counters } from '../../toolkit/counters/index.ts';
+import { NO_PAGE, type PagePool } from '../../toolkit/pages/index.ts';
+import { type Doorbell, NO_SLOT, type SpscRing } from '../../toolkit/ring/index.ts';
+import { type BlockHeader, makeBlockHeader, writeBlockFields } from '../journal/format.ts';
+import { SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE, SLOT_RECORDS } from '../slot.ts';
+import type { Connection } from './connection.ts';
+import type { CollectCounter } from './counters.ts';
+
+export class Receiver {
+  readonly #pool: PagePool;
+  readonly #ring: SpscRing;
+  readonly #bell: Doorbell;
+  readonly #header: BlockHeader = makeBlockHeader();
+  readonly #values: Float64Array;
+  readonly #committed: number;
+  readonly #blocks: number;
+  readonly #packed: number;
+  #packPage = NO_PAGE;
+  #packAt = 0;
+
+  constructor(pool: PagePool, ring: SpscRing, bell: Doorbell, counters: Counters<CollectCounter>) {
+    this.#pool = pool;
+    this.#ring = ring;
+    this.#bell = bell;
+    this.#values = counters.values;
+    this.#committed = counters.index('committedBytes');
+    this.#blocks = counters.index('blocks');
+    this.#packed = counters.index('packedBlocks');
+  }
+
+  /** Publishes the block of `connection`; `lingered` blocks may be packed. False: try again later. */
+  cut(connection: Connection, lingered: boolean): boolean {
+    const builder = connection.builder;
+    if (builder.records === 0) return true;
+    const slot = this.#ring.claim();
+    if (slot === NO_SLOT) return false;
+    const payloadBytes = builder.payloadBytes;
+    const records = builder.records;
+    const slotBytes = BLOCK_HEADER_BYTES + payloadBytes;
+    if (lingered && slotBytes < PACK_BELOW_BYTES && this.#hasPackRoom(slotBytes)) {
+      const at = this.#packAt;
+      this.#pool.bytes.copyWithin(at + BLOCK_HEADER_BYTES, builder.payloadAt, builder.parsedAt);
+      this.#publish(connection, slot, this.#packPage, at);
+      this.#packAt = at + Math.ceil(slotBytes / OS_PAGE_BYTES) * OS_PAGE_BYTES;
+      this.#values[this.#packed]! += 1;
+      builder.restart();
+    } else {
+      this.#publish(connection, slot, builder.page, builder.headerAt);
+      builder.published();
+    }
+    connection.connectionOrdinal += records;
+    connection.firstByteUs = 0;
+    this.#values[this.#committed]! += payloadBytes;
+    this.#values[this.#blocks]! += 1;
+    return true;
+  }
+
+  /** After the last cut: the packing page is nobody's any more. */
+  close(): void {
+    if (this.#packPage !== NO_PAGE) this.#pool.stopFilling(this.#packPage);
+    this.#packPage = NO_PAGE;
+  }
+
+  #publish(connection: Connection, slot: number, page: number, headerAt: number): void {
+    const builder = connection.builder;
+    const header = this.#header;
+    header.connectionId = connection.connectionId;
+    header.connectionOrdinal = connection.connectionOrdinal;
+    header.exporter.set(connection.address);
+    header.arrivalUs = connection.firstByteUs;
+    header.recordCount = builder.records;
+    header.payloadLength = builder.payloadBytes;
+    header.listenerPort = connection.listenerPort;
+    header.exporterPort = connection.exporterPort;
+    writeBlockFields(this.#pool.bytes, this.#pool.view, headerAt, header);
+    this.#pool.retain(page);
+    const words = this.#ring.words;
+    words[slot + SLOT_PAGE] = page;
+    words[slot + SLOT_GENERATION] = this.#pool.generation(page);
+    words[slot + SLOT_OFFSET] = headerAt - page * PAGE_BYTES;
+    words[slot + SLOT_LENGTH] = BLOCK_HEADER_BYTES + builder.payloadBytes;
+    words[slot + SLOT_RECORDS] = builder.records;
+    this.#ring.commit();
+    this.#bell.ring();
+  }
+
+  #hasPackRoom(slotBytes: number): boolean {
+    if (this.#packPage !== NO_PAGE) {
+      if ((this.#packPage + 1) * PAGE_BYTES - this.#packAt >= slotBytes) return true;
+      this.#pool.stopFilling(this.#packPage);
+    }
+    this.#packPage = this.#pool.acquire();
+    this.#packAt = this.#packPage * PAGE_BYTES;
+    return this.#packPage !== NO_PAGE;
+  }
+}

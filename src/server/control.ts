@@ -1,0 +1,62 @@
+/**
+ * Control: how the supervisor speaks to workers that block, and how workers answer.
+ *
+ * WHY        A worker in epoll_wait(2) or Atomics.wait never returns to its event loop, so it cannot be
+ *            sent messages; it reads one shared word per turn. Towards the supervisor messages work.
+ * LAYOUT     one int32 word per worker, in a SharedArrayBuffer of its own; writer: the supervisor.
+ */
+import type { ExporterTotals } from './collect/exporters.ts';
+
+export const COMMAND_RUN = 0;
+export const COMMAND_DRAIN = 1;
+export const COMMAND_STOP = 2;
+
+export class Control {
+  readonly buffer: SharedArrayBuffer;
+  readonly #word: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4)) {
+    this.buffer = buffer;
+    this.#word = new Int32Array(buffer);
+  }
+
+  get command(): number {
+    return Atomics.load(this.#word, 0);
+  }
+
+  /** Supervisor only; a worker that sleeps on the word is woken. */
+  send(command: number): void {
+    Atomics.store(this.#word, 0, command);
+    Atomics.notify(this.#word, 0);
+  }
+
+  /** Worker without anything else to wait for: sleeps until a command comes or the time is over. */
+  wait(timeoutMs: number): void {
+    Atomics.wait(this.#word, 0, COMMAND_RUN, timeoutMs);
+  }
+}
+
+/** What a worker says to the supervisor: plain messages, never per record. */
+export type WorkerMessage =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'drained' }
+  | {
+      readonly kind: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly remedy: string;
+    }
+  | {
+      readonly kind: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly text: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    }
+  | { readonly kind: 'exporters'; readonly rows: readonly ExporterTotals[] }
+  | { readonly kind: 'store'; readonly stats: unknown }
+  | {
+      readonly kind: 'reply';
+      readonly id: number;
+      readonly value: unknown;
+      readonly error: string;
+    };
