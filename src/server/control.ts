@@ -36,6 +36,35 @@ export class Control {
   }
 }
 
+/** What a sink says of itself: consistent in itself, as it is one message. Records, unless said. */
+export interface SinkReport {
+  /** Ordinal behind the last record taken from the journal. */
+  readonly consumedOrdinal: number;
+  /** Ordinal from which this sink has received: 0, or where the journal was when it was made. */
+  readonly firstOrdinal: number;
+  /** Taken, and neither committed nor dropped yet. */
+  readonly held: number;
+  readonly delivered: number;
+  readonly filtered: number;
+  readonly malformed: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Of this process life, by reason and by table. */
+  readonly malformedByReason: Readonly<Record<string, number>>;
+  readonly tables: Readonly<Record<string, number>>;
+  /** Journal position behind the last committed block. */
+  readonly committedPosition: number;
+  /** Wall time of the oldest record held, ms since 1970; 0 = none. */
+  readonly oldestHeldMs: number;
+  readonly source: 'ring' | 'segments';
+  readonly evictions: number;
+  readonly commits: number;
+  readonly flushMs: number;
+  readonly files: number;
+  readonly invalidText: number;
+  readonly misfits: number;
+  readonly errors: number;
+}
+
 /** What a worker says to the supervisor: plain messages, never per record. */
 export type WorkerMessage =
   | { readonly kind: 'started' }
@@ -53,10 +82,18 @@ export type WorkerMessage =
       readonly fields: Readonly<Record<string, unknown>>;
     }
   | { readonly kind: 'exporters'; readonly rows: readonly ExporterTotals[] }
-  | { readonly kind: 'store'; readonly stats: unknown }
+  | { readonly kind: 'sink'; readonly report: SinkReport }
   | {
       readonly kind: 'reply';
       readonly id: number;
       readonly value: unknown;
-      readonly error: string;
+      readonly error: string | null;
     };
+
+/** What the supervisor asks of a worker on an event loop (the store). */
+export interface WorkerRequest {
+  readonly kind: 'topLive';
+  readonly id: number;
+  readonly by: string;
+  readonly count: number;
+}

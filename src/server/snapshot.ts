@@ -87,6 +87,10 @@ export interface Snapshot {
   };
   /** reason -> refused connections. */
   readonly refused: Readonly<Record<string, number>>;
+  /** reason -> connections closed; those that a drain closes are not counted. */
+  readonly closed: Readonly<Record<string, number>>;
+  /** Workers that ended by themselves, this process. */
+  readonly workerDeaths: number;
   readonly stalls: { readonly count: number; readonly ms: number };
   readonly pages: { readonly total: number; readonly free: number; readonly bytes: number };
   readonly journal: {

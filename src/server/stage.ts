@@ -13,6 +13,8 @@ export interface Stage {
   onStart(): void | Promise<void>;
   /** One turn of the duty cycle; 0 = nothing to do. */
   doWork(): number | Promise<number>;
+  /** True when the drain is complete: the runner makes no further turn. */
+  readonly done: boolean;
   /** After the last turn; gives back what onStart took. */
   onClose(): void | Promise<void>;
 }

@@ -34,6 +34,7 @@ export const CONTINUE_FROM_BYTES = 32 * 1024;
 
 export class BlockBuilder {
   readonly #pool: PagePool;
+  readonly #owner: number;
   readonly #run = new Int32Array(3);
   page = NO_PAGE;
   pageEnd = 0;
@@ -48,8 +49,9 @@ export class BlockBuilder {
   /** The tail waits in a full page until another page is free. */
   #tailWaits = false;
 
-  constructor(pool: PagePool) {
+  constructor(pool: PagePool, owner: number) {
     this.#pool = pool;
+    this.#owner = owner;
   }
 
   /** Bytes received, in whole or half records, not yet published. */
@@ -78,7 +80,7 @@ export class BlockBuilder {
   prepare(): boolean {
     if (this.#tailWaits) return this.#moveTail();
     if (this.page !== NO_PAGE) return true;
-    const page = this.#pool.acquire();
+    const page = this.#pool.acquire(this.#owner);
     if (page === NO_PAGE) return false;
     this.#begin(page, page * PAGE_BYTES);
     this.fillAt = this.parsedAt;
@@ -175,7 +177,7 @@ export class BlockBuilder {
   }
 
   #moveTail(): boolean {
-    const page = this.#pool.acquire();
+    const page = this.#pool.acquire(this.#owner);
     if (page === NO_PAGE) return false;
     const old = this.page;
     const from = this.parsedAt;

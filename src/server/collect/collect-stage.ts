@@ -19,6 +19,7 @@ import { monotonicMs, wallMs, wallUs } from '../../toolkit/base/clock.ts';
 import type { Counters } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import {
+  checked,
   closeFd,
   EPOLLIN,
   epollAdd,
@@ -33,8 +34,8 @@ import { COMMAND_RUN, type Control } from '../control.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import { Acceptor, type AcceptorOptions } from './acceptor.ts';
 import type { Connection } from './connection.ts';
-import type { CollectCounter } from './counters.ts';
 import { CloseReason, ConnectionTable } from './connection-table.ts';
+import type { CollectCounter } from './counters.ts';
 import type { ExporterTotals } from './exporters.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -44,11 +45,13 @@ const LISTENER_DATA = 2_000_000;
 const EVENTS_PER_WAIT = 64;
 const REPORT_EVERY_MS = 1_000;
 /** How long a drain reads from exporters that go on sending. */
-export const DRAIN_READ_MS = 1_500;
+export const DRAIN_READ_MS = 1_000;
 /** How long a drain waits for pages and slots before it gives up, counted as droppedDrain. */
-export const DRAIN_CUT_MS = 4_000;
+export const DRAIN_CUT_MS = 1_000;
 
 export interface CollectOptions extends AcceptorOptions {
+  /** This collector, as the page table knows it. */
+  readonly owner: number;
   /** Shared by all collectors: connections so far in this process. */
   readonly connectionIds: Int32Array;
   readonly connectionIdBase: number;
@@ -59,7 +62,7 @@ export interface CollectOptions extends AcceptorOptions {
   readonly idleTimeoutMs: number;
   /** Benchmarks only: frame and forget. */
   readonly discard: boolean;
-  /** fds of open connections, so that the supervisor can close them if this worker dies. */
+  /** fd + 1 of open connections, then of the epoll: the supervisor closes them if this worker dies. */
   readonly fds: Int32Array;
 }
 
@@ -106,7 +109,8 @@ export class CollectStage implements Stage {
   }
 
   onStart(): void {
-    this.#epollFd = epollCreate();
+    this.#epollFd = checked('epoll_create1', epollCreate());
+    Atomics.store(this.#options.fds, this.#options.connectionCountMax, this.#epollFd + 1);
     epollAdd(this.#epollFd, this.#options.wakeFd, EPOLLIN, WAKE_DATA);
     this.#options.listeners.forEach((listener, index) => {
       epollAdd(this.#epollFd, listener.fd, EPOLLIN, LISTENER_DATA + index);
@@ -134,6 +138,7 @@ export class CollectStage implements Stage {
     this.#table.closeAll(this.#epollFd);
     this.#deps.receiver.close();
     this.#deps.report(this.#table.exporters.report());
+    Atomics.store(this.#options.fds, this.#options.connectionCountMax, 0);
     closeFd(this.#epollFd);
   }
 

@@ -25,6 +25,8 @@ export const CloseReason = {
 export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
 
 interface TableOptions {
+  /** The collector, as the page table knows it. */
+  readonly owner: number;
   readonly connectionCountMax: number;
   readonly fds: Int32Array;
   /** Shared, for all collectors: the next connection id less its base. */
@@ -50,7 +52,9 @@ export class ConnectionTable {
   constructor(options: TableOptions, deps: TableDependencies) {
     this.#options = options;
     this.#counters = deps.counters;
-    for (let i = 0; i < options.connectionCountMax; i++) this.#all.push(new Connection(deps.pool));
+    for (let i = 0; i < options.connectionCountMax; i++) {
+      this.#all.push(new Connection(deps.pool, options.owner));
+    }
   }
 
   at(index: number): Connection {

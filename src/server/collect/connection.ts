@@ -31,8 +31,8 @@ export class Connection {
   ended = false;
   exporter: ExporterTotals | null = null;
 
-  constructor(pool: PagePool) {
-    this.builder = new BlockBuilder(pool);
+  constructor(pool: PagePool, owner: number) {
+    this.builder = new BlockBuilder(pool, owner);
   }
 
   open(fd: number, connectionId: number, listenerPort: number, nowMs: number): void {

@@ -28,6 +28,7 @@ export class Receiver {
   readonly #pool: PagePool;
   readonly #ring: SpscRing;
   readonly #bell: Doorbell;
+  readonly #owner: number;
   readonly #header: BlockHeader = makeBlockHeader();
   readonly #values: Float64Array;
   readonly #committed: number;
@@ -36,7 +37,14 @@ export class Receiver {
   #packPage = NO_PAGE;
   #packAt = 0;
 
-  constructor(pool: PagePool, ring: SpscRing, bell: Doorbell, counters: Counters<CollectCounter>) {
+  constructor(
+    pool: PagePool,
+    ring: SpscRing,
+    bell: Doorbell,
+    counters: Counters<CollectCounter>,
+    owner: number,
+  ) {
+    this.#owner = owner;
     this.#pool = pool;
     this.#ring = ring;
     this.#bell = bell;
@@ -107,7 +115,7 @@ export class Receiver {
       if ((this.#packPage + 1) * PAGE_BYTES - this.#packAt >= slotBytes) return true;
       this.#pool.stopFilling(this.#packPage);
     }
-    this.#packPage = this.#pool.acquire();
+    this.#packPage = this.#pool.acquire(this.#owner);
     this.#packAt = this.#packPage * PAGE_BYTES;
     return this.#packPage !== NO_PAGE;
   }

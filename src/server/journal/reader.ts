@@ -159,6 +159,13 @@ export class JournalReader {
     return { path: this.#window.path, position: this.#position, bytes: size - offset };
   }
 
+  /** Goes forward to `position`, which must be a block's: what lies between was read elsewhere. */
+  seek(position: number): void {
+    if (position <= this.#position) return;
+    this.#window.close();
+    this.#position = position;
+  }
+
   close(): void {
     this.#window.close();
   }

@@ -20,6 +20,7 @@ import { assert } from '../base/assert.ts';
 import { PAGE_BYTES } from '../base/limits.ts';
 import {
   GENERATION_WORD,
+  OWNER_WORD,
   PAGE_ENTRY_WORDS,
   PAGE_FILLING,
   PAGE_FREE,
@@ -65,8 +66,8 @@ export class PagePool {
     return new PagePool({ arena, table, pageCount });
   }
 
-  /** A free page, now filling, or NO_PAGE. */
-  acquire(): number {
+  /** A free page, now filling for `owner`, or NO_PAGE. */
+  acquire(owner: number): number {
     const table = this.#table;
     for (let page = 0; page < this.pageCount; page++) {
       const word = page * PAGE_ENTRY_WORDS;
@@ -74,6 +75,7 @@ export class PagePool {
       if (table[word + STATE_WORD] !== PAGE_FREE) continue;
       const seen = Atomics.compareExchange(table, word + STATE_WORD, PAGE_FREE, PAGE_FILLING);
       if (seen !== PAGE_FREE) continue;
+      Atomics.store(table, word + OWNER_WORD, owner);
       Atomics.add(table, word + GENERATION_WORD, 1);
       return page;
     }
@@ -100,6 +102,14 @@ export class PagePool {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
     const before = Atomics.and(this.#table, word, ~PAGE_FILLING);
     assert((before & PAGE_FILLING) !== 0, 'only a filling page stops filling');
+  }
+
+  /** After the thread of `owner` has ended: it fills none of its pages any more. */
+  abandon(owner: number): void {
+    for (let page = 0; page < this.pageCount; page++) {
+      const isOwned = Atomics.load(this.#table, page * PAGE_ENTRY_WORDS + OWNER_WORD) === owner;
+      if (isOwned && this.isFilling(page)) this.stopFilling(page);
+    }
   }
 
   isFilling(page: number): boolean {

@@ -1,0 +1,52 @@
+/**
+ * Makes the collect stage of a worker from its setup.
+ */
+import { Counters } from '../../toolkit/counters/index.ts';
+import { PagePool } from '../../toolkit/pages/index.ts';
+import { Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
+import { parseCidr } from '../address.ts';
+import { Control, type WorkerMessage } from '../control.ts';
+import type { WorkerSetup } from '../setup.ts';
+import type { Stage } from '../stage.ts';
+import { CollectStage } from './collect-stage.ts';
+import type { CollectCounter } from './counters.ts';
+import { Receiver } from './receiver.ts';
+
+export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => void): Stage {
+  const { config, shared, index } = setup;
+  const owner = index + 1;
+  const pool = new PagePool(shared.pool);
+  const ring = new SpscRing(shared.rings[index]!);
+  const counters = new Counters<CollectCounter>({
+    names: setup.counters.names as readonly CollectCounter[],
+    buffer: setup.counters.buffer,
+  });
+  const receiver = new Receiver(pool, ring, new Doorbell(shared.journalBell), counters, owner);
+  const { workers, connectionCountMax } = config.collect;
+  return new CollectStage(
+    {
+      owner,
+      listeners: setup.listeners,
+      wakeFd: setup.wakeFd,
+      fds: new Int32Array(setup.fds),
+      connectionIds: new Int32Array(shared.connectionIds),
+      connectionIdBase: setup.connectionIdBase,
+      connectionCountMax: Math.ceil(connectionCountMax / workers),
+      lingerMs: config.collect.lingerMs,
+      readBytes: config.collect.readBytes,
+      idleTimeoutMs: config.collect.idleTimeoutMs,
+      keepAliveMs: config.collect.keepAliveMs,
+      receiveBufferBytes: config.collect.receiveBufferBytes,
+      receiveLowWaterBytes: config.collect.receiveLowWaterBytes,
+      allow: config.collect.allow.map((text) => parseCidr(text)!),
+      discard: config.stages === 'frame',
+    },
+    {
+      pool,
+      receiver,
+      counters,
+      control: new Control(setup.control),
+      report: (rows) => tell({ kind: 'exporters', rows }),
+    },
+  );
+}

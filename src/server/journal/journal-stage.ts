@@ -1,0 +1,224 @@
+/**
+ * Journal stage: the only writer of the journal; appends blocks, then publishes them.
+ *
+ * WHY         Everything behind the journal is a reader with a position of its own. So one thread gives
+ *             positions and ordinals, in one order, and nothing is visible before it is appended.
+ * OWNERSHIP   Reader side of every collector's ring, writer side of the broadcast ring, the segment that
+ *             is being written, the header room of the slices it was handed, one slab of counters.
+ * TURN        per collector, up to BLOCKS_PER_TURN: checksum, header, one pwrite, publish, give the
+ *             slot back. Then admit, release and evict readers. Then sleep on the doorbell.
+ * EVICTION    When less than a quarter of the pages is free, the slowest reader loses its place: it goes
+ *             on from the segments, which hold the same bytes.
+ * FULL DISK   The block is dropped and counted in bytes and records (journal_full; anything else
+ *             journal_error); it gets no ordinal. The next block tries again: resumes by itself.
+ * ORDER       append -> publish position -> ring. The page of a block is released only after every
+ *             reader has passed it.
+ */
+import { crc32 } from 'node:zlib';
+import { assert } from '../../toolkit/base/assert.ts';
+import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';
+import type { Counters } from '../../toolkit/counters/index.ts';
+import type { PagePool } from '../../toolkit/pages/index.ts';
+import {
+  type BroadcastWriter,
+  type Doorbell,
+  NO_SLOT,
+  type SpscRing,
+} from '../../toolkit/ring/index.ts';
+import { EDQUOT, ENOSPC, errnoName } from '../../toolkit/sys/index.ts';
+import { COMMAND_RUN, type Control } from '../control.ts';
+import {
+  SLOT_GENERATION,
+  SLOT_LENGTH,
+  SLOT_OFFSET,
+  SLOT_PAGE,
+  SLOT_RECORDS,
+  SLOT_WORDS,
+  setSlotPosition,
+} from '../slot.ts';
+import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
+import type { JournalCounter } from './counters.ts';
+import { sealBlockHeader } from './format.ts';
+import type { SegmentWriter } from './segment-writer.ts';
+import type { JournalShared } from './shared.ts';
+
+const BLOCKS_PER_TURN = 64;
+/** Evict when fewer than pageCount / this are free. */
+const FREE_PAGES_PART = 4;
+/** Between two looks at readers that still hold slices. */
+const READER_WAIT_MS = 5;
+const LOG_EVERY_MS = 5_000;
+
+export interface JournalOptions {
+  readonly firstOrdinal: number;
+  readonly connectionIds: Int32Array;
+  readonly connectionIdBase: number;
+  /** Benchmarks only: publish without appending. */
+  readonly discard: boolean;
+}
+
+export interface JournalDependencies {
+  readonly pool: PagePool;
+  readonly rings: readonly SpscRing[];
+  readonly broadcast: BroadcastWriter;
+  readonly bell: Doorbell;
+  readonly writer: SegmentWriter;
+  readonly shared: JournalShared;
+  readonly counters: Counters<JournalCounter>;
+  readonly control: Control;
+  readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+export class JournalStage implements Stage {
+  readonly roleName = 'journal';
+  readonly #options: JournalOptions;
+  readonly #deps: JournalDependencies;
+  readonly #hasWork: () => boolean;
+  readonly #values: Float64Array;
+  readonly #index: Readonly<Record<JournalCounter, number>>;
+  #ordinal: number;
+  #nextLogMs = 0;
+  /** The collectors have drained and their rings are empty. */
+  done = false;
+
+  constructor(options: JournalOptions, deps: JournalDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#ordinal = options.firstOrdinal;
+    this.#values = deps.counters.values;
+    const names = deps.counters.handle.names;
+    this.#index = Object.fromEntries(names.map((name, index) => [name, index])) as Record<
+      JournalCounter,
+      number
+    >;
+    this.#hasWork = () => deps.rings.some((ring) => ring.used() > 0);
+  }
+
+  onStart(): void {
+    this.#deps.shared.publish(this.#deps.writer.position, this.#ordinal);
+  }
+
+  doWork(): number {
+    let blocks = 0;
+    for (const ring of this.#deps.rings) blocks += this.#takeFrom(ring);
+    this.#deps.broadcast.poll();
+    if (blocks > 0) return blocks;
+    if (this.#deps.control.command !== COMMAND_RUN) this.done = !this.#hasWork();
+    else this.#sleep();
+    return 0;
+  }
+
+  /** Until a collector rings; briefly while readers hold pages, as they do not ring. */
+  #sleep(): void {
+    const { broadcast, bell } = this.#deps;
+    bell.wait(broadcast.unreleased > 0 ? READER_WAIT_MS : IDLE_WAIT_MS, this.#hasWork);
+  }
+
+  onClose(): void {
+    this.#deps.shared.currentFd = -1;
+    this.#deps.writer.seal();
+  }
+
+  #takeFrom(ring: SpscRing): number {
+    let blocks = 0;
+    while (blocks < BLOCKS_PER_TURN) {
+      const slot = ring.peek();
+      if (slot === NO_SLOT) break;
+      this.#take(ring.words, slot);
+      ring.release();
+      blocks++;
+    }
+    return blocks;
+  }
+
+  #take(words: Int32Array, slot: number): void {
+    const { pool } = this.#deps;
+    const page = words[slot + SLOT_PAGE]!;
+    assert(pool.generation(page) === words[slot + SLOT_GENERATION], 'a slice of the page it names');
+    const at = page * PAGE_BYTES + words[slot + SLOT_OFFSET]!;
+    const length = words[slot + SLOT_LENGTH]!;
+    const records = words[slot + SLOT_RECORDS]!;
+    const result = this.#options.discard ? this.#pretend(at, length) : this.#append(at, length);
+    const values = this.#values;
+    values[this.#index.turn]! += 1;
+    values[this.#index.consumedBytes]! += length - BLOCK_HEADER_BYTES;
+    if (result < 0) {
+      this.#drop(result, length - BLOCK_HEADER_BYTES, records);
+      pool.release(page);
+    } else {
+      const journaled = this.#options.discard ? 'droppedBenchBytes' : 'journaledBytes';
+      values[this.#index[journaled]]! += length - BLOCK_HEADER_BYTES;
+      values[this.#index.journaledRecords]! += records;
+      values[this.#index.journaledBlocks]! += 1;
+      const position = this.#deps.writer.position - length;
+      this.#ordinal += records;
+      this.#deps.shared.publish(this.#deps.writer.position, this.#ordinal);
+      this.#publish(words, slot, position);
+    }
+    values[this.#index.turn]! += 1;
+    this.#makeRoom();
+  }
+
+  /** Completes the header in the page and appends header and payload. Returns bytes or -errno. */
+  #append(at: number, length: number): number {
+    const { pool, writer, shared } = this.#deps;
+    const { connectionIds, connectionIdBase } = this.#options;
+    const nextConnectionId = connectionIdBase + Atomics.load(connectionIds, 0);
+    const fdBefore = writer.fd;
+    const reserved = writer.reserve(length, this.#ordinal, nextConnectionId);
+    if (reserved < 0) return reserved;
+    if (writer.fd !== fdBefore) {
+      shared.currentFd = writer.fd;
+      this.#values[this.#index.segments] = writer.segments;
+    }
+    const payloadAt = at + BLOCK_HEADER_BYTES;
+    const crc = crc32(pool.bytes.subarray(payloadAt, at + length));
+    sealBlockHeader(pool.bytes, pool.view, at, writer.position, this.#ordinal, crc);
+    return writer.append(pool.bytes, at, length);
+  }
+
+  #pretend(at: number, length: number): number {
+    const { pool, writer } = this.#deps;
+    sealBlockHeader(pool.bytes, pool.view, at, writer.position, this.#ordinal, 0);
+    writer.skip(length);
+    return length;
+  }
+
+  #drop(result: number, bytes: number, records: number): void {
+    const full = result === -ENOSPC || result === -EDQUOT;
+    const values = this.#values;
+    values[full ? this.#index.droppedFullBytes : this.#index.droppedErrorBytes]! += bytes;
+    values[full ? this.#index.droppedFullRecords : this.#index.droppedErrorRecords]! += records;
+    values[this.#index.errors]! += 1;
+    const nowMs = performance.now();
+    if (nowMs < this.#nextLogMs) return;
+    this.#nextLogMs = nowMs + LOG_EVERY_MS;
+    const reason = full ? 'journal_full' : 'journal_error';
+    this.#deps.warn('the journal cannot append: records are dropped', {
+      reason,
+      errno: errnoName(result),
+      droppedRecords:
+        values[this.#index.droppedFullRecords]! + values[this.#index.droppedErrorRecords]!,
+    });
+  }
+
+  #publish(words: Int32Array, slot: number, position: number): void {
+    const { broadcast } = this.#deps;
+    const to = broadcast.claim();
+    for (let i = 0; i < SLOT_WORDS; i++) broadcast.words[to + i] = words[slot + i]!;
+    setSlotPosition(broadcast.words, to, position);
+    broadcast.publish();
+  }
+
+  /** Keeps a quarter of the pages free by evicting readers that hold too many. */
+  #makeRoom(): void {
+    const { pool, broadcast } = this.#deps;
+    broadcast.poll();
+    const enough = pool.pageCount / FREE_PAGES_PART;
+    if (this.#options.discard) return;
+    while (broadcast.unreleased > 0 && pool.freeCount() < enough) {
+      if (!broadcast.evictSlowest()) return;
+      this.#values[this.#index.evictions]! += 1;
+    }
+  }
+}

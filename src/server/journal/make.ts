@@ -1,0 +1,96 @@
+/**
+ * Makes the journal stage and the keeper stage of a worker from its setup.
+ */
+
+import { assert } from '../../toolkit/base/assert.ts';
+import { Counters } from '../../toolkit/counters/index.ts';
+import { PagePool } from '../../toolkit/pages/index.ts';
+import { BroadcastWriter, Doorbell, NO_SLOT, SpscRing } from '../../toolkit/ring/index.ts';
+import { Control, type WorkerMessage } from '../control.ts';
+import type { WorkerSetup } from '../setup.ts';
+import { SLOT_PAGE } from '../slot.ts';
+import type { Stage } from '../stage.ts';
+import type { JournalCounter, KeeperCounter } from './counters.ts';
+import { JournalStage } from './journal-stage.ts';
+import { KeeperStage } from './keeper-stage.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import { JournalShared } from './shared.ts';
+
+type Tell = (message: WorkerMessage) => void;
+
+function warnWith(tell: Tell) {
+  return (text: string, fields: Readonly<Record<string, unknown>>): void => {
+    tell({ kind: 'log', level: 'warn', text, fields });
+  };
+}
+
+export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
+  const { config, shared } = setup;
+  const pool = new PagePool(shared.pool);
+  const sealed = new SpscRing(shared.sealed);
+  const keeperBell = new Doorbell(shared.keeperBell);
+  const writer = new SegmentWriter(
+    {
+      folder: setup.journalFolder,
+      segmentBytes: config.journal.segmentBytes,
+      uuid: setup.journalUuid,
+    },
+    setup.firstPosition,
+    (fd) => {
+      const slot = sealed.claim();
+      assert(slot !== NO_SLOT, 'the keeper takes sealed segments faster than they fill');
+      sealed.words[slot] = fd;
+      sealed.commit();
+      keeperBell.ring();
+    },
+  );
+  return new JournalStage(
+    {
+      firstOrdinal: setup.firstOrdinal,
+      connectionIds: new Int32Array(shared.connectionIds),
+      connectionIdBase: setup.connectionIdBase,
+      discard: config.stages === 'decode',
+    },
+    {
+      pool,
+      rings: shared.rings.map((handle) => new SpscRing(handle)),
+      broadcast: new BroadcastWriter(shared.broadcast, (words, index) => {
+        pool.release(words[index + SLOT_PAGE]!);
+      }),
+      bell: new Doorbell(shared.journalBell),
+      writer,
+      shared: new JournalShared(shared.journal),
+      counters: new Counters<JournalCounter>({
+        names: setup.counters.names as readonly JournalCounter[],
+        buffer: setup.counters.buffer,
+      }),
+      control: new Control(setup.control),
+      warn: warnWith(tell),
+    },
+  );
+}
+
+export function makeKeeperStage(setup: WorkerSetup, tell: Tell): Stage {
+  const { config, shared } = setup;
+  return new KeeperStage(
+    {
+      folder: setup.journalFolder,
+      sync: config.journal.sync,
+      syncIntervalMs: config.journal.syncIntervalMs,
+      retentionMs: config.journal.retentionMs,
+      retentionBytes: config.journal.retentionBytes,
+      capBytes: config.journal.capBytes,
+    },
+    {
+      shared: new JournalShared(shared.journal),
+      sealed: new SpscRing(shared.sealed),
+      bell: new Doorbell(shared.keeperBell),
+      counters: new Counters<KeeperCounter>({
+        names: setup.counters.names as readonly KeeperCounter[],
+        buffer: setup.counters.buffer,
+      }),
+      control: new Control(setup.control),
+      warn: warnWith(tell),
+    },
+  );
+}

@@ -1,0 +1,101 @@
+/**
+ * Memory: everything that workers share, made once by the supervisor before the first of them starts.
+ *
+ * WHY        Rings, pages and counters outlive a worker that dies; so they belong to nobody's thread.
+ */
+import { BROADCAST_SLOTS, COLLECT_SLOTS } from '../toolkit/base/limits.ts';
+import { Counters } from '../toolkit/counters/index.ts';
+import { PagePool } from '../toolkit/pages/index.ts';
+import { createBroadcastRing, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
+import { checked, eventfdCreate } from '../toolkit/sys/index.ts';
+import { COLLECT_COUNTERS, type CollectCounter } from './collect/counters.ts';
+import type { Listener } from './collect/listener.ts';
+import type { Config } from './config.ts';
+import { Control } from './control.ts';
+import {
+  JOURNAL_COUNTERS,
+  type JournalCounter,
+  KEEPER_COUNTERS,
+  type KeeperCounter,
+} from './journal/counters.ts';
+import type { RecoveredJournal } from './journal/recovery.ts';
+import { JournalShared } from './journal/shared.ts';
+import { READER_COUNT, type Role, type SharedMemory, type WorkerSetup } from './setup.ts';
+import { SLOT_WORDS } from './slot.ts';
+
+/** Sealed segments that may wait for the keeper: 64 x 256 MiB. */
+const SEALED_SLOTS = 64;
+
+export class Memory {
+  readonly config: Config;
+  readonly pool: PagePool;
+  readonly journal: JournalShared;
+  readonly shared: SharedMemory;
+  readonly collect: readonly Counters<CollectCounter>[];
+  readonly journalCounters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
+  readonly keeperCounters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
+  readonly #storeCounters = Counters.create<string>(['unused']);
+  /** eventfd per collector. */
+  readonly wakeFds: readonly number[];
+  /** Per collector: fd + 1 of its open connections, then of its epoll. */
+  readonly fds: readonly SharedArrayBuffer[];
+  readonly #listeners: readonly Listener[];
+  readonly #recovered: RecoveredJournal;
+  readonly #journalFolder: string;
+
+  constructor(
+    config: Config,
+    recovered: RecoveredJournal,
+    journalFolder: string,
+    listeners: readonly Listener[],
+  ) {
+    this.config = config;
+    this.#recovered = recovered;
+    this.#journalFolder = journalFolder;
+    this.#listeners = listeners;
+    this.pool = PagePool.create(config.pages.arenaBytes);
+    this.journal = JournalShared.create();
+    const indexes = Array.from({ length: config.collect.workers }, (_, index) => index);
+    this.shared = {
+      pool: this.pool.handle,
+      rings: indexes.map(() => SpscRing.create(COLLECT_SLOTS, SLOT_WORDS).handle),
+      broadcast: createBroadcastRing(BROADCAST_SLOTS, SLOT_WORDS, READER_COUNT),
+      sealed: SpscRing.create(SEALED_SLOTS, 1).handle,
+      journalBell: new Doorbell().buffer,
+      keeperBell: new Doorbell().buffer,
+      journal: this.journal.handle,
+      connectionIds: new SharedArrayBuffer(4),
+    };
+    this.journal.publish(recovered.nextPosition, recovered.nextOrdinal);
+    this.collect = indexes.map(() => Counters.create<CollectCounter>(COLLECT_COUNTERS));
+    this.wakeFds = indexes.map(() => checked('eventfd', eventfdCreate()));
+    const perCollector = Math.ceil(config.collect.connectionCountMax / config.collect.workers);
+    this.fds = indexes.map(() => new SharedArrayBuffer(4 * (perCollector + 1)));
+  }
+
+  setupOf(role: Role, index: number): WorkerSetup {
+    const counters = {
+      collect: this.collect[index]?.handle,
+      journal: this.journalCounters.handle,
+      keeper: this.keeperCounters.handle,
+      store: this.#storeCounters.handle,
+    }[role]!;
+    const isCollect = role === 'collect';
+    return {
+      role,
+      index,
+      config: this.config,
+      shared: this.shared,
+      control: new Control().buffer,
+      counters,
+      journalFolder: this.#journalFolder,
+      journalUuid: this.#recovered.uuid,
+      firstPosition: this.#recovered.nextPosition,
+      firstOrdinal: this.#recovered.nextOrdinal,
+      connectionIdBase: this.#recovered.nextConnectionId,
+      listeners: isCollect ? this.#listeners.map(({ fd, port }) => ({ fd, port })) : [],
+      wakeFd: isCollect ? this.wakeFds[index]! : -1,
+      fds: isCollect ? this.fds[index]! : new SharedArrayBuffer(4),
+    };
+  }
+}

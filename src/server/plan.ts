@@ -1,0 +1,116 @@
+/**
+ * Plan: configuration and machine -> which workers, which rings, how much memory; pure and printable.
+ *
+ * WHY         `--print-plan` shows it, the supervisor follows it, a test asserts it: documentation that
+ *             cannot rot. No I/O and no clock here.
+ * PAGES       A page is held by a connection that fills it, by a collector that packs small blocks, or
+ *             by readers that have not passed its slices yet; the sum must fit, with room to absorb.
+ */
+import { assert } from '../toolkit/base/assert.ts';
+import { MillraceError } from '../toolkit/base/errors.ts';
+import { BROADCAST_SLOTS, COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
+import type { Config } from './config.ts';
+import type { Role } from './setup.ts';
+
+/** Pages that must remain for blocks in flight when every connection fills one. */
+export const IN_FLIGHT_PAGES_MIN = 32;
+
+export interface PlannedWorker {
+  readonly role: Role;
+  readonly index: number;
+  readonly loop: 'blocking' | 'event loop';
+  readonly purpose: string;
+}
+
+export interface Plan {
+  readonly workers: readonly PlannedWorker[];
+  readonly pages: {
+    readonly total: number;
+    readonly filling: number;
+    readonly packing: number;
+    readonly inFlight: number;
+    readonly pageBytes: number;
+  };
+  readonly rings: readonly { readonly name: string; readonly slots: number }[];
+  /** What the server will use at most: arena + DuckDB; V8 and code come on top. */
+  readonly memoryBytesMax: number;
+}
+
+export function makePlan(config: Config): Plan {
+  const workers: PlannedWorker[] = [];
+  for (let index = 0; index < config.collect.workers; index++) {
+    workers.push({
+      role: 'collect',
+      index,
+      loop: 'blocking',
+      purpose: 'receives, frames, cuts blocks',
+    });
+  }
+  if (config.stages !== 'frame') {
+    workers.push({ role: 'journal', index: 0, loop: 'blocking', purpose: 'appends, publishes' });
+    workers.push({
+      role: 'keeper',
+      index: 0,
+      loop: 'blocking',
+      purpose: 'fdatasync, retention of segments',
+    });
+  }
+  if (config.sink === 'store' && (config.stages === 'all' || config.stages === 'decode')) {
+    workers.push({
+      role: 'store',
+      index: 0,
+      loop: 'event loop',
+      purpose: 'decodes, writes Parquet, commits',
+    });
+  }
+  return {
+    workers,
+    pages: planPages(config),
+    rings: [
+      ...Array.from({ length: config.collect.workers }, (_, index) => ({
+        name: `collect ${index} -> journal`,
+        slots: COLLECT_SLOTS,
+      })),
+      { name: 'journal -> readers (broadcast)', slots: BROADCAST_SLOTS },
+    ],
+    memoryBytesMax: config.pages.arenaBytes + config.store.memoryLimitBytes,
+  };
+}
+
+function planPages(config: Config): Plan['pages'] {
+  const total = Math.floor(config.pages.arenaBytes / PAGE_BYTES);
+  const filling = config.collect.connectionCountMax;
+  const packing = config.collect.workers;
+  const inFlight = total - filling - packing;
+  if (inFlight < IN_FLIGHT_PAGES_MIN) {
+    const needed = (filling + packing + IN_FLIGHT_PAGES_MIN) * PAGE_BYTES;
+    throw new MillraceError(
+      'MR_CONFIG_KEY',
+      `pages.arenaBytes: ${config.pages.arenaBytes} holds ${total} pages, too few for ${filling} connections`,
+      `set pages.arenaBytes to at least ${needed}, or lower collect.connectionCountMax`,
+    );
+  }
+  assert(filling + packing + inFlight === total, 'every page has a holder in the plan');
+  return { total, filling, packing, inFlight, pageBytes: PAGE_BYTES };
+}
+
+/** The plan as lines for people. */
+export function formatPlan(plan: Plan, cpuCount: number): string {
+  const mib = (bytes: number): string => `${(bytes / 1048576).toFixed(0)} MiB`;
+  const lines = [`workers (${plan.workers.length}, on ${cpuCount} CPUs, not pinned):`];
+  for (const worker of plan.workers) {
+    const name = `${worker.role} ${worker.index}`.padEnd(12);
+    lines.push(`  ${name} ${worker.loop.padEnd(11)} ${worker.purpose}`);
+  }
+  lines.push('rings:');
+  for (const ring of plan.rings) lines.push(`  ${ring.name.padEnd(34)} ${ring.slots} slots`);
+  const { total, filling, packing, inFlight, pageBytes } = plan.pages;
+  lines.push(
+    `pages: ${total} of ${pageBytes / 1024} KiB = ${mib(total * pageBytes)}`,
+    `  ${String(filling).padStart(6)} filling, one per connection`,
+    `  ${String(packing).padStart(6)} packing, one per collector`,
+    `  ${String(inFlight).padStart(6)} in flight between collector, journal and readers`,
+    `memory at most: ${mib(plan.memoryBytesMax)} (arena and DuckDB), code and V8 on top`,
+  );
+  return lines.join('\n');
+}

@@ -1,0 +1,47 @@
+/**
+ * Setup: what the supervisor hands to a worker at its start: plain data and shared memory.
+ */
+import type { CounterHandle } from '../toolkit/counters/index.ts';
+import type { PagePoolHandle } from '../toolkit/pages/index.ts';
+import type { BroadcastRingHandle, SpscRingHandle } from '../toolkit/ring/index.ts';
+import type { Config } from './config.ts';
+import type { JournalSharedHandle } from './journal/shared.ts';
+
+export type Role = 'collect' | 'journal' | 'keeper' | 'store';
+
+/** Index of the store among the readers of the broadcast ring. */
+export const STORE_READER = 0;
+export const READER_COUNT = 1;
+
+export interface SharedMemory {
+  readonly pool: PagePoolHandle;
+  /** One per collector. */
+  readonly rings: readonly SpscRingHandle[];
+  readonly broadcast: BroadcastRingHandle;
+  /** fds of full segments, journal -> keeper. */
+  readonly sealed: SpscRingHandle;
+  readonly journalBell: SharedArrayBuffer;
+  readonly keeperBell: SharedArrayBuffer;
+  readonly journal: JournalSharedHandle;
+  /** One int32: connections so far; id = base + count. */
+  readonly connectionIds: SharedArrayBuffer;
+}
+
+export interface WorkerSetup {
+  readonly role: Role;
+  /** 0-based among the workers of one role. */
+  readonly index: number;
+  readonly config: Config;
+  readonly shared: SharedMemory;
+  readonly control: SharedArrayBuffer;
+  readonly counters: CounterHandle<string>;
+  readonly journalFolder: string;
+  readonly journalUuid: Uint8Array;
+  readonly firstPosition: number;
+  readonly firstOrdinal: number;
+  readonly connectionIdBase: number;
+  /** collect: listening sockets, the wake-up eventfd, the table of open fds. */
+  readonly listeners: readonly { readonly fd: number; readonly port: number }[];
+  readonly wakeFd: number;
+  readonly fds: SharedArrayBuffer;
+}

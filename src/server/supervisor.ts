@@ -1,0 +1,244 @@
+/**
+ * Supervisor: starts the workers, watches them, drains them in the order of the flow.
+ *
+ * WHY         One object owns what all workers share (memory, listeners, the lock of the data folder) and
+ *             decides what a death means.
+ * ORDER       start: keeper, journal, store, collect (the last opens the gate); drain: collect (reads
+ *             what the kernel holds), journal (appends all), store (commits), keeper (syncs, closes).
+ * DEATHS      collect: its connections are closed and counted, its pages given up, it is restarted; an
+ *             SCE reconnects. store: restarted with back-off, goes on from its last commit. journal and
+ *             keeper: the server ends (`closed` rejects): what is appended is safe, as after kill -9.
+ * TIME        A drain takes at most DRAIN_MS_MAX; the store gets what the others left, at most
+ *             STORE_DRAIN_MS.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../toolkit/base/clock.ts';
+import { MillraceError } from '../toolkit/base/errors.ts';
+import { BroadcastReader, Doorbell } from '../toolkit/ring/index.ts';
+import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
+import type { SinkReport, WorkerMessage } from './control.ts';
+import type { Logger } from './log.ts';
+import type { Memory } from './memory.ts';
+import type { Plan, PlannedWorker } from './plan.ts';
+import type { SupervisorState } from './sampler.ts';
+import { type Role, STORE_READER, type WorkerSetup } from './setup.ts';
+import { WorkerHandle } from './worker-handle.ts';
+
+const DRAIN_MS_MAX = 9_500;
+const COLLECT_DRAIN_MS = 3_000;
+const JOURNAL_DRAIN_MS = 2_000;
+const STORE_DRAIN_MS = 8_000;
+const KEEPER_DRAIN_MS = 2_000;
+const RESTART_MS_MIN = 200;
+const RESTART_MS_MAX = 10_000;
+/** A worker that lived this long starts again without a longer wait. */
+const STABLE_MS = 60_000;
+const REPLY_MS = 5_000;
+
+const START_ORDER: readonly Role[] = ['keeper', 'journal', 'store', 'collect'];
+
+interface Life {
+  handle: WorkerHandle | null;
+  startedMs: number;
+  restartMs: number;
+}
+
+export class Supervisor {
+  readonly state: SupervisorState = {
+    state: 'starting',
+    droppedWorkerDied: 0,
+    workerDeaths: 0,
+    exporters: new Map(),
+    sink: null,
+    isSinkRunning: false,
+  };
+  /** Rejects when a worker died that the server cannot do without. */
+  readonly failed: Promise<never>;
+  readonly #memory: Memory;
+  readonly #plan: Plan;
+  readonly #log: Logger;
+  readonly #lives = new Map<string, Life>();
+  readonly #replies = new Map<
+    number,
+    (message: { value: unknown; error: string | null }) => void
+  >();
+  #nextRequest = 1;
+  #fail: (error: Error) => void = () => {};
+  #isDraining = false;
+
+  constructor(memory: Memory, plan: Plan, log: Logger) {
+    this.#memory = memory;
+    this.#plan = plan;
+    this.#log = log;
+    this.failed = new Promise<never>((_, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch(() => {});
+  }
+
+  /** Starts every worker of the plan; on an error those that run are stopped. */
+  async start(): Promise<void> {
+    try {
+      for (const role of START_ORDER) {
+        for (const worker of this.#plan.workers) {
+          if (worker.role === role) await this.#startWorker(worker);
+        }
+      }
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.state.state = 'running';
+  }
+
+  /** Drains all workers; false when one had to be ended by force. */
+  async drain(): Promise<boolean> {
+    this.#isDraining = true;
+    this.state.state = 'draining';
+    const beganMs = monotonicMs();
+    const memory = this.#memory;
+    const left = (mostMs: number): number =>
+      Math.max(100, Math.min(mostMs, DRAIN_MS_MAX - (monotonicMs() - beganMs)));
+    let isWhole = await this.#drainRole('collect', left(COLLECT_DRAIN_MS), (index) => {
+      eventfdSignal(memory.wakeFds[index]!);
+    });
+    const journalBell = new Doorbell(memory.shared.journalBell);
+    const keeperBell = new Doorbell(memory.shared.keeperBell);
+    isWhole =
+      (await this.#drainRole('journal', left(JOURNAL_DRAIN_MS), () => journalBell.ring())) &&
+      isWhole;
+    isWhole = (await this.#drainRole('store', left(STORE_DRAIN_MS), () => {})) && isWhole;
+    isWhole =
+      (await this.#drainRole('keeper', left(KEEPER_DRAIN_MS), () => keeperBell.ring())) && isWhole;
+    this.state.state = 'stopped';
+    return isWhole;
+  }
+
+  /** Ends every thread at once; the data folder is left as after a kill. */
+  async stop(): Promise<void> {
+    this.#isDraining = true;
+    await Promise.all([...this.#lives.values()].map((life) => life.handle?.stop()));
+    this.#lives.clear();
+  }
+
+  /** Asks the store for its live tops; rejects when it does not answer in time. */
+  async topLive(by: string, count: number): Promise<unknown> {
+    const handle = this.#lives.get('store-0')?.handle;
+    if (handle === null || handle === undefined) return [];
+    const id = this.#nextRequest++;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const reply = await new Promise<{ value: unknown; error: string | null }>(
+        (resolve, reject) => {
+          this.#replies.set(id, resolve);
+          timer = setTimeout(
+            () => reject(new MillraceError('MR_WORKER_DIED', 'the store does not answer')),
+            REPLY_MS,
+          );
+          handle.post({ kind: 'topLive', id, by, count });
+        },
+      );
+      if (reply.error !== null) throw new MillraceError('MR_SQL', reply.error);
+      return reply.value;
+    } finally {
+      clearTimeout(timer);
+      this.#replies.delete(id);
+    }
+  }
+
+  async #startWorker(worker: PlannedWorker): Promise<void> {
+    const key = `${worker.role}-${worker.index}`;
+    const life = this.#lives.get(key) ?? { handle: null, startedMs: 0, restartMs: RESTART_MS_MIN };
+    this.#lives.set(key, life);
+    const setup: WorkerSetup = this.#memory.setupOf(worker.role, worker.index);
+    life.startedMs = monotonicMs();
+    life.handle = await WorkerHandle.start(setup, {
+      onMessage: (message) => this.#onMessage(worker, message),
+      onDeath: (error) => this.#onDeath(worker, error),
+    });
+    if (worker.role === 'store') this.state.isSinkRunning = true;
+  }
+
+  #onMessage(worker: PlannedWorker, message: WorkerMessage): void {
+    if (message.kind === 'exporters') this.state.exporters.set(worker.index, message.rows);
+    else if (message.kind === 'sink') this.#onSink(message.report);
+    else if (message.kind === 'reply') this.#replies.get(message.id)?.(message);
+    else if (message.kind === 'log') {
+      this.#log[message.level]({ stage: worker.role, ...message.fields }, message.text);
+    }
+  }
+
+  #onSink(report: SinkReport): void {
+    this.state.sink = report;
+    this.#memory.journal.consumedPosition = report.committedPosition;
+  }
+
+  #onDeath(worker: PlannedWorker, error: Error): void {
+    this.state.workerDeaths++;
+    this.#log.error({ stage: worker.role, error: error.message }, 'a worker died');
+    if (worker.role === 'collect') this.#buryCollector(worker.index);
+    else if (worker.role === 'store') {
+      this.state.isSinkRunning = false;
+      new BroadcastReader(this.#memory.shared.broadcast, STORE_READER).leave();
+    } else {
+      this.#fail(
+        new MillraceError(
+          'MR_WORKER_DIED',
+          `the ${worker.role} worker ended: ${error.message}`,
+          'restart the server; what was appended to the journal is safe',
+          { cause: error },
+        ),
+      );
+      return;
+    }
+    void this.#restart(worker);
+  }
+
+  async #restart(worker: PlannedWorker): Promise<void> {
+    const life = this.#lives.get(`${worker.role}-${worker.index}`)!;
+    life.handle = null;
+    if (monotonicMs() - life.startedMs > STABLE_MS) life.restartMs = RESTART_MS_MIN;
+    while (!this.#isDraining) {
+      await sleep(life.restartMs);
+      life.restartMs = Math.min(RESTART_MS_MAX, life.restartMs * 2);
+      if (this.#isDraining) return;
+      try {
+        await this.#startWorker(worker);
+        this.#log.info({ stage: worker.role }, 'the worker runs again');
+        return;
+      } catch (error) {
+        this.#log.error({ stage: worker.role, error: String(error) }, 'the worker cannot start');
+      }
+    }
+  }
+
+  /** Closes what the dead collector had open and accounts for the bytes that were in its pages. */
+  #buryCollector(index: number): void {
+    const memory = this.#memory;
+    const fds = new Int32Array(memory.fds[index]!);
+    for (let i = 0; i < fds.length; i++) {
+      const fd = Atomics.exchange(fds, i, 0) - 1;
+      if (fd >= 0) closeFd(fd);
+    }
+    const counters = memory.collect[index]!;
+    this.state.droppedWorkerDied += counters.get('openBytes');
+    counters.set('openBytes', 0);
+    counters.set('open', 0);
+    if (counters.get('turn') % 2 === 1) counters.add('turn', 1);
+    memory.pool.abandon(index + 1);
+  }
+
+  async #drainRole(role: Role, timeoutMs: number, wake: (index: number) => void): Promise<boolean> {
+    const waits: Promise<boolean>[] = [];
+    for (const life of this.#lives.values()) {
+      const handle = life.handle;
+      if (handle === null || handle.setup.role !== role) continue;
+      waits.push(handle.drain(timeoutMs, () => wake(handle.setup.index)));
+    }
+    const results = await Promise.all(waits);
+    if (results.includes(false)) {
+      this.#log.warn({ stage: role, timeoutMs }, 'the stage did not drain in time and was ended');
+    }
+    return !results.includes(false);
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Worker handle: the supervisor's side of one worker thread.
+ *
+ * OWNERSHIP  Starts the thread, waits for its word, passes its messages on, knows why it ended.
+ */
+import { Worker } from 'node:worker_threads';
+import { ERRORS, type ErrorCode, MillraceError } from '../toolkit/base/errors.ts';
+import { COMMAND_DRAIN, Control, type WorkerMessage, type WorkerRequest } from './control.ts';
+import type { WorkerSetup } from './setup.ts';
+
+export interface WorkerEvents {
+  /** Messages but `started`, `drained` and `failed`. */
+  readonly onMessage: (message: WorkerMessage) => void;
+  /** The thread ended and had not been told to drain. */
+  readonly onDeath: (error: Error) => void;
+}
+
+export class WorkerHandle {
+  readonly setup: WorkerSetup;
+  readonly control: Control;
+  readonly #worker: Worker;
+  readonly #ended: Promise<void>;
+  #drained = false;
+  #isExpected = false;
+  #error: Error | null = null;
+
+  private constructor(setup: WorkerSetup, worker: Worker) {
+    this.setup = setup;
+    this.control = new Control(setup.control);
+    this.#worker = worker;
+    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+  }
+
+  /** Resolves when the stage has started. Throws what its onStart threw. */
+  static async start(setup: WorkerSetup, events: WorkerEvents): Promise<WorkerHandle> {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: setup,
+      name: setup.role,
+    });
+    const handle = new WorkerHandle(setup, worker);
+    await new Promise<void>((resolve, reject) => {
+      worker.on('message', (message: WorkerMessage) => {
+        if (message.kind === 'started') resolve();
+        else if (message.kind === 'failed') reject(toError(message));
+        else if (message.kind === 'drained') handle.#drained = true;
+        else events.onMessage(message);
+      });
+      worker.on('error', (error) => {
+        handle.#error = error instanceof Error ? error : new Error(String(error));
+        reject(handle.#error);
+      });
+      worker.once('exit', () => {
+        const error = handle.#error ?? new Error(`the ${setup.role} worker ended`);
+        reject(error);
+        if (!handle.#drained && !handle.#isExpected) events.onDeath(error);
+      });
+    }).catch(async (error: unknown) => {
+      handle.#isExpected = true;
+      await worker.terminate();
+      throw error;
+    });
+    return handle;
+  }
+
+  post(request: WorkerRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  /** Tells the stage to drain; true when it did within the time, else the thread is ended by force. */
+  async drain(timeoutMs: number, wake: () => void): Promise<boolean> {
+    this.#isExpected = true;
+    this.control.send(COMMAND_DRAIN);
+    wake();
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    const ended = await Promise.race([this.#ended.then(() => true as const), timeout]);
+    clearTimeout(timer);
+    if (!ended) await this.#worker.terminate();
+    return ended && this.#drained;
+  }
+
+  /** Ends the thread at once. */
+  async stop(): Promise<void> {
+    this.#isExpected = true;
+    await this.#worker.terminate();
+  }
+}
+
+function toError(message: { code: string; message: string; remedy: string }): MillraceError {
+  const code = (message.code in ERRORS ? message.code : 'MR_WORKER_DIED') as ErrorCode;
+  return new MillraceError(code, message.message, message.remedy);
+}

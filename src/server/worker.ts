@@ -1,0 +1,76 @@
+/**
+ * Worker: the entry of every worker thread; makes its stage and runs it until it is drained.
+ *
+ * WHY      Two kinds of stage, one runner each: a blocking stage never returns to the event loop, a
+ *          stage on the loop must, because DuckDB answers by promises.
+ * FAILURE  An error of onStart is told to the supervisor with its code; anything later ends the thread
+ *          (the supervisor restarts it, or gives up: supervisor.ts).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { MillraceError } from '../toolkit/base/errors.ts';
+import { setThreadName } from '../toolkit/sys/index.ts';
+import type { WorkerMessage } from './control.ts';
+import type { Role, WorkerSetup } from './setup.ts';
+import type { Stage } from './stage.ts';
+
+type StageMaker = (
+  setup: WorkerSetup,
+  tell: (message: WorkerMessage) => void,
+) => Stage | Promise<Stage>;
+
+/** A stage on the loop looks for work this often when it had none. */
+const LOOP_IDLE_MS = 5;
+
+/** role -> its stage; each worker loads the modules of its own stage only. */
+const MAKERS: Readonly<Record<Role, () => Promise<StageMaker>>> = {
+  collect: async () => (await import('./collect/make.ts')).makeStage,
+  journal: async () => (await import('./journal/make.ts')).makeJournalStage,
+  keeper: async () => (await import('./journal/make.ts')).makeKeeperStage,
+  store: async () => (await import('./store/make.ts')).makeStage,
+};
+
+function tell(message: WorkerMessage): void {
+  parentPort!.postMessage(message);
+}
+
+function runBlocking(stage: Stage): void {
+  while (!stage.done) stage.doWork();
+}
+
+async function runOnLoop(stage: Stage): Promise<void> {
+  let turns = 0;
+  while (!stage.done) {
+    const work = await stage.doWork();
+    turns++;
+    if (work === 0) await sleep(LOOP_IDLE_MS);
+    else if (turns % 16 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function main(setup: WorkerSetup): Promise<void> {
+  setThreadName(setup.index === 0 ? setup.role : `${setup.role}-${setup.index}`);
+  let stage: Stage;
+  try {
+    stage = await (await MAKERS[setup.role]())(setup, tell);
+    await stage.onStart();
+  } catch (error) {
+    const known = error instanceof MillraceError ? error : null;
+    tell({
+      kind: 'failed',
+      code: known?.code ?? 'MR_WORKER_DIED',
+      message:
+        error instanceof Error ? (known?.message ?? error.stack ?? error.message) : `${error}`,
+      remedy: known?.remedy ?? '',
+    });
+    return;
+  }
+  tell({ kind: 'started' });
+  if (setup.role === 'store') await runOnLoop(stage);
+  else runBlocking(stage);
+  await stage.onClose();
+  tell({ kind: 'drained' });
+  parentPort!.close();
+}
+
+await main(workerData as WorkerSetup);
