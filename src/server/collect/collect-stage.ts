@@ -123,7 +123,7 @@ export class CollectStage implements Stage {
     const ready = epollWait(this.#epollFd, this.#events, EVENTS_PER_WAIT, this.#waitMs(draining));
     const nowMs = monotonicMs();
     for (let i = 0; i < ready; i++) {
-      const data = this.#events[2 * i + 1]!;
+      const data = this.#events[2 * i]!;
       if (data === WAKE_DATA) eventfdClear(this.#options.wakeFd);
       else if (data >= LISTENER_DATA) this.#accept(data - LISTENER_DATA, nowMs);
       else this.#receive(this.#table.at(data), nowMs);

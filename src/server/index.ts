@@ -1,0 +1,229 @@
+/**
+ * Door `millrace`: starts a server from code.
+ *
+ * WHY   The command line, the demo and the tests start the same server through the same function; the
+ *       parts that need each other meet here and nowhere else.
+ */
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { wallMs } from '../toolkit/base/clock.ts';
+import { MillraceError } from '../toolkit/base/errors.ts';
+import { closeFd } from '../toolkit/sys/index.ts';
+import { formatEndpoint, isLoopback, parseEndpoint } from './address.ts';
+import { type Listener, openListeners } from './collect/listener.ts';
+import type { Config } from './config.ts';
+import { type Dashboard, startDashboard } from './dashboard/index.ts';
+import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { recoverJournal } from './journal/recovery.ts';
+import { type Logger, makeLog } from './log.ts';
+import { Memory } from './memory.ts';
+import { formatPlan, makePlan, type Plan } from './plan.ts';
+import { Sampler } from './sampler.ts';
+import type { Snapshot } from './snapshot.ts';
+import { StoreDoor } from './store-door.ts';
+import { Supervisor } from './supervisor.ts';
+
+export { type Config, type ConfigInput, makeConfig, readConfigFile } from './config.ts';
+export { formatPlan, makePlan, type Plan } from './plan.ts';
+export type { Snapshot } from './snapshot.ts';
+
+const SAMPLE_MS = 1_000;
+
+export interface Server {
+  readonly config: Config;
+  /** Where it listens, as HOST:PORT with the ports that were taken. */
+  readonly ports: { readonly listen: readonly string[]; readonly http: string | null };
+  /** The newest snapshot; made once a second. */
+  snapshot(): Snapshot;
+  /** Stops accepting, journals what the kernel holds, commits what it can in 8 s, and closes. */
+  drain(): Promise<Snapshot>;
+  /** Ends without draining: what a kill -9 leaves. */
+  abort(): Promise<void>;
+  /** Resolves when the server has drained; rejects when it cannot go on. */
+  readonly closed: Promise<void>;
+}
+
+/** package.json's version, from dist/src/server as from src/server. */
+export function packageVersion(): string {
+  for (const up of ['../../package.json', '../../../package.json']) {
+    try {
+      const text = readFileSync(new URL(up, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  return '0.0.0';
+}
+
+/** The printable plan of a configuration on this machine. */
+export function describePlan(config: Config): string {
+  return formatPlan(makePlan(config), cpus().length);
+}
+
+/**
+ * Starts a server. Throws MR_CONFIG_KEY, MR_DATA_ACCESS, MR_DATA_LOCKED, MR_DISK_FULL, MR_PORT_IN_USE,
+ * MR_LISTEN, MR_ADDRESS, MR_STORE_LOG; nothing runs and nothing is locked then.
+ */
+export async function startServer(config: Config): Promise<Server> {
+  const plan = makePlan(config);
+  const log = makeLog(config.log.level);
+  const folder = openDataFolder(config.data);
+  let listeners: readonly Listener[] = [];
+  try {
+    listeners = await openListeners(config.listen);
+    return await RunningServer.start({ config, plan, log, folder, listeners });
+  } catch (error) {
+    for (const listener of listeners) closeFd(listener.fd);
+    folder.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly plan: Plan;
+  readonly log: Logger;
+  readonly folder: DataFolder;
+  readonly listeners: readonly Listener[];
+}
+
+class RunningServer implements Server {
+  readonly config: Config;
+  ports: { listen: readonly string[]; http: string | null } = { listen: [], http: null };
+  readonly closed: Promise<void>;
+  readonly #parts: Parts;
+  readonly #supervisor: Supervisor;
+  readonly #sampler: Sampler;
+  readonly #store: StoreDoor;
+  #timer: NodeJS.Timeout | null = null;
+  #dashboard: Dashboard | null = null;
+  #snapshot: Snapshot;
+  #drained: Promise<Snapshot> | null = null;
+  #resolveClosed: () => void = () => {};
+
+  private constructor(parts: Parts) {
+    const { config, plan, log, folder, listeners } = parts;
+    this.#parts = parts;
+    this.config = config;
+    this.#store = new StoreDoor(folder.path, config);
+    const seen = this.#store.seen();
+    const recovered = recoverJournal(folder.journal, seen);
+    if (recovered.tornBytes > 0) {
+      log.warn({ tornBytes: recovered.tornBytes }, 'the torn end of the journal was cut off');
+    }
+    const memory = new Memory(config, recovered, folder.journal, listeners);
+    this.#supervisor = new Supervisor(memory, plan, log);
+    const listen = listeners.map((listener) => formatEndpoint(listener));
+    this.ports = { listen, http: null };
+    this.#sampler = new Sampler(
+      {
+        collect: memory.collect,
+        journal: memory.journalCounters,
+        keeper: memory.keeperCounters,
+        shared: memory.journal,
+        pool: memory.pool,
+        version: packageVersion(),
+        startedMs: wallMs(),
+        connectionCountMax: config.collect.connectionCountMax,
+        tornBytes: recovered.tornBytes,
+        listeners: listen,
+      },
+      this.#supervisor.state,
+    );
+    this.#snapshot = this.#sampler.sample();
+    const ended = new Promise<void>((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.closed = Promise.race([ended, this.#supervisor.failed]);
+    this.closed.catch(() => {});
+  }
+
+  static async start(parts: Parts): Promise<RunningServer> {
+    const server = new RunningServer(parts);
+    await server.#supervisor.start();
+    try {
+      await server.#startDashboard();
+    } catch (error) {
+      await server.#supervisor.stop();
+      throw error;
+    }
+    server.#timer = setInterval(() => server.#sample(), SAMPLE_MS);
+    server.#sample();
+    server.#announce();
+    return server;
+  }
+
+  snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  drain(): Promise<Snapshot> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async abort(): Promise<void> {
+    await this.#supervisor.stop();
+    await this.#close();
+  }
+
+  #sample(): void {
+    this.#snapshot = this.#sampler.sample();
+  }
+
+  async #drain(): Promise<Snapshot> {
+    const isWhole = await this.#supervisor.drain();
+    this.#sample();
+    const { intake, sinks } = this.#snapshot;
+    const differences = [intake.difference, ...sinks.map((sink) => sink.difference)];
+    if (differences.some((difference) => difference !== 0)) {
+      this.#parts.log.error({ intake, sinks }, 'a ledger does not close');
+    }
+    this.#parts.log.info({ isWhole }, 'drained');
+    await this.#close();
+    return this.#snapshot;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#dashboard?.close();
+    await this.#store.close();
+    for (const listener of this.#parts.listeners) closeFd(listener.fd);
+    this.#parts.folder.close();
+    this.#resolveClosed();
+  }
+
+  async #startDashboard(): Promise<void> {
+    const { http, dashboard } = this.config;
+    if (http === null) return;
+    const endpoint = parseEndpoint(http);
+    this.#dashboard = await startDashboard({
+      host: endpoint.host,
+      port: endpoint.port,
+      clientsMax: dashboard.clientCountMax,
+      source: {
+        snapshot: () => this.#snapshot,
+        ready: () => this.#snapshot.state === 'running',
+        topLive: (by, n) => this.#store.topLive(this.#supervisor, by, n),
+        topSince: (by, sinceMs, measure, n) => this.#store.topSince(by, sinceMs, measure, n),
+      },
+      onError: (error) => this.#parts.log.error({ error: error.message }, 'a request failed'),
+    });
+    this.ports = { ...this.ports, http: this.#dashboard.address };
+  }
+
+  #announce(): void {
+    const { log, listeners } = this.#parts;
+    log.info({ listen: this.ports.listen, http: this.ports.http }, 'millrace is running');
+    const isOpen = listeners.some((listener) => !isLoopback(listener.host));
+    if (isOpen && this.config.collect.allow.length === 0) {
+      log.warn(
+        { listen: this.ports.listen },
+        'exporters are not restricted: RDRv1 has no authentication, set collect.allow',
+      );
+    }
+  }
+}
+
+export { MillraceError };
