@@ -18,6 +18,8 @@ import { pipelineBench } from './pipeline.ts';
 
 const BENCHES: readonly Bench[] = [pipelineBench, decodeBench];
 
+const HELP_REMEDY = 'see npm run bench -- help';
+
 function usage(): string {
   const lines = ['usage: npm run bench -- NAME [--json] [--out FILE] [options]', ''];
   for (const bench of BENCHES) {
@@ -48,7 +50,7 @@ function parse(bench: Bench, parameters: string[]): Parsed {
   try {
     found = parseArgs({ args: parameters, options }).values;
   } catch (error) {
-    throw new MillraceError('MR_USAGE', (error as Error).message, usage(), { cause: error });
+    throw new MillraceError('MR_USAGE', (error as Error).message, HELP_REMEDY, { cause: error });
   }
   const values: Record<string, string> = {};
   for (const option of bench.options) {
@@ -61,18 +63,17 @@ function parse(bench: Bench, parameters: string[]): Parsed {
 
 async function main(): Promise<void> {
   const [name, ...parameters] = process.argv.slice(2);
+  if (name === undefined || name === 'help' || process.argv.includes('--help')) {
+    console.log(usage());
+    return;
+  }
   if (name === 'doc') {
     console.log(`wrote ${writeBenchmarksPage()}`);
     return;
   }
   const bench = BENCHES.find((one) => one.name === name);
   if (bench === undefined) {
-    const isHelp = name === undefined || name === '--help' || name === 'help';
-    if (isHelp) {
-      console.log(usage());
-      return;
-    }
-    throw new MillraceError('MR_USAGE', `there is no bench named ${name}`, usage());
+    throw new MillraceError('MR_USAGE', `there is no bench named ${name}`, HELP_REMEDY);
   }
   const { values, isJson, out } = parse(bench, parameters);
   const rows = await bench.run(values, (text) => {

@@ -27,6 +27,8 @@ const WIDE_SUBSCRIBERS = 1_000_000;
 /** Threads below this share are one row. */
 const THREAD_SHARE_MIN = 0.01;
 const STAGE_NAMES = ['frame', 'journal', 'decode', 'all', 'wide'] as const;
+/** --stages with this word: the yardsticks alone. */
+const NO_STAGES = 'yardstick';
 
 type StageName = (typeof STAGE_NAMES)[number];
 
@@ -56,7 +58,8 @@ interface Settings {
 }
 
 function settingsOf(values: BenchValues): Settings {
-  const stages = values.stages!.split(',').map((name) => {
+  const names = values.stages === NO_STAGES ? [] : values.stages!.split(',');
+  const stages = names.map((name) => {
     const stage = STAGE_NAMES.find((one) => one === name);
     if (stage !== undefined) return stage;
     throw new MillraceError('MR_USAGE', `--stages: ${name}`, `one of ${STAGE_NAMES.join(', ')}`);
@@ -193,6 +196,9 @@ async function runPipeline(
   const yardstick: YardstickUs = { frame: [], walk: [] };
   const rows: BenchRow[] = [];
   let allUs: number | null = null;
+  for (let round = 1; settings.stages.length === 0 && round <= settings.rounds; round++) {
+    await measureYardstick(settings, stream, yardstick);
+  }
   for (const name of settings.stages) {
     const { stages, stream: file, connections } = caseOf(settings, name, stream);
     const isLong = name === 'all' || name === 'wide';
@@ -235,7 +241,7 @@ export const pipelineBench: Bench = {
       name: 'stages',
       argument: 'LIST',
       default: STAGE_NAMES.join(','),
-      help: 'how far records go; wide = all with 50 connections and 1 M subscribers',
+      help: 'how far records go; wide: 50 connections, 1 M subscribers; or yardstick',
     },
     { name: 'connections', argument: 'N', default: '1', help: 'connections of the sender' },
     { name: 'subscribers', argument: 'N', default: '10000', help: 'subscribers in the stream' },

@@ -2,8 +2,8 @@
  * One server process under measurement: warm up, run rounds, check that nothing is lost.
  *
  * A round: CPU before, the sender's run, wait until everything has arrived at the end of the
- * stages, CPU after. For the stages without a store the CPU is read as soon as the sender's connections are
- * closed, before the first question to the API: the measurement must not measure itself.
+ * stages, CPU after. For the stages without a store the CPU is read as soon as the sender's
+ * connections are closed, before the first question to the API: it must not measure itself.
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { MillraceError } from '../../src/toolkit/base/errors.ts';

@@ -4,9 +4,9 @@
  *   yardstick frame|walk [--port P] [--connections N] [--receive-buffer BYTES] [--low-water BYTES]
  *
  * Listens on 127.0.0.1, prints {"port":P}, accepts N connections, reads 128 KiB at a time and,
- * until all have ended, `frame` follows the four length digits of each record; `walk` also follows every
- * field, and adds up type and length of each so that the work cannot be optimised away. Then it
- * prints one JSON line: records, bytes, reads, CPU µs (getrusage, from the first connection on).
+ * until all have ended, `frame` follows the four length digits of each record; `walk` also follows
+ * every field, and adds up type and length of each so that the work cannot be optimised away. Then
+ * it prints one JSON line: records, bytes, reads, CPU µs (getrusage, from the first connection on).
  *
  * WHY         A figure of ours means nothing alone: the same stream, the same kernel work and the
  *             same socket options must be measured beside it, in the same minute.
