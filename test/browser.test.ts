@@ -63,7 +63,7 @@ describe('the live page', { skip }, () => {
     await page.locator(`html[data-snapshot-ms="${timeMs}"]`).waitFor({ state: 'attached' });
   }
 
-  test('shows the numbers of the status, and those of the next second without a reload', async () => {
+  test('shows the numbers of the status, and the next ones without a reload', async () => {
     const source = busySource();
     const { page, problems, requests } = await open((await serve(source)).url);
     assert.deepEqual(await pageNumbers(page), statusNumbers(source.snapshot()));
@@ -88,7 +88,7 @@ describe('the live page', { skip }, () => {
     await page.close();
   });
 
-  test('says so when the stream breaks, and goes on by itself when the server is back', async () => {
+  test('says so when the stream breaks, and goes on when the server is back', async () => {
     const source = busySource();
     const first = await serve(source);
     const { page } = await open(first.url);

@@ -1,8 +1,8 @@
 /**
  * FakeSource: a server that is not there, for the tests and the development of the dashboard.
  *
- * Its counters move as those of a busy collector do and its ledgers close at every moment; `advance`
- * moves it by one second, `start` does so by the clock.
+ * Its counters move as those of a busy collector do and its ledgers close at every moment;
+ * `advance` moves it by one second, `start` does so by the clock.
  */
 import type {
   DashboardSource,

@@ -1,5 +1,6 @@
 /**
- * The exact numbers of the live page, and the same of a status: equal when the page tells the truth.
+ * The exact numbers of the live page, and the same of a status: equal when the page tells the
+ * truth.
  */
 import type { Page } from 'playwright-core';
 import type { Snapshot } from '../../src/server/snapshot.ts';

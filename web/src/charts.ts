@@ -1,5 +1,6 @@
 /**
- * Charts: the three instruments (records/s, MB/s, lag) over the last fifteen minutes, one cursor for all.
+ * Charts: the three instruments (records/s, MB/s, lag) over the last fifteen minutes, one cursor
+ * for all.
  */
 import uPlot from 'uplot';
 import type { Snapshot } from '../../src/server/snapshot.ts';

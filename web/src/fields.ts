@@ -1,6 +1,7 @@
 /**
  * Fields: every element with data-field="a.b" shows that place of the snapshot, in the form that
- * data-as names (integer by default). A test reads these attributes to compare the page with the status.
+ * data-as names (integer by default). A test reads these attributes to compare the page with the
+ * status.
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { setText } from './dom.ts';

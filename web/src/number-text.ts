@@ -1,5 +1,6 @@
 /**
- * Numbers as people read them. Exact integers where two numbers are compared; three digits elsewhere.
+ * Numbers as people read them. Exact integers where two numbers are compared; three digits
+ * elsewhere.
  */
 const integerFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;

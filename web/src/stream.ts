@@ -1,8 +1,9 @@
 /**
  * Stream: the events of /api/v1/events as one current snapshot, and whether it is still fresh.
  *
- * WHY      A panel that shows old numbers as if they were new is worse than a blank one. So silence is
- *          noticed within STALE_MS, whatever its cause, and the connection is made again without end.
+ * WHY      A panel that shows old numbers as if they were new is worse than a blank one. So silence
+ *          is noticed within STALE_MS, whatever its cause, and the connection is made again without
+ *          end.
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 

@@ -103,9 +103,9 @@ function labelOf(list: (typeof LISTS)[number], name: string): string {
 }
 
 function noteOf({ source, computedMs, tookMs }: TopAnswer): string {
-  if (source === 'live')
-    return 'The last minute, live from memory. Transaction usage records only.';
-  return `From the store, computed at ${clock(computedMs)} in ${milliseconds(tookMs)}. Transaction usage records only.`;
+  const what = 'Transaction usage records only.';
+  if (source === 'live') return `The last minute, live from memory. ${what}`;
+  return `From the store, computed at ${clock(computedMs)} in ${milliseconds(tookMs)}. ${what}`;
 }
 
 async function fetchTop(by: string, window: string, measure: Measure): Promise<TopAnswer> {

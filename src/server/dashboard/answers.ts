@@ -1,5 +1,6 @@
 /**
- * Answers: how an error of the dashboard looks to who asked: `{code, message, remedy}` and a status.
+ * Answers: how an error of the dashboard looks to who asked: `{code, message, remedy}` and a
+ * status.
  */
 import type { FastifyError } from 'fastify';
 import { type ErrorCode, MillraceError } from '../../toolkit/base/errors.ts';
@@ -30,7 +31,9 @@ export function answerOf(error: MillraceError): ErrorAnswer {
   return { code: error.code, message: error.message, remedy: error.remedy };
 }
 
-/** Whatever a handler threw, as an error with a code; nothing of an unknown one leaves the server. */
+/**
+ * Whatever a handler threw, as an error with a code; nothing of an unknown one leaves the server.
+ */
 export function toMillraceError(error: FastifyError | MillraceError): MillraceError {
   if (error instanceof MillraceError) return error;
   if (error.validation !== undefined) return argumentError(error);

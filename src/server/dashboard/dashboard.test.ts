@@ -158,7 +158,7 @@ test('/readyz is 200 only while the server runs, /healthz always', async () => {
   assert.equal((await ask(dashboard, '/healthz')).status, 200);
 });
 
-test('a top that fails is 503 for who asked, and its cause goes to the log, not to the net', async () => {
+test('a top that fails is 503 for who asked, and its cause goes to the log alone', async () => {
   const source = new FakeSource();
   const errors: Error[] = [];
   source.topSince = () => Promise.reject(new Error('secret path /x'));

@@ -1,11 +1,12 @@
 /**
  * Dashboard: the HTTP server with the live page, the API, the events and the metrics.
  *
- * WHY         It runs on the main thread and knows nothing of the other stages: all it shows comes from
- *             the DashboardSource that the supervisor hands in.
- * CLOCK       One timer polls the snapshot four times a second and takes a step when it is a new one:
- *             a point of history, and an event for whoever listens. Polling faster than the snapshots
- *             are made means that none is missed or counted twice, whatever the phase of the timers.
+ * WHY         It runs on the main thread and knows nothing of the other stages: all it shows comes
+ *             from the DashboardSource that the supervisor hands in.
+ * CLOCK       One timer polls the snapshot four times a second and takes a step when it is a new
+ *             one: a point of history, and an event for whoever listens. Polling faster than the
+ *             snapshots are made means that none is missed or counted twice, whatever the phase of
+ *             the timers.
  * OWNERSHIP   startDashboard opens the port; close() ends every event stream, connection and timer.
  */
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
@@ -23,7 +24,9 @@ import type { DashboardSource } from './source.ts';
 import { TopCache } from './tops.ts';
 
 const POLL_MS = 250;
-/** A snapshot that is newer by less than this is not a step: sources may make one for each question. */
+/**
+ * A snapshot that is newer by less than this is not a step: sources may make one for each question.
+ */
 const STEP_MS_MIN = 900;
 const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 5_000;

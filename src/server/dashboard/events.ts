@@ -4,11 +4,13 @@
  * WHY        A viewer costs nothing when nobody watches and never back-pressures the flow: an event
  *            is offered, or dropped; a client that stays behind is closed (its browser reconnects).
  * PROTOCOL   `snapshot` = all keys of the Snapshot; `delta` = the keys that changed since the event
- *            before; `bye` = the server stops. A client that missed an event gets a `snapshot` next.
- * INVARIANTS 1. at most `clientsMax` clients   2. per client at most `backlogBytesMax` + one event waits
+ *            before; `bye` = the server stops. A client that missed an event gets a `snapshot`
+ *            next.
+ * INVARIANTS 1. at most `clientsMax` clients
+ *            2. per client at most `backlogBytesMax` + one event waits
  *            3. a `delta` is only sent to a client that got every event since its last `snapshot`
- * REFUSED    Last-Event-ID and replay (the newest state is all that a page needs); one timer and one
- *            JSON.stringify per client (the text is made once for all).
+ * REFUSED    Last-Event-ID and replay (the newest state is all that a page needs); one timer and
+ *            one JSON.stringify per client (the text is made once for all).
  */
 import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../toolkit/base/clock.ts';
@@ -138,7 +140,9 @@ export class EventHub {
   }
 }
 
-/** One event in the text of the HTML standard; JSON has no line breaks, so one data line is enough. */
+/**
+ * One event in the text of the HTML standard; JSON has no line breaks, so one data line is enough.
+ */
 function frame(event: string, id: number, json: string): string {
   return `event: ${event}\nid: ${id}\ndata: ${json}\n\n`;
 }

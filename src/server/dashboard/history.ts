@@ -1,5 +1,6 @@
 /**
- * History: the last fifteen minutes of rates and lag, one point a second, whether or not anybody looks.
+ * History: the last fifteen minutes of rates and lag, one point a second, whether or not anybody
+ * looks.
  *
  * LAYOUT     four Float64Array columns of `capacity` points; `#next` is where the next point goes.
  * INVARIANTS 1. memory is fixed at construction   2. points are in order of arrival

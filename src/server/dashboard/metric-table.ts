@@ -1,7 +1,8 @@
 /**
  * Metric table: every metric that /metrics shows, with the place in the snapshot where it is read.
  *
- * WHY       One list: the registry is filled from it, docs/reference/metrics.md is compared with it.
+ * WHY       One list: the registry is filled from it, docs/reference/metrics.md is compared with
+ *           it.
  * NAMES     millrace_<stage>_<noun>_<unit>[_total]; base units (bytes, seconds, records).
  *           `millrace_intake_*` and `millrace_sink_*` are the two ledgers, term by term.
  * LABELS    reason, sink, table, exporter, state, source: all from closed or bounded lists.

@@ -1,8 +1,8 @@
 /**
  * Metrics: the snapshot as Prometheus text, made at the moment of the scrape.
  *
- * WHY      The counters live in shared memory; copying them into a registry once a second for nobody
- *          would be a second truth. Between scrapes this module does nothing.
+ * WHY      The counters live in shared memory; copying them into a registry once a second for
+ *          nobody would be a second truth. Between scrapes this module does nothing.
  * REFUSED  prom-client's default metrics of the process: names of another family, and timers.
  */
 import { Counter, Gauge, Registry } from 'prom-client';

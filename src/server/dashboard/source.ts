@@ -21,7 +21,9 @@ export type TopBy = (typeof TOP_BY)[number];
 export const TOP_MEASURES = ['bytes', 'sessions', 'records'] as const;
 export type TopMeasure = (typeof TOP_MEASURES)[number];
 
-/** Window name of the API -> its length in ms. `1m` is live, the others are SQL over the roll-ups. */
+/**
+ * Window name of the API -> its length in ms. `1m` is live, the others are SQL over the roll-ups.
+ */
 export const TOP_WINDOWS = { '1m': 60_000, '15m': 900_000, '1h': 3_600_000 } as const;
 export type TopWindow = keyof typeof TOP_WINDOWS;
 

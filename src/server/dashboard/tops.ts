@@ -3,10 +3,11 @@
  *
  * WHY        Ten open pages must cost what one costs, and a slow SQL top must not be asked again
  *            while the last one still runs.
- * INVARIANTS 1. one answer per question is in the making at any time; who asks meanwhile waits for it
- *            2. SQL tops run one after another   3. an SQL answer lives at least SQL_TTL_MS and ten times
- *            as long as it took   4. the number of answers kept is bounded by the closed lists of
- *            source.ts (n is not part of the question: TOP_ROWS_MAX rows are asked for and cut)
+ * INVARIANTS 1. one answer per question is in the making; who asks meanwhile waits for it
+ *            2. SQL tops run one after another
+ *            3. an SQL answer lives at least SQL_TTL_MS and ten times as long as it took
+ *            4. the number of answers kept is bounded by the closed lists of source.ts (n is not
+ *               part of the question: TOP_ROWS_MAX rows are asked for and cut)
  */
 import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
 import {

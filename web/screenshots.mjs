@@ -1,0 +1,86 @@
+/**
+ * Makes the three pictures of docs/screenshots: the real server, fed by the simulated SCE.
+ *
+ *   npm run build && node web/screenshots.mjs [seconds]
+ *
+ * Traffic comes from four simulated devices at rates that rise and fall, with a little garbage in
+ * it; after that many seconds (300) the page is taken in light, in dark and as wide as a phone.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeConfig, startServer } from '../dist/src/server/index.js';
+import { namedMix, Sender, SubscriberPool } from '../dist/src/simulator/index.js';
+import { launchBrowser } from '../dist/test/support/browser.js';
+
+const TARGET = path.resolve(import.meta.dirname, '../docs/screenshots');
+const seconds = Number(process.argv[2] ?? 300);
+const LOOKS = [
+  { name: 'light', colorScheme: 'light', width: 1360, height: 900, scale: 1 },
+  { name: 'dark', colorScheme: 'dark', width: 1360, height: 900, scale: 1 },
+  { name: 'phone', colorScheme: 'light', width: 390, height: 844, scale: 2 },
+];
+/** Share of the time at which a wave starts, how long it lasts, records a second. */
+const WAVES = [
+  { at: 0, lasts: 1.2, rate: 12_000, seed: 1 },
+  { at: 0.15, lasts: 0.35, rate: 9_000, seed: 2 },
+  { at: 0.4, lasts: 0.8, rate: 14_000, seed: 3 },
+  { at: 0.7, lasts: 0.12, rate: 16_000, seed: 4 },
+];
+
+async function runWave(wave, port, senders) {
+  await sleep(wave.at * seconds * 1_000);
+  const sender = new Sender({
+    host: '127.0.0.1',
+    port,
+    connections: 4,
+    exporters: 4,
+    rate: wave.rate,
+    seconds: wave.lasts * seconds,
+    stream: {
+      seed: wave.seed,
+      mix: namedMix('default'),
+      subscribers: new SubscriberPool(20_000),
+      malformedRatio: 0.000_02,
+    },
+  });
+  senders.push(sender);
+  await sender.run();
+}
+
+async function takePictures(url) {
+  const browser = await launchBrowser();
+  for (const { name, colorScheme, width, height, scale } of LOOKS) {
+    const page = await browser.newPage({
+      viewport: { width, height },
+      colorScheme,
+      deviceScaleFactor: scale,
+    });
+    await page.goto(url);
+    await page.locator('#top-subscribers .bar-value').first().waitFor();
+    await sleep(2_500);
+    const fullPage = name !== 'phone';
+    await page.screenshot({ path: path.join(TARGET, `${name}.png`), fullPage });
+    await page.close();
+  }
+  await browser.close();
+}
+
+const data = mkdtempSync(path.join(tmpdir(), 'millrace-screenshots-'));
+mkdirSync(TARGET, { recursive: true });
+const server = await startServer(
+  makeConfig({ data, listen: ['127.0.0.1:0'], http: '127.0.0.1:0', log: { level: 'warn' } }),
+);
+try {
+  const port = Number(server.ports.listen[0].split(':').at(-1));
+  const senders = [];
+  const waves = Promise.all(WAVES.map((wave) => runWave(wave, port, senders)));
+  await sleep(seconds * 1_000);
+  await takePictures(`http://${server.ports.http}/`);
+  for (const sender of senders) sender.stop();
+  await waves;
+} finally {
+  await server.drain();
+  rmSync(data, { recursive: true });
+}
