@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -50,6 +51,22 @@ test('error codes equal docs/reference/errors.md', () => {
   const page = readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8');
   assert.deepEqual(compareNames(Object.keys(ERRORS), page), []);
 });
+
+/** Pages and modules that a script makes from another source of truth. */
+const GENERATORS = [
+  'scripts/generate-catalog.mjs',
+  'scripts/cli-reference.mjs',
+  'scripts/config-reference.mjs',
+];
+
+for (const script of GENERATORS) {
+  test(`what ${script} makes is up to date`, () => {
+    const { status, stderr } = spawnSync(process.execPath, [join(ROOT, script), '--check'], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+  });
+}
 
 test('numbers in the configuration have units', () => {
   const found = checkUnits(makeConfig({}), UNITLESS);

@@ -111,7 +111,7 @@ const PACKAGE_HOMES: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/server\/dashboard\//,
   pino: /^src\/server\/log\.ts$/,
   yaml: /^src\/server\/config\.ts$|^test\//,
-  zod: /^src\/server\/config\.ts$/,
+  zod: /^src\/server\/config\.ts$|^scripts\//,
   commander: /^src\/cli\//,
   'cli-progress': /^src\/cli\//,
   uplot: /^web\//,

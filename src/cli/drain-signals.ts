@@ -1,0 +1,33 @@
+/**
+ * Signals: the first SIGINT or SIGTERM asks for a drain, the second ends the process at once.
+ */
+import { EXIT_FAILED } from '../toolkit/base/errors.ts';
+
+export interface DrainSignals {
+  /** Resolves with the name of the first signal. */
+  readonly first: Promise<NodeJS.Signals>;
+  /** Gives the signals back to Node.js. */
+  release(): void;
+}
+
+export function catchDrainSignals(): DrainSignals {
+  let onFirst = (_: NodeJS.Signals): void => {};
+  const first = new Promise<NodeJS.Signals>((resolve) => {
+    onFirst = resolve;
+  });
+  let count = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    count++;
+    if (count > 1) process.exit(EXIT_FAILED);
+    onFirst(signal);
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    first,
+    release() {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}
