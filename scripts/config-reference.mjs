@@ -36,6 +36,8 @@ journal:
 function allowedOf(schema) {
   if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(', ');
   if (schema.anyOf) return schema.anyOf.map(allowedOf).join(' or ');
+  if (Array.isArray(schema.type))
+    return schema.type.map((type) => allowedOf({ type })).join(' or ');
   if (schema.type === 'array') return 'list of text';
   if (schema.type === 'null') return '`null`';
   if (schema.type === 'string') return 'text';

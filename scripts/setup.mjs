@@ -182,7 +182,7 @@ function buildPage() {
         '--config',
         'web/vite.config.mjs',
         '--logLevel',
-        'warn',
+        'error',
       ],
       'the live page cannot be built; the message of Vite is above.',
     );

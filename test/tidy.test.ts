@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeConfig } from '../src/server/config.ts';
 import { ERRORS } from '../src/toolkit/base/errors.ts';
+import { assertNone } from './tidy/assert-none.ts';
 import { checkLinks, checkUnits, compareNames } from './tidy/documents.ts';
 import { functionSpans } from './tidy/functions.ts';
 import { readPackage } from './tidy/packages.ts';
@@ -25,7 +26,7 @@ const BY_TABLE = /^store\.retentionByTableMs\./;
 const files = readSources();
 
 for (const [what, check] of Object.entries(STYLE_CHECKS)) {
-  test(what, () => assert.deepEqual(files.flatMap(check), []));
+  test(what, () => assertNone(files.flatMap(check)));
 }
 
 test('the native part stays small', () => {
@@ -44,12 +45,12 @@ test('links in documents lead somewhere', () => {
   const found = pages.flatMap((page) =>
     checkLinks(ROOT, page, readFileSync(join(ROOT, page), 'utf8')),
   );
-  assert.deepEqual(found, []);
+  assertNone(found);
 });
 
 test('error codes equal docs/reference/errors.md', () => {
   const page = readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8');
-  assert.deepEqual(compareNames(Object.keys(ERRORS), page), []);
+  assertNone(compareNames(Object.keys(ERRORS), page));
 });
 
 /** Pages and modules that a script makes from another source of truth. */
@@ -70,10 +71,7 @@ for (const script of GENERATORS) {
 
 test('numbers in the configuration have units', () => {
   const found = checkUnits(makeConfig({}), UNITLESS);
-  assert.deepEqual(
-    found.filter((line) => !BY_TABLE.test(line)),
-    [],
-  );
+  assertNone(found.filter((line) => !BY_TABLE.test(line)));
 });
 
 test('few npm scripts, and the files that they name exist', () => {

@@ -11,10 +11,7 @@ export interface DrainSignals {
 }
 
 export function catchDrainSignals(): DrainSignals {
-  let onFirst = (_: NodeJS.Signals): void => {};
-  const first = new Promise<NodeJS.Signals>((resolve) => {
-    onFirst = resolve;
-  });
+  const { promise: first, resolve: onFirst } = deferred();
   let count = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     count++;
@@ -30,4 +27,17 @@ export function catchDrainSignals(): DrainSignals {
       process.off('SIGTERM', onSignal);
     },
   };
+}
+
+interface Deferred {
+  readonly promise: Promise<NodeJS.Signals>;
+  readonly resolve: (signal: NodeJS.Signals) => void;
+}
+
+function deferred(): Deferred {
+  let settle: Deferred['resolve'] | undefined;
+  const promise = new Promise<NodeJS.Signals>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, resolve: settle! };
 }
