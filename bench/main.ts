@@ -13,10 +13,11 @@ import { describeError, EXIT_FAILED, MillraceError } from '../src/toolkit/base/e
 import type { Bench, BenchValues } from './bench.ts';
 import { decodeBench } from './decode-bench.ts';
 import { writeBenchmarksPage } from './doc.ts';
+import { generateBench } from './generate-bench.ts';
 import { formatTable, makeResult } from './lib/result.ts';
 import { pipelineBench } from './pipeline.ts';
 
-const BENCHES: readonly Bench[] = [pipelineBench, decodeBench];
+const BENCHES: readonly Bench[] = [pipelineBench, decodeBench, generateBench];
 
 const HELP_REMEDY = 'see npm run bench -- help';
 
