@@ -15,8 +15,8 @@ export const RUN_BROKEN = 2;
 
 /**
  * Walks the frames of `start .. end`. Sets `result[RUN_END]` to the end of the last whole record,
- * `result[RUN_RECORDS]` to their number and `result[RUN_BROKEN]` to 1 when the bytes at RUN_END cannot
- * be a frame (0: they are the beginning of one, or nothing).
+ * `result[RUN_RECORDS]` to their number and `result[RUN_BROKEN]` to 1 when the bytes at RUN_END
+ * cannot be a frame (0: they are the beginning of one, or nothing).
  */
 export function walkFrames(view: DataView, start: number, end: number, result: Int32Array): void {
   let at = start;

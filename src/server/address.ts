@@ -20,7 +20,9 @@ export interface Cidr {
   readonly bits: number;
 }
 
-/** `127.0.0.1:33000`, `[::1]:33000`, `:33000` (all IPv4) or `localhost:33000`. Throws MR_ADDRESS. */
+/**
+ * `127.0.0.1:33000`, `[::1]:33000`, `:33000` (all IPv4) or `localhost:33000`. Throws MR_ADDRESS.
+ */
 export function parseEndpoint(text: string): Endpoint {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = match === null ? Number.NaN : Number(match[3]);

@@ -2,7 +2,8 @@
  * Configuration: every key with its default, its unit in its name and its range.
  *
  * WHY        One strict schema: an unknown or out-of-range key stops the start with the path of the
- *            key, what was found and what is allowed. `docs/reference/config.md` is generated from it.
+ *            key, what was found and what is allowed. `docs/reference/config.md` is generated from
+ *            it.
  * INVARIANTS The result is plain, frozen data: it travels to workers as it is.
  * REFUSED    Environment variables as a second way to say the same; silently clamped values.
  */
@@ -174,17 +175,21 @@ export function makeConfig(input: unknown, where = 'configuration'): Config {
     );
   }
   const config = result.data;
-  if (config.journal.capBytes < config.journal.retentionBytes) {
+  const { capBytes, retentionBytes } = config.journal;
+  if (capBytes < retentionBytes) {
     throw new MillraceError(
       'MR_CONFIG_KEY',
-      `${where}: journal.capBytes ${config.journal.capBytes} is below journal.retentionBytes ${config.journal.retentionBytes}`,
+      `${where}: journal.capBytes ${capBytes} is below journal.retentionBytes ${retentionBytes}`,
       'the hard cap must be at least the retention',
     );
   }
   return Object.freeze(config);
 }
 
-/** Reads a YAML file into plain data (not yet validated). Throws MR_CONFIG_FILE with line and column. */
+/**
+ * Reads a YAML file into plain data (not yet validated). Throws MR_CONFIG_FILE with line and
+ * column.
+ */
 export function readConfigFile(path: string): Record<string, unknown> {
   let text: string;
   try {

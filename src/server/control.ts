@@ -1,8 +1,9 @@
 /**
  * Control: how the supervisor speaks to workers that block, and how workers answer.
  *
- * WHY        A worker in epoll_wait(2) or Atomics.wait never returns to its event loop, so it cannot be
- *            sent messages; it reads one shared word per turn. Towards the supervisor messages work.
+ * WHY        A worker in epoll_wait(2) or Atomics.wait never returns to its event loop, so it
+ *            cannot be sent messages; it reads one shared word per turn. Towards the supervisor
+ *            messages work.
  * LAYOUT     one int32 word per worker, in a SharedArrayBuffer of its own; writer: the supervisor.
  */
 import type { ExporterTotals } from './collect/exporters.ts';
@@ -10,6 +11,9 @@ import type { ExporterTotals } from './collect/exporters.ts';
 export const COMMAND_RUN = 0;
 export const COMMAND_DRAIN = 1;
 export const COMMAND_STOP = 2;
+
+/** The one word of a control block. */
+const COMMAND_WORD = 0;
 
 export class Control {
   readonly buffer: SharedArrayBuffer;
@@ -21,18 +25,18 @@ export class Control {
   }
 
   get command(): number {
-    return Atomics.load(this.#word, 0);
+    return Atomics.load(this.#word, COMMAND_WORD);
   }
 
   /** Supervisor only; a worker that sleeps on the word is woken. */
   send(command: number): void {
-    Atomics.store(this.#word, 0, command);
-    Atomics.notify(this.#word, 0);
+    Atomics.store(this.#word, COMMAND_WORD, command);
+    Atomics.notify(this.#word, COMMAND_WORD);
   }
 
   /** Worker without anything else to wait for: sleeps until a command comes or the time is over. */
   wait(timeoutMs: number): void {
-    Atomics.wait(this.#word, 0, COMMAND_RUN, timeoutMs);
+    Atomics.wait(this.#word, COMMAND_WORD, COMMAND_RUN, timeoutMs);
   }
 }
 

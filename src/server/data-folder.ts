@@ -1,8 +1,8 @@
 /**
  * Data folder: made, checked and locked before anything else happens.
  *
- * WHY         Two servers on one folder would write the same positions: flock(2) on `lock` belongs to
- *             one process and ends with it, however it ends.
+ * WHY         Two servers on one folder would write the same positions: flock(2) on `lock` belongs
+ *             to one process and ends with it, however it ends.
  * OWNERSHIP   The supervisor holds the lock's fd until close.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';

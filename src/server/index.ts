@@ -1,8 +1,8 @@
 /**
  * Door `millrace`: starts a server from code.
  *
- * WHY   The command line, the demo and the tests start the same server through the same function; the
- *       parts that need each other meet here and nowhere else.
+ * WHY   The command line, the demo and the tests start the same server through the same function;
+ *       the parts that need each other meet here and nowhere else.
  */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -62,8 +62,8 @@ export function describePlan(config: Config): string {
 }
 
 /**
- * Starts a server. Throws MR_CONFIG_KEY, MR_DATA_ACCESS, MR_DATA_LOCKED, MR_DISK_FULL, MR_PORT_IN_USE,
- * MR_LISTEN, MR_ADDRESS, MR_STORE_LOG; nothing runs and nothing is locked then.
+ * Starts a server. Throws MR_CONFIG_KEY, MR_DATA_ACCESS, MR_DATA_LOCKED, MR_DISK_FULL,
+ * MR_PORT_IN_USE, MR_LISTEN, MR_ADDRESS, MR_STORE_LOG; nothing runs and nothing is locked then.
  */
 export async function startServer(config: Config): Promise<Server> {
   const plan = makePlan(config);

@@ -1,8 +1,8 @@
 /**
  * Log: one pino logger on the main thread; workers send their lines to it as messages.
  *
- * WHY  JSON lines on stderr: stdout belongs to commands that print results. Lines are lower case and
- *      without a full stop; the fields carry the facts.
+ * WHY  JSON lines on stderr: stdout belongs to commands that print results. Lines are lower case
+ *      and without a full stop; the fields carry the facts.
  */
 import { type Logger, pino } from 'pino';
 

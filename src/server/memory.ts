@@ -1,7 +1,9 @@
 /**
- * Memory: everything that workers share, made once by the supervisor before the first of them starts.
+ * Memory: everything that workers share, made once by the supervisor before the first of them
+ * starts.
  *
- * WHY        Rings, pages and counters outlive a worker that dies; so they belong to nobody's thread.
+ * WHY        Rings, pages and counters outlive a worker that dies; so they belong to nobody's
+ *            thread.
  */
 import { BROADCAST_SLOTS, COLLECT_SLOTS } from '../toolkit/base/limits.ts';
 import { Counters } from '../toolkit/counters/index.ts';

@@ -1,10 +1,12 @@
 /**
- * Plan: configuration and machine -> which workers, which rings, how much memory; pure and printable.
+ * Plan: configuration and machine -> which workers, which rings, how much memory; pure and
+ * printable.
  *
- * WHY         `--print-plan` shows it, the supervisor follows it, a test asserts it: documentation that
- *             cannot rot. No I/O and no clock here.
- * PAGES       A page is held by a connection that fills it, by a collector that packs small blocks, or
- *             by readers that have not passed its slices yet; the sum must fit, with room to absorb.
+ * WHY         `--print-plan` shows it, the supervisor follows it, a test asserts it: documentation
+ *             that cannot rot. No I/O and no clock here.
+ * PAGES       A page is held by a connection that fills it, by a collector that packs small blocks,
+ *             or by readers that have not passed its slices yet; the sum must fit, with room to
+ *             absorb.
  */
 import { assert } from '../toolkit/base/assert.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';

@@ -1,9 +1,9 @@
 /**
  * Sampler: builds the snapshot from the workers' counters, once a second.
  *
- * WHY         One place where counters of several threads become one statement. Each ledger's terms are
- *             read at one moment: the writers keep `turn` odd while they change a group, and a sample
- *             during which a turn went on is taken again.
+ * WHY         One place where counters of several threads become one statement. Each ledger's terms
+ *             are read at one moment: the writers keep `turn` odd while they change a group, and a
+ *             sample during which a turn went on is taken again.
  * COST        some hundred loads a second; nothing in the workers.
  */
 import { resourceUsage } from 'node:process';
@@ -64,7 +64,8 @@ export class Sampler {
 
   /** A new snapshot; rates are those since the last call. */
   sample(): Snapshot {
-    const { sources, state } = { sources: this.#sources, state: this.#state };
+    const sources = this.#sources;
+    const state = this.#state;
     const nowMs = wallMs();
     const { collect, journal } = this.#consistent();
     const seconds = Math.max(0.001, (nowMs - this.#lastMs) / 1000);
@@ -91,16 +92,7 @@ export class Sampler {
         accepted: collect.accepted,
         limit: sources.connectionCountMax,
       },
-      refused: {
-        not_allowed: collect.refusedNotAllowed,
-        connection_limit: collect.refusedLimit,
-        accept_error: collect.acceptErrors,
-      },
-      closed: {
-        peer: collect.closedByPeer,
-        error: collect.closedByError,
-        idle: collect.closedIdle,
-      },
+      ...reasons(collect),
       workerDeaths: state.workerDeaths,
       stalls: { count: collect.stalls, ms: collect.stallMs },
       pages: {
@@ -250,6 +242,21 @@ function addTotals(a: ExporterTotals, b: ExporterTotals): ExporterTotals {
     resyncBytes: a.resyncBytes + b.resyncBytes,
     truncatedBytes: a.truncatedBytes + b.truncatedBytes,
     lastSeenMs: Math.max(a.lastSeenMs, b.lastSeenMs),
+  };
+}
+
+function reasons(collect: CollectValues): Pick<Snapshot, 'refused' | 'closed'> {
+  return {
+    refused: {
+      not_allowed: collect.refusedNotAllowed,
+      connection_limit: collect.refusedLimit,
+      accept_error: collect.acceptErrors,
+    },
+    closed: {
+      peer: collect.closedByPeer,
+      error: collect.closedByError,
+      idle: collect.closedIdle,
+    },
   };
 }
 

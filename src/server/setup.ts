@@ -13,6 +13,9 @@ export type Role = 'collect' | 'journal' | 'keeper' | 'store';
 export const STORE_READER = 0;
 export const READER_COUNT = 1;
 
+/** The word of `connectionIds` that counts connections. */
+export const CONNECTION_COUNT_WORD = 0;
+
 export interface SharedMemory {
   readonly pool: PagePoolHandle;
   /** One per collector. */

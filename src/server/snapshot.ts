@@ -7,8 +7,8 @@
  *             the once-a-second reports of the workers; read-only afterwards.
  * LEDGERS     intake (bytes, this process): read = journaled + resync + truncated + sum(dropped) +
  *             inPages.  sink (records, durable): received = delivered + filtered + malformed +
- *             sum(dropped) + pending.  Each term is counted at its own place; `difference` is what is
- *             left over and 0 when the ledger closes.
+ *             sum(dropped) + pending.  Each term is counted at its own place; `difference` is what
+ *             is left over and 0 when the ledger closes.
  */
 
 export interface IntakeLedger {

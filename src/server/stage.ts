@@ -1,8 +1,8 @@
 /**
  * Stage: one step of the flow, run by one worker; the two ways in which a worker runs it.
  *
- * runBlocking  owns its thread: `doWork` is called without end and may block in a system call for at
- *              most IDLE_WAIT_MS (collect, journal, forward).
+ * runBlocking  owns its thread: `doWork` is called without end and may block in a system call for
+ *              at most IDLE_WAIT_MS (collect, journal, forward).
  * runOnLoop    lives on a normal event loop (store, dashboard): `doWork` may return a promise.
  * The habit is Agrona's Agent: `doWork` returns the amount of work done and the runner idles on 0.
  */

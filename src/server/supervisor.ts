@@ -1,13 +1,15 @@
 /**
  * Supervisor: starts the workers, watches them, drains them in the order of the flow.
  *
- * WHY         One object owns what all workers share (memory, listeners, the lock of the data folder) and
- *             decides what a death means.
- * ORDER       start: keeper, journal, store, collect (the last opens the gate); drain: collect (reads
- *             what the kernel holds), journal (appends all), store (commits), keeper (syncs, closes).
- * DEATHS      collect: its connections are closed and counted, its pages given up, it is restarted; an
- *             SCE reconnects. store: restarted with back-off, goes on from its last commit. journal and
- *             keeper: the server ends (`closed` rejects): what is appended is safe, as after kill -9.
+ * WHY         One object owns what all workers share (memory, listeners, the lock of the data
+ *             folder) and decides what a death means.
+ * ORDER       start: keeper, journal, store, collect (the last opens the gate); drain: collect
+ *             (reads what the kernel holds), journal (appends all), store (commits), keeper (syncs,
+ *             closes).
+ * DEATHS      collect: its connections are closed and counted, its pages given up, it is restarted;
+ *             an SCE reconnects. store: restarted with back-off, goes on from its last commit.
+ *             journal and keeper: the server ends (`closed` rejects): what is appended is safe, as
+ *             after kill -9.
  * TIME        A drain takes at most DRAIN_MS_MAX; the store gets what the others left, at most
  *             STORE_DRAIN_MS.
  */

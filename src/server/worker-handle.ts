@@ -66,7 +66,9 @@ export class WorkerHandle {
     this.#worker.postMessage(request);
   }
 
-  /** Tells the stage to drain; true when it did within the time, else the thread is ended by force. */
+  /**
+   * Tells the stage to drain; true when it did within the time, else the thread is ended by force.
+   */
   async drain(timeoutMs: number, wake: () => void): Promise<boolean> {
     this.#isExpected = true;
     this.control.send(COMMAND_DRAIN);

@@ -3,8 +3,8 @@
  *
  * WHY      Two kinds of stage, one runner each: a blocking stage never returns to the event loop, a
  *          stage on the loop must, because DuckDB answers by promises.
- * FAILURE  An error of onStart is told to the supervisor with its code; anything later ends the thread
- *          (the supervisor restarts it, or gives up: supervisor.ts).
+ * FAILURE  An error of onStart is told to the supervisor with its code; anything later ends the
+ *          thread (the supervisor restarts it, or gives up: supervisor.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -80,7 +80,8 @@ const AREAS: readonly Area[] = [
   })),
   {
     name: 'contract',
-    pattern: /^src\/server\/(?:config|slot|stage|snapshot|log|address|worker|plan)[\w-]*\.ts$/,
+    pattern:
+      /^src\/server\/(?:config|slot|stage|snapshot|log|address|worker|plan|control|setup)[\w-]*\.ts$/,
     mayImport: [...TOOLKIT, 'rdr', 'meeting'],
     hasNode: true,
   },

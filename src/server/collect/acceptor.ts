@@ -1,8 +1,8 @@
 /**
  * Acceptor: who may connect, and with which socket options.
  *
- * WHY  RDRv1 has no authentication: the allow-list, the limit and the idle time are all the protection
- *      there is. A refused connection is closed at once and counted by its reason.
+ * WHY  RDRv1 has no authentication: the allow-list, the limit and the idle time are all the
+ *      protection there is. A refused connection is closed at once and counted by its reason.
  */
 import type { Counters } from '../../toolkit/counters/index.ts';
 import {
@@ -40,7 +40,9 @@ export class Acceptor {
     this.#counters = counters;
   }
 
-  /** True: `fd` and `peer` hold a new connection. False: none is waiting. Refusals are skipped over. */
+  /**
+   * True: `fd` and `peer` hold a new connection. False: none is waiting. Refusals are skipped over.
+   */
   accept(listenerFd: number, openCount: number): boolean {
     for (;;) {
       const fd = accept4(listenerFd, this.peer, 0);

@@ -1,8 +1,9 @@
 /**
  * Block builder: turns the bytes of one connection into blocks of whole records, in place.
  *
- * WHY         recv(2) writes into a page, the journal writes the same bytes to the segment: the only
- *             copies are of the half record at a block's end and of what follows skipped garbage.
+ * WHY         recv(2) writes into a page, the journal writes the same bytes to the segment: the
+ *             only copies are of the half record at a block's end and of what follows skipped
+ *             garbage.
  * LAYOUT      in a page, by offsets into the arena:
  *
  *               headerAt          payloadAt            parsedAt        fillAt          pageEnd
@@ -13,11 +14,11 @@
  *             OS page on are written (what follows the published slice).
  * INVARIANTS  1. headerAt + 128 = payloadAt <= parsedAt <= fillAt <= pageEnd
  *             2. payloadAt .. parsedAt holds exactly `records` whole frames
- *             3. in sync, less than a frame stands in parsedAt .. fillAt; while resyncing, less than
- *                the longest frame does, so that room for more always exists
+ *             3. in sync, less than a frame stands in parsedAt .. fillAt; while resyncing, less
+ *                than the longest frame does, so that room for more always exists
  *             4. received bytes = published + resync + truncated + discarded + openBytes.
- * REFUSED     A block per receive (small blocks), validating fields here (the sink that decodes counts
- *             malformed records; the frame's length is all that a stream needs).
+ * REFUSED     A block per receive (small blocks), validating fields here (the sink that decodes
+ *             counts malformed records; the frame's length is all that a stream needs).
  */
 
 import { RUN_BROKEN, RUN_END, RUN_RECORDS, walkFrames } from '../../rdr/frame-run.ts';

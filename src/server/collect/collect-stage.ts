@@ -1,19 +1,22 @@
 /**
  * Collect stage: owns an epoll and some exporter connections; receives, frames, cuts blocks.
  *
- * WHY         The socket never waits for what is behind it: this thread does nothing but receive and
- *             walk lengths. Slow disks are absorbed by the arena, then by the kernel's buffers.
+ * WHY         The socket never waits for what is behind it: this thread does nothing but receive
+ *             and walk lengths. Slow disks are absorbed by the arena, then by the kernel's buffers.
  * OWNERSHIP   The epoll, the connections and their pages under construction; the writer side of one
  *             ring to the journal; one slab of counters. Listening sockets belong to the supervisor
- *             and are shared by all collectors (level-triggered; EAGAIN tells that another was first).
- * TURN        1. epoll_wait, bounded   2. accept   3. one receive per ready connection, so that a fast
- *             one cannot starve the others   4. linger and idle timers   5. stalled connections.
+ *             and are shared by all collectors (level-triggered; EAGAIN tells that another was
+ *             first).
+ * TURN        1. epoll_wait, bounded   2. accept   3. one receive per ready connection, so that a
+ *             fast one cannot starve the others   4. linger and idle timers   5. stalled
+ *             connections.
  * STALL       No free page or no free slot: the connection leaves the epoll set, is counted and is
  *             tried again every turn; the kernel's buffer and then TCP's window hold the exporter.
  * DRAIN       Listeners leave the epoll, connections are read until the kernel holds nothing or the
  *             drain's time is over, everything is cut; what is left in the kernel is counted.
  * REFUSED     Edge-triggered epoll (one more way to forget bytes; the call it saves is 1 in 100);
- *             a blocking thread per connection (64 threads on 2 CPUs); io_uring (containers forbid it).
+ *             a blocking thread per connection (64 threads on 2 CPUs); io_uring (containers forbid
+ *             it).
  */
 import { monotonicMs, wallMs, wallUs } from '../../toolkit/base/clock.ts';
 import type { Counters } from '../../toolkit/counters/index.ts';
@@ -39,7 +42,9 @@ import type { CollectCounter } from './counters.ts';
 import type { ExporterTotals } from './exporters.ts';
 import type { Receiver } from './receiver.ts';
 
-/** `data` of the wake-up eventfd in the epoll; connections are their index, listeners from here on. */
+/**
+ * `data` of the wake-up eventfd in the epoll; connections are their index, listeners from here on.
+ */
 const WAKE_DATA = 1_000_000;
 const LISTENER_DATA = 2_000_000;
 const EVENTS_PER_WAIT = 64;
@@ -62,7 +67,9 @@ export interface CollectOptions extends AcceptorOptions {
   readonly idleTimeoutMs: number;
   /** Benchmarks only: frame and forget. */
   readonly discard: boolean;
-  /** fd + 1 of open connections, then of the epoll: the supervisor closes them if this worker dies. */
+  /**
+   * fd + 1 of open connections, then of the epoll: the supervisor closes them if this worker dies.
+   */
   readonly fds: Int32Array;
 }
 

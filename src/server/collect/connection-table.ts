@@ -10,6 +10,7 @@ import type { Counters } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import { bytesUnread, closeFd, epollDelete } from '../../toolkit/sys/index.ts';
 import { ADDRESS_BYTES } from '../address.ts';
+import { CONNECTION_COUNT_WORD } from '../setup.ts';
 import type { Acceptor } from './acceptor.ts';
 import { Connection } from './connection.ts';
 import type { CollectCounter } from './counters.ts';
@@ -72,7 +73,7 @@ export class ConnectionTable {
 
   open(acceptor: Acceptor, listenerPort: number, nowMs: number): Connection {
     const connection = this.#all.find((candidate) => candidate.fd < 0)!;
-    const id = Atomics.add(this.#options.connectionIds, 0, 1);
+    const id = Atomics.add(this.#options.connectionIds, CONNECTION_COUNT_WORD, 1);
     connection.address.set(acceptor.peer.subarray(0, ADDRESS_BYTES));
     connection.exporterPort = acceptor.port;
     connection.open(acceptor.fd, this.#options.connectionIdBase + id, listenerPort, nowMs);

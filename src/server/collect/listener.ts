@@ -32,7 +32,9 @@ export interface Listener {
   readonly port: number;
 }
 
-/** Opens all, or none: on an error those already open are closed. Throws MR_PORT_IN_USE, MR_LISTEN. */
+/**
+ * Opens all, or none: on an error those already open are closed. Throws MR_PORT_IN_USE, MR_LISTEN.
+ */
 export async function openListeners(texts: readonly string[]): Promise<readonly Listener[]> {
   const listeners: Listener[] = [];
   try {

@@ -1,14 +1,15 @@
 /**
  * Receiver: publishes the blocks of connections to the journal's ring.
  *
- * WHY         Cutting is where bytes change hands: the header is written, the page gets one more slice,
- *             the slot goes to the ring. Whoever follows a byte from the socket finds it here.
+ * WHY         Cutting is where bytes change hands: the header is written, the page gets one more
+ *             slice, the slot goes to the ring. Whoever follows a byte from the socket finds it
+ *             here.
  * OWNERSHIP   One collector, which is the writer of the ring and of the slab of counters.
- * INVARIANTS  A block is published once or stays in its builder: a full ring or an empty pool changes
- *             nothing (`false`), and the caller tries again.
- * PACKING     A block under PACK_BELOW_BYTES that the linger timer cut is copied to a page shared by all
- *             connections of the collector: else 64 slow connections would hold 64 pages, and each
- *             small block the rest of its 4 KiB.
+ * INVARIANTS  A block is published once or stays in its builder: a full ring or an empty pool
+ *             changes nothing (`false`), and the caller tries again.
+ * PACKING     A block under PACK_BELOW_BYTES that the linger timer cut is copied to a page shared
+ *             by all connections of the collector: else 64 slow connections would hold 64 pages,
+ *             and each small block the rest of its 4 KiB.
  */
 import {
   BLOCK_HEADER_BYTES,
@@ -54,7 +55,9 @@ export class Receiver {
     this.#packed = counters.index('packedBlocks');
   }
 
-  /** Publishes the block of `connection`; `lingered` blocks may be packed. False: try again later. */
+  /**
+   * Publishes the block of `connection`; `lingered` blocks may be packed. False: try again later.
+   */
   cut(connection: Connection, lingered: boolean): boolean {
     const builder = connection.builder;
     if (builder.records === 0) return true;

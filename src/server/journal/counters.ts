@@ -1,6 +1,6 @@
 /**
- * Counters of the journal; the journal worker is the only writer of the first slab, the keeper of the
- * second. `turn` is a sequence lock for those who read the intake ledger (collect/counters.ts).
+ * Counters of the journal; the journal worker is the only writer of the first slab, the keeper of
+ * the second. `turn` is a sequence lock for those who read the intake ledger (collect/counters.ts).
  */
 export const JOURNAL_COUNTERS = [
   'turn',

@@ -1,8 +1,9 @@
 /**
  * Journal format: the bytes of a segment file, written and read here and nowhere else.
  *
- * WHY         The journal is the backbone: the store, forwarders and tools read these bytes from the
- *             arena's pages, from segment files of a running server and from files of a dead one.
+ * WHY         The journal is the backbone: the store, forwarders and tools read these bytes from
+ *             the arena's pages, from segment files of a running server and from files of a dead
+ *             one.
  * LAYOUT      A segment is `<20-digit position>.seg`: one segment head, then blocks back to back,
  *             no padding, then end of file. Little endian. Position = bytes from the start of the
  *             endless log; the file name is the position of the file's first byte, so
@@ -15,8 +16,8 @@
  *   16  16  journal UUID                        16   8  first-record ordinal (journal's life)
  *   32   8  position of this head               24   8  connection id (unique across restarts)
  *   40   8  first ordinal at creation           32   8  connection ordinal of the first record
- *   48   8  creation time, us since 1970        40  16  exporter address, IPv6 (v4 as ::ffff:a.b.c.d)
- *   56   8  first connection id at creation     56   8  arrival time, us since 1970
+ *   48   8  creation time, us since 1970        40  16  exporter address, IPv6 (v4 as
+ *   ::ffff:a.b.c.d) 56   8  first connection id at creation     56   8  arrival time, us since 1970
  *   64  60  zero                                64   4  record count
  *   124  4  CRC-32 of bytes 0..123              68   4  payload bytes (whole records only)
  *                                               72   4  CRC-32 of the payload
@@ -25,14 +26,15 @@
  *                                               80  48  zero
  *
  * VALIDITY    A block is valid when 1. its magic and header checksum hold, 2. its position equals
- *             the place where it stands, 3. the payload lies inside the file, 4. the payload checksum
- *             holds. A reader that finds 1-3 but not 4 skips the block by its length; one that does
- *             not find 1-3 scans forward, byte by byte, for the next place where 1-3 hold.
- * INVARIANTS  Positions and ordinals grow along the log and are never reused. Between segments there
- *             may be a gap of positions; it holds no records.
- * REFUSED     Padding of blocks to 512 or 4096 bytes (no reader needs it, small blocks would double the
- *             volume); a checksum per record (dearer than the framing itself); CRC-32C (node:zlib has
- *             the plain CRC-32 with SIMD, and a user can check it with any tool).
+ *             the place where it stands, 3. the payload lies inside the file, 4. the payload
+ *             checksum holds. A reader that finds 1-3 but not 4 skips the block by its length; one
+ *             that does not find 1-3 scans forward, byte by byte, for the next place where 1-3
+ *             hold.
+ * INVARIANTS  Positions and ordinals grow along the log and are never reused. Between segments
+ *             there may be a gap of positions; it holds no records.
+ * REFUSED     Padding of blocks to 512 or 4096 bytes (no reader needs it, small blocks would double
+ *             the volume); a checksum per record (dearer than the framing itself); CRC-32C
+ *             (node:zlib has the plain CRC-32 with SIMD, and a user can check it with any tool).
  */
 import { crc32 } from 'node:zlib';
 import { assert } from '../../toolkit/base/assert.ts';
@@ -138,7 +140,9 @@ export function writeBlockFields(
   bytes.fill(0, offset + RESERVED_OFFSET, offset + BLOCK_HEADER_BYTES);
 }
 
-/** Adds what the journal knows, and the checksum of the header, over the fields that stand there. */
+/**
+ * Adds what the journal knows, and the checksum of the header, over the fields that stand there.
+ */
 export function sealBlockHeader(
   bytes: Uint8Array,
   view: DataView,
@@ -154,7 +158,9 @@ export function sealBlockHeader(
   view.setUint32(offset + HEADER_CRC_OFFSET, crc, true);
 }
 
-/** Writes a whole header at `offset`; `bytes` and `view` are over the same memory, from its start. */
+/**
+ * Writes a whole header at `offset`; `bytes` and `view` are over the same memory, from its start.
+ */
 export function writeBlockHeader(
   bytes: Uint8Array,
   view: DataView,

@@ -1,14 +1,16 @@
 /**
  * Journal stage: the only writer of the journal; appends blocks, then publishes them.
  *
- * WHY         Everything behind the journal is a reader with a position of its own. So one thread gives
- *             positions and ordinals, in one order, and nothing is visible before it is appended.
- * OWNERSHIP   Reader side of every collector's ring, writer side of the broadcast ring, the segment that
- *             is being written, the header room of the slices it was handed, one slab of counters.
+ * WHY         Everything behind the journal is a reader with a position of its own. So one thread
+ *             gives positions and ordinals, in one order, and nothing is visible before it is
+ *             appended.
+ * OWNERSHIP   Reader side of every collector's ring, writer side of the broadcast ring, the segment
+ *             that is being written, the header room of the slices it was handed, one slab of
+ *             counters.
  * TURN        per collector, up to BLOCKS_PER_TURN: checksum, header, one pwrite, publish, give the
  *             slot back. Then admit, release and evict readers. Then sleep on the doorbell.
- * EVICTION    When less than a quarter of the pages is free, the slowest reader loses its place: it goes
- *             on from the segments, which hold the same bytes.
+ * EVICTION    When less than a quarter of the pages is free, the slowest reader loses its place: it
+ *             goes on from the segments, which hold the same bytes.
  * FULL DISK   The block is dropped and counted in bytes and records (journal_full; anything else
  *             journal_error); it gets no ordinal. The next block tries again: resumes by itself.
  * ORDER       append -> publish position -> ring. The page of a block is released only after every
@@ -27,6 +29,7 @@ import {
 } from '../../toolkit/ring/index.ts';
 import { EDQUOT, ENOSPC, errnoName } from '../../toolkit/sys/index.ts';
 import { COMMAND_RUN, type Control } from '../control.ts';
+import { CONNECTION_COUNT_WORD } from '../setup.ts';
 import {
   SLOT_GENERATION,
   SLOT_LENGTH,
@@ -163,7 +166,7 @@ export class JournalStage implements Stage {
   #append(at: number, length: number): number {
     const { pool, writer, shared } = this.#deps;
     const { connectionIds, connectionIdBase } = this.#options;
-    const nextConnectionId = connectionIdBase + Atomics.load(connectionIds, 0);
+    const nextConnectionId = connectionIdBase + Atomics.load(connectionIds, CONNECTION_COUNT_WORD);
     const fdBefore = writer.fd;
     const reserved = writer.reserve(length, this.#ordinal, nextConnectionId);
     if (reserved < 0) return reserved;

@@ -3,16 +3,17 @@
  *
  * WHY         fdatasync(2) takes milliseconds to seconds; in the journal's thread it would stop the
  *             intake. Unlinking large files is slow too.
- * OWNERSHIP   Reader of the ring of sealed fds; it alone closes segment files. Writes syncedPosition.
+ * OWNERSHIP   Reader of the ring of sealed fds; it alone closes segment files. Writes
+ *             syncedPosition.
  * SYNC        `none`: only when the store asks before a commit. `interval`: every syncIntervalMs.
  *             `always`: again as soon as the last one has returned and there is something new.
- * ORDER       1. read the published position P  2. read the current fd  3. sync and close every sealed
- *             fd  4. sync the current fd unless it was among them  5. sync the folder when segments
- *             are new  6. syncedPosition = P. Whatever lies below P is then in a file of 3 or 4: a
- *             segment is handed over as sealed before the next one becomes current.
- * RETENTION   Oldest whole segments, never the newest: those that are too old or above the size and that
- *             every reader has consumed; above the cap also those that a reader still needs (it counts
- *             dropped{retention} by the gap of ordinals that it finds).
+ * ORDER       1. read the published position P  2. read the current fd  3. sync and close every
+ *             sealed fd  4. sync the current fd unless it was among them  5. sync the folder when
+ *             segments are new  6. syncedPosition = P. Whatever lies below P is then in a file of 3
+ *             or 4: a segment is handed over as sealed before the next one becomes current.
+ * RETENTION   Oldest whole segments, never the newest: those that are too old or above the size and
+ *             that every reader has consumed; above the cap also those that a reader still needs
+ *             (it counts dropped{retention} by the gap of ordinals that it finds).
  */
 import { readdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';

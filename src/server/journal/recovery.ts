@@ -1,13 +1,15 @@
 /**
  * Recovery: what the journal folder says at start, before anything is written.
  *
- * WHY         Positions, ordinals and connection ids must never be given twice, whatever happened; and
- *             the torn end of the newest segment must not hide in front of new blocks.
+ * WHY         Positions, ordinals and connection ids must never be given twice, whatever happened;
+ *             and the torn end of the newest segment must not hide in front of new blocks.
  * RULES       1. The newest segment is read whole; everything behind its last valid block was never
  *             published and is cut off (tornBytes). Damage before a valid block stays where it is.
- *             2. The next position lies above every number seen: ends of files before the cut, and the
+ *             2. The next position lies above every number seen: ends of files before the cut, and
+ *                the
  *             positions that readers have committed (`seen`).
- *             3. The next ordinal and connection id lie above those of every block and segment head of
+ *             3. The next ordinal and connection id lie above those of every block and segment head
+ *                of
  *             the newest segment, and above what readers have committed.
  * COST        one sequential read of at most one segment.
  */

@@ -1,14 +1,17 @@
 /**
- * Ring block source: a reader of the running server: pages while it keeps up, segments when it does not.
+ * Ring block source: a reader of the running server: pages while it keeps up, segments when it does
+ * not.
  *
- * WHY         The ring saves reading what is still in memory; the segments hold the same bytes for ever.
- *             Which one is read is decided here, per block, and the reader does not notice.
- * OWNERSHIP   One reader thread. Between tryNext and release a block in a page is marked as being read.
- * INVARIANTS  1. Blocks come in the order of positions, each once: a slot below `position` is skipped,
- *             a slot above it means that blocks are missing, which the segments have.
+ * WHY         The ring saves reading what is still in memory; the segments hold the same bytes for
+ *             ever. Which one is read is decided here, per block, and the reader does not notice.
+ * OWNERSHIP   One reader thread. Between tryNext and release a block in a page is marked as being
+ *             read.
+ * INVARIANTS  1. Blocks come in the order of positions, each once: a slot below `position` is
+ *             skipped, a slot above it means that blocks are missing, which the segments have.
  *             2. Nothing at or above the published position is read from segments.
- * MODES       segments -> (nothing new: ask for a place) -> ring -> (evicted, or a gap) -> segments.
- *             The new segment's head makes a gap of its own: one block per segment is read from disk.
+ * MODES       segments -> (nothing new: ask for a place) -> ring -> (evicted, or a gap) ->
+ *             segments. The new segment's head makes a gap of its own: one block per segment is
+ *             read from disk.
  */
 import { assert } from '../../toolkit/base/assert.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';

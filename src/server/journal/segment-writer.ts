@@ -1,16 +1,18 @@
 /**
  * Segment writer: appends blocks to the newest segment file and opens the next one.
  *
- * WHY         One writer, one pwrite(2) per block, no seek: the cheapest way to make bytes survive a
- *             kill of the process.
- * OWNERSHIP   The journal worker. A full segment's fd goes to the keeper, who syncs and closes it: only
- *             the keeper closes, so an fd that it holds is never a reused number.
- * INVARIANTS  1. Nothing below `position` is ever written again: a block that failed half-way leaves
- *             bytes above `position`, which the next block overwrites.
+ * WHY         One writer, one pwrite(2) per block, no seek: the cheapest way to make bytes survive
+ *             a kill of the process.
+ * OWNERSHIP   The journal worker. A full segment's fd goes to the keeper, who syncs and closes it:
+ *             only the keeper closes, so an fd that it holds is never a reused number.
+ * INVARIANTS  1. Nothing below `position` is ever written again: a block that failed half-way
+ *             leaves bytes above `position`, which the next block overwrites.
  *             2. A segment's position is the end of the one before (within one start).
- * FULL DISK   ENOSPC and EDQUOT are results. Preallocation (fallocate, keep size) makes the failure come
- *             at a segment's beginning rather than in its midst, and is given up where it is refused.
- * REFUSED     O_DIRECT (4 KiB padding per block, no page cache for the readers); io_uring (see collect).
+ * FULL DISK   ENOSPC and EDQUOT are results. Preallocation (fallocate, keep size) makes the failure
+ *             come at a segment's beginning rather than in its midst, and is given up where it is
+ *             refused.
+ * REFUSED     O_DIRECT (4 KiB padding per block, no page cache for the readers); io_uring (see
+ *             collect).
  */
 import { join } from 'node:path';
 import { wallUs } from '../../toolkit/base/clock.ts';
@@ -85,7 +87,9 @@ export class SegmentWriter {
     return 0;
   }
 
-  /** Appends bytes at `position`; returns their count, or -errno (the position has not moved then). */
+  /**
+   * Appends bytes at `position`; returns their count, or -errno (the position has not moved then).
+   */
   append(bytes: Uint8Array, offset: number, length: number): number {
     const wrote = pwriteFully(this.#fd, bytes, offset, length, this.#position - this.#start);
     if (wrote > 0) this.#position += wrote;

@@ -6,11 +6,12 @@
  *               1 published ordinal    journal    ordinal after its last record
  *               2 synced position      keeper     fdatasync has covered everything below
  *               3 sync request         store      position that must be on disk; the keeper is rung
- *               4 consumed position    store      end of the last committed block: retention's bound
- *               5 journal bytes        keeper     bytes of all segment files
+ *               4 consumed position    store      end of the last committed block: retention's
+ *               bound 5 journal bytes        keeper     bytes of all segment files
  *               6 segments             keeper
  *             int32 words: current fd + 1 (journal), doorbell of the keeper (any).
- * MEMORY ORDER Aligned 8-byte stores are single instructions; the journal stores words 0 and 1 before
+ * MEMORY ORDER Aligned 8-byte stores are single instructions; the journal stores words 0 and 1
+ * before
  *             the ring's Atomics.store, so a reader that got a slot sees at least its position.
  */
 import { CACHE_LINE_PAIR_BYTES } from '../../toolkit/base/limits.ts';
@@ -24,6 +25,7 @@ const CONSUMED_POSITION = 4 * STRIDE;
 const DISK_BYTES = 5 * STRIDE;
 const SEGMENT_COUNT = 6 * STRIDE;
 const WORD_COUNT = 7 * STRIDE;
+const FD_WORD = 0;
 
 /** What travels to workers. */
 export interface JournalSharedHandle {
@@ -103,11 +105,11 @@ export class JournalShared {
 
   /** fd of the segment that is being written, or -1. */
   get currentFd(): number {
-    return Atomics.load(this.#fd, 0) - 1;
+    return Atomics.load(this.#fd, FD_WORD) - 1;
   }
 
   /** Journal only. */
   set currentFd(fd: number) {
-    Atomics.store(this.#fd, 0, fd + 1);
+    Atomics.store(this.#fd, FD_WORD, fd + 1);
   }
 }

@@ -2,7 +2,9 @@
  * Clocks: wall time for stamps, monotonic time for intervals; the unit is in the name.
  */
 
-/** Wall time, microseconds since 1970-01-01 UTC (clock_gettime(2) by way of performance.timeOrigin). */
+/**
+ * Wall time, microseconds since 1970-01-01 UTC (clock_gettime(2) by way of performance.timeOrigin).
+ */
 export function wallUs(): number {
   return Math.round((performance.timeOrigin + performance.now()) * 1000);
 }

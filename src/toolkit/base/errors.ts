@@ -13,7 +13,10 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 
-/** code -> { exit code of the command line, one-line meaning (mirrored in docs/reference/errors.md) } */
+/**
+ * code -> { exit code of the command line, one-line meaning (mirrored in docs/reference/errors.md)
+ * }
+ */
 export const ERRORS = {
   MR_USAGE: { exit: EXIT_USAGE, meaning: 'the command line is wrong' },
   MR_CONFIG_FILE: { exit: EXIT_USAGE, meaning: 'the configuration file cannot be read or parsed' },
@@ -72,7 +75,9 @@ export class MillraceError extends Error {
   }
 }
 
-/** The two or three lines a command prints on stderr for an error; never a stack for a known code. */
+/**
+ * The two or three lines a command prints on stderr for an error; never a stack for a known code.
+ */
 export function describeError(error: unknown): string {
   if (error instanceof MillraceError) {
     const remedy = error.remedy === '' ? '' : `\n  ${error.remedy}`;

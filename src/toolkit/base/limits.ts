@@ -5,10 +5,15 @@
 /** The kernel's own page, x86-64 and arm64 with default settings: slices start on it. */
 export const OS_PAGE_BYTES = 4096;
 
-/** Distance between words of different writers: two cache lines, as adjacent-line prefetch pairs them. */
+/**
+ * Distance between words of different writers: two cache lines, as adjacent-line prefetch pairs
+ * them.
+ */
 export const CACHE_LINE_PAIR_BYTES = 128;
 
-/** A page of the arena: large enough to amortise pwrite(2), small enough to stay in the L2 cache. */
+/**
+ * A page of the arena: large enough to amortise pwrite(2), small enough to stay in the L2 cache.
+ */
 export const PAGE_BYTES = 256 * 1024;
 
 /** Room in front of a block for its header (server/journal/format.ts). */

@@ -1,8 +1,8 @@
 /**
  * Pseudo-random numbers with a seed: xoshiro128** by Blackman and Vigna (https://prng.di.unimi.it).
  *
- * WHY        A generator run and a fuzz run must be repeatable from one printed seed on any machine,
- *            so 32-bit integer arithmetic only. Not for secrets.
+ * WHY        A generator run and a fuzz run must be repeatable from one printed seed on any
+ *            machine, so 32-bit integer arithmetic only. Not for secrets.
  * SEEDING    splitmix32 spreads one 32-bit seed over the four state words, so that near seeds give
  *            unrelated streams.
  */

@@ -6,9 +6,11 @@
  * LAYOUT       one slab per writer: `names.length` float64 words (exact integers up to 2^53), the
  *              slab in a SharedArrayBuffer of its own, so that writers never share a cache line.
  * OWNERSHIP    exactly one writer per slab; any number of readers.
- * MEMORY ORDER plain aligned 8-byte stores: one instruction on the 64-bit targets of V8, so a reader
- *              sees an old or a new value, never a mixture; no order between two counters is promised.
- *              What must be consistent as a set is read after the writer has stopped (drain).
+ * MEMORY ORDER plain aligned 8-byte stores: one instruction on the 64-bit targets of V8, so a
+ * reader
+ *              sees an old or a new value, never a mixture; no order between two counters is
+ *              promised. What must be consistent as a set is read after the writer has stopped
+ *              (drain).
  * REFUSED      Atomics on BigInt64Array (boxes, 20 ns), one Int32 per counter (wraps in an hour).
  */
 import { assert } from '../base/assert.ts';

@@ -8,8 +8,10 @@
  *                      bits 0..29   : slices of the page that somebody may still read
  *                      0 = free.  Writers: the filling collector (+1 per slice, FILLING), the
  *                      journal (-1 when the last reader of a slice has passed): Atomics only.
- *   owner       int32  who fills the page, or did last: the supervisor takes the pages of a dead one.
- *   generation  int32  counts acquisitions; written by the acquiring collector only, so that a stale
+ *   owner       int32  who fills the page, or did last: the supervisor takes the pages of a dead
+ *               one.
+ *   generation  int32  counts acquisitions; written by the acquiring collector only, so that a
+ *               stale
  *                      slice is detected.
  */
 import { CACHE_LINE_PAIR_BYTES } from '../base/limits.ts';

@@ -1,8 +1,10 @@
 /**
- * Page pool: fixed pages of one arena, lent to collectors, given back when the last reader is through.
+ * Page pool: fixed pages of one arena, lent to collectors, given back when the last reader is
+ * through.
  *
- * WHY         Received bytes stay where recv(2) put them until the journal has appended them and every
- *             reader has consumed them; so somebody must know when a page may be filled again.
+ * WHY         Received bytes stay where recv(2) put them until the journal has appended them and
+ *             every reader has consumed them; so somebody must know when a page may be filled
+ *             again.
  * LAYOUT      arena: pages of PAGE_BYTES, page-aligned shared WebAssembly.Memory (it travels to
  *             workers and its buffer starts on an OS page; a plain SharedArrayBuffer does not).
  *             table: layout.ts.
@@ -13,8 +15,8 @@
  *             2. state 0 means: nobody refers to the page
  *             3. the generation of a slice equals that of its page as long as the slice is in use.
  * PROGRESS    acquire: lock-free (compare-and-swap per free page); the others wait-free.
- * REFUSED     A free list (the table is its own: the lowest free page is the one that was used last,
- *             hence warm in the cache); one pool per connection (idle memory).
+ * REFUSED     A free list (the table is its own: the lowest free page is the one that was used
+ *             last, hence warm in the cache); one pool per connection (idle memory).
  */
 import { assert } from '../base/assert.ts';
 import { PAGE_BYTES } from '../base/limits.ts';

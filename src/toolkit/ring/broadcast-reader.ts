@@ -1,8 +1,8 @@
 /**
  * BroadcastReader: the reading side of broadcast-ring.ts, where protocol and invariants stand.
  *
- * OWNERSHIP  One reader object per reader index, one thread. Between tryRead and finish it may touch
- *            what the slot refers to, even if the writer laps it meanwhile.
+ * OWNERSHIP  One reader object per reader index, one thread. Between tryRead and finish it may
+ *            touch what the slot refers to, even if the writer laps it meanwhile.
  * PROGRESS   wait-free.
  */
 import { assert } from '../base/assert.ts';
@@ -94,7 +94,9 @@ export class BroadcastReader {
     Atomics.store(this.#words, this.#index, packReader(seq29, READER_EVICTED));
   }
 
-  /** Gives the place up: by the reader itself, or by a supervisor after the reader's thread ended. */
+  /**
+   * Gives the place up: by the reader itself, or by a supervisor after the reader's thread ended.
+   */
   leave(): void {
     Atomics.store(this.#words, this.#index, packReader(0, READER_ABSENT));
   }

@@ -1,14 +1,14 @@
 /**
  * BroadcastRing: one writer, several readers that each see every slot; the writer never waits.
  *
- * WHY          The journal publishes slices to the store and the forwarders at their own speeds. One
- *              that falls behind must not hold pages for ever: it is evicted and reads from the
+ * WHY          The journal publishes slices to the store and the forwarders at their own speeds.
+ *              One that falls behind must not hold pages for ever: it is evicted and reads from the
  *              segments, which hold the same bytes, until it asks for a place again.
  * LAYOUT       layout.ts; reader r has one word: 29-bit sequence above 3 bits of state.
  * OWNERSHIP    Slots: the writer. A reader's word: IDLE -> READING -> IDLE by the reader,
  *              IDLE -> EVICTED and READING -> LAPPED by the writer, LAPPED -> EVICTED and
- *              EVICTED -> JOINING by the reader, JOINING -> IDLE by the writer. All transitions that
- *              two parties may try are compare-and-swap.
+ *              EVICTED -> JOINING by the reader, JOINING -> IDLE by the writer. All transitions
+ *              that two parties may try are compare-and-swap.
  * INVARIANTS   1. What a slot refers to is released once, when every reader that is neither absent
  *              nor evicted has passed it.
  *              2. A reader touches what slot s refers to only in READING s or LAPPED s; the writer
@@ -17,8 +17,8 @@
  *              claimSeq afterwards and discards the copy (then it has been or will be evicted).
  * MEMORY ORDER claimSeq is stored before, writeSeq after the words of a slot.
  * PROGRESS     publish, poll, tryRead and finish are wait-free (bounded by the number of readers).
- * REFUSED      A reader that gates the writer (one dead disk would stop the intake); copying slots to
- *              each reader (n times the work, and the pages would still be shared).
+ * REFUSED      A reader that gates the writer (one dead disk would stop the intake); copying slots
+ *              to each reader (n times the work, and the pages would still be shared).
  */
 import { assert } from '../base/assert.ts';
 import {

@@ -3,8 +3,8 @@
  *
  * OWNERSHIP  One writer per ring, one thread. It releases what slots refer to, keeps aside what a
  *            lapped reader may still touch, admits joining readers and evicts slow ones.
- * PROGRESS   Every method is wait-free but for the eviction's retry, which ends when the reader's word
- *            stands still for one exchange.
+ * PROGRESS   Every method is wait-free but for the eviction's retry, which ends when the reader's
+ *            word stands still for one exchange.
  */
 import { assert } from '../base/assert.ts';
 import {
@@ -40,8 +40,8 @@ export class BroadcastWriter {
   #releasedSeq: number;
 
   /**
-   * `release(words, index)` is called once per slot, when no reader can touch what the slot refers to
-   * any more; the slot's words stand at `index` of `words`.
+   * `release(words, index)` is called once per slot, when no reader can touch what the slot refers
+   * to any more; the slot's words stand at `index` of `words`.
    */
   constructor(handle: BroadcastRingHandle, release: (words: Int32Array, index: number) => void) {
     this.#handle = handle;

@@ -1,8 +1,8 @@
 /**
  * Doorbell: one thread sleeps, others wake it; a ring without a sleeper costs one atomic load.
  *
- * WHY          The journal sleeps when no collector has anything; a futex wake-up costs microseconds
- *              and is saved while the sleeper is awake.
+ * WHY          The journal sleeps when no collector has anything; a futex wake-up costs
+ *              microseconds and is saved while the sleeper is awake.
  * OWNERSHIP    `parked`: the sleeper sets and clears it; `rings`: ringers add to it.
  * MEMORY ORDER the sleeper sets `parked`, then looks for work once more, then waits for `rings` to
  *              change from the value it read before it looked; the ringer publishes its work, then

@@ -1,5 +1,6 @@
 /**
- * Layouts of the rings: int32 words in a SharedArrayBuffer, words of different writers 128 bytes apart.
+ * Layouts of the rings: int32 words in a SharedArrayBuffer, words of different writers 128 bytes
+ * apart.
  *
  *   SpscRing    [ writeSeq (writer) | pad ][ readSeq (reader) | pad ][ slot 0 ][ slot 1 ] ...
  *   Broadcast   [ writeSeq | claimSeq (writer) | pad ]
@@ -7,9 +8,10 @@
  *               [ slot 0 ][ slot 1 ] ...
  *   Doorbell    [ rings (ringers) | parked (sleeper) | pad ]
  *
- * Sequences are u32 in int32 words, wrapping, compared by (a - b) | 0. A broadcast reader's state word
- * holds 3 bits of state below a 29-bit sequence, compared by ((a - b) << 3) >> 3.
- * In the words of the classic ring buffers: writeSeq is the producer's index, readSeq the consumer's.
+ * Sequences are u32 in int32 words, wrapping, compared by (a - b) | 0. A broadcast reader's state
+ * word holds 3 bits of state below a 29-bit sequence, compared by ((a - b) << 3) >> 3.
+ * In the words of the classic ring buffers: writeSeq is the producer's index, readSeq the
+ * consumer's.
  */
 import { CACHE_LINE_PAIR_BYTES } from '../base/limits.ts';
 

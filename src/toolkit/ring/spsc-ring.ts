@@ -5,9 +5,10 @@
  * LAYOUT       layout.ts; slot i of sequence s is s & (capacity - 1).
  * OWNERSHIP    writeSeq and the claimed slot: the writer. readSeq: the reader.
  * INVARIANTS   0 <= (writeSeq - readSeq) <= capacity, by wrapping arithmetic.
- * MEMORY ORDER payload words are plain; commit's Atomics.store of writeSeq publishes them and peek's
- *              Atomics.load of writeSeq acquires them; release's store of readSeq gives the slot back
- *              and claim's load of readSeq takes it.
+ * MEMORY ORDER payload words are plain; commit's Atomics.store of writeSeq publishes them and
+ * peek's
+ *              Atomics.load of writeSeq acquires them; release's store of readSeq gives the slot
+ *              back and claim's load of readSeq takes it.
  * PROGRESS     every method is wait-free. Full and empty are answers (NO_SLOT).
  * REFUSED      spinning inside a method: waiting is the caller's policy (Doorbell).
  */
