@@ -16,10 +16,12 @@ import {
   EXIT_USAGE,
   MillraceError,
 } from '../toolkit/base/errors.ts';
+import { registerDemo } from './demo.ts';
 import { registerDump } from './dump.ts';
 import { registerGenerate } from './generate.ts';
 import { registerJournal } from './journal.ts';
 import { registerReplay } from './replay.ts';
+import { registerServe } from './serve.ts';
 import { registerStatus } from './status.ts';
 import { packageVersion } from './version.ts';
 
@@ -42,6 +44,8 @@ export function makeProgram(): Command {
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', EXAMPLES);
+  registerServe(program);
+  registerDemo(program);
   registerGenerate(program);
   registerDump(program);
   registerReplay(program);

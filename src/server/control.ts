@@ -6,7 +6,6 @@
  *            messages work.
  * LAYOUT     one int32 word per worker, in a SharedArrayBuffer of its own; writer: the supervisor.
  */
-import type { ExporterTotals } from './collect/exporters.ts';
 
 export const COMMAND_RUN = 0;
 export const COMMAND_DRAIN = 1;
@@ -38,6 +37,17 @@ export class Control {
   wait(timeoutMs: number): void {
     Atomics.wait(this.#word, COMMAND_WORD, COMMAND_RUN, timeoutMs);
   }
+}
+
+/** Totals of one exporter, this process life; changed once per receive, not per record. */
+export interface ExporterTotals {
+  readonly address: string;
+  connections: number;
+  records: number;
+  bytes: number;
+  resyncBytes: number;
+  truncatedBytes: number;
+  lastSeenMs: number;
 }
 
 /** What a sink says of itself: consistent in itself, as it is one message. Records, unless said. */

@@ -68,8 +68,8 @@ const AREAS: readonly Area[] = [
   {
     name: 'meeting',
     pattern:
-      /^src\/server\/journal\/(?:format|reader|block-source|segment-list|segment-window)\.ts$/,
-    mayImport: ['base'],
+      /^src\/server\/journal\/(?:format|reader|block-source|segment-list|segment-window|ring-source|shared)\.ts$/,
+    mayImport: [...TOOLKIT, 'contract'],
     hasNode: true,
   },
   ...STAGES.map((name) => ({
@@ -80,8 +80,7 @@ const AREAS: readonly Area[] = [
   })),
   {
     name: 'contract',
-    pattern:
-      /^src\/server\/(?:config|slot|stage|snapshot|log|address|worker|plan|control|setup)[\w-]*\.ts$/,
+    pattern: /^src\/server\/(?:config|control|setup|slot|stage|snapshot|log|address)\.ts$/,
     mayImport: [...TOOLKIT, 'rdr', 'meeting'],
     hasNode: true,
   },

@@ -33,13 +33,13 @@ import {
   eventfdClear,
   recv,
 } from '../../toolkit/sys/index.ts';
+import type { ExporterTotals } from '../control.ts';
 import { COMMAND_RUN, type Control } from '../control.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import { Acceptor, type AcceptorOptions } from './acceptor.ts';
 import type { Connection } from './connection.ts';
 import { CloseReason, ConnectionTable } from './connection-table.ts';
 import type { CollectCounter } from './counters.ts';
-import type { ExporterTotals } from './exporters.ts';
 import type { Receiver } from './receiver.ts';
 
 /**

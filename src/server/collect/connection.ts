@@ -6,8 +6,8 @@
 
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import { ADDRESS_BYTES } from '../address.ts';
+import type { ExporterTotals } from '../control.ts';
 import { BlockBuilder } from './block-builder.ts';
-import type { ExporterTotals } from './exporters.ts';
 
 export class Connection {
   readonly builder: BlockBuilder;

@@ -6,19 +6,9 @@
  *          cannot grow memory.
  */
 import { ADDRESS_BYTES, formatAddress } from '../address.ts';
+import type { ExporterTotals } from '../control.ts';
 
 export const EXPORTER_COUNT_MAX = 1024;
-
-/** One row; changed once per receive, not per record. */
-export interface ExporterTotals {
-  readonly address: string;
-  connections: number;
-  records: number;
-  bytes: number;
-  resyncBytes: number;
-  truncatedBytes: number;
-  lastSeenMs: number;
-}
 
 export class Exporters {
   readonly #rows = new Map<string, ExporterTotals>();

@@ -1,0 +1,101 @@
+/**
+ * `millrace serve`: the server. Options of the command line go before those of the file.
+ *
+ * SIGNALS  The first SIGTERM or Ctrl-C drains: stop accepting, journal what the kernel holds, commit
+ *          what can be committed in 8 s, print the ledgers, exit 0. The second ends at once.
+ */
+import { type Command, Option } from 'commander';
+import { parseEndpoint } from '../server/address.ts';
+import type { Config, Server } from '../server/index.ts';
+import { catchDrainSignals } from './drain-signals.ts';
+import { collect } from './option-values.ts';
+import { ledgerLines } from './status-text.ts';
+
+interface ServeOptions {
+  readonly config?: string;
+  readonly data?: string;
+  readonly listen?: readonly string[];
+  readonly http?: string;
+  readonly sink?: 'store' | 'null';
+  readonly check?: boolean;
+  readonly printPlan?: boolean;
+}
+
+const HELP = `
+Without options: exporters on 127.0.0.1:33000, page, API and metrics on 127.0.0.1:8033, data in
+./millrace-data. RDRv1 has no authentication: beyond loopback, set collect.allow in the file.
+All keys of the file: docs/reference/config.md. The log is JSON lines on stderr.
+
+Examples:
+  $ millrace serve
+  $ millrace serve --listen 0.0.0.0:33000 --listen [::]:33000 --data /var/lib/millrace
+  $ millrace serve -c millrace.yaml --check
+  $ millrace serve --print-plan`;
+
+export function registerServe(program: Command): void {
+  program
+    .command('serve')
+    .summary('run the server')
+    .description('Collects RDRv1 records over TCP, journals and stores them, answers over HTTP.')
+    .option('-c, --config <file>', 'YAML file with configuration keys')
+    .option('--data <dir>', 'data folder (default: ./millrace-data)')
+    .option('--listen <host:port>', 'where exporters connect; may be given several times', collect)
+    .option('--http <host:port>', 'page, API and metrics; "off" for none')
+    .addOption(
+      new Option('--sink <name>', 'null: journal only, decode nothing').choices(['store', 'null']),
+    )
+    .option('--check', 'check the configuration and end')
+    .option('--print-plan', 'print workers, rings and memory, and end')
+    .addHelpText('after', HELP)
+    .action(serve);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const { describePlan, startServer } = await import('../server/index.ts');
+  const config = await configOf(options);
+  if (options.printPlan === true) {
+    process.stdout.write(`${describePlan(config)}\n`);
+    return;
+  }
+  if (options.check === true) {
+    describePlan(config);
+    for (const address of [...config.listen, config.http]) {
+      if (address !== null) parseEndpoint(address);
+    }
+    process.stdout.write('the configuration is fine\n');
+    return;
+  }
+  await runServer(await startServer(config));
+}
+
+/** The file's keys, with those of the command line over them. Throws MR_CONFIG_*, MR_ADDRESS. */
+async function configOf(options: ServeOptions): Promise<Config> {
+  const { makeConfig, readConfigFile } = await import('../server/index.ts');
+  const fromFile = options.config === undefined ? {} : readConfigFile(options.config);
+  const { data, listen, sink } = options;
+  return makeConfig(
+    {
+      ...fromFile,
+      ...(data === undefined ? {} : { data }),
+      ...(listen === undefined ? {} : { listen }),
+      ...(sink === undefined ? {} : { sink }),
+      ...(options.http === undefined ? {} : { http: options.http === 'off' ? null : options.http }),
+    },
+    options.config ?? 'command line',
+  );
+}
+
+async function runServer(server: Server): Promise<void> {
+  const signals = catchDrainSignals();
+  const { listen, http } = server.ports;
+  process.stdout.write(`listening for exporters on ${listen.join(', ')}\n`);
+  if (http !== null) process.stdout.write(`page http://${http}/\n`);
+  try {
+    const signal = await Promise.race([signals.first, server.closed]);
+    if (signal !== undefined) process.stdout.write(`${signal}: draining\n`);
+    const snapshot = await server.drain();
+    process.stdout.write(`${ledgerLines(snapshot).join('\n')}\n`);
+  } finally {
+    signals.release();
+  }
+}
