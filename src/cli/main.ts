@@ -20,9 +20,11 @@ import { registerDemo } from './demo.ts';
 import { registerDump } from './dump.ts';
 import { registerGenerate } from './generate.ts';
 import { registerJournal } from './journal.ts';
+import { registerQuery } from './query.ts';
 import { registerReplay } from './replay.ts';
 import { registerServe } from './serve.ts';
 import { registerStatus } from './status.ts';
+import { registerTop } from './top.ts';
 import { packageVersion } from './version.ts';
 
 const EXAMPLES = `
@@ -51,6 +53,8 @@ export function makeProgram(): Command {
   registerReplay(program);
   registerJournal(program);
   registerStatus(program);
+  registerQuery(program);
+  registerTop(program);
   for (const command of [program, ...program.commands]) overrideExit(command);
   return program;
 }
