@@ -9,6 +9,8 @@ interface Row {
   readonly name: string;
   readonly text: string;
   readonly isZero: boolean;
+  /** A number that is no sign of trouble. */
+  readonly isCalm?: boolean;
   readonly meaning: string;
 }
 
@@ -33,6 +35,9 @@ const MEANINGS: Readonly<Record<string, string>> = {
   not_allowed: 'not on the allow-list',
   connection_limit: 'too many at once',
   accept_error: 'the kernel could not',
+  peer: 'the exporter ended it',
+  error: 'it was reset or failed',
+  idle: 'nothing came for too long',
 };
 
 export function showExceptions(parent: Element, snapshot: Snapshot): void {
@@ -72,6 +77,7 @@ function groupsOf(snapshot: Snapshot): Group[] {
     { title: 'Malformed records', rows: orNone(reasonsOf(snapshot.malformed, integer)) },
     { title: 'Dropped', rows: orNone([...reasonsOf(intake.dropped, bytes), ...droppedRecords]) },
     { title: 'Refused connections', rows: orNone(reasonsOf(snapshot.refused, integer)) },
+    { title: 'Closed connections', rows: orNone(closedOf(snapshot.closed)) },
     {
       title: 'Reading stopped, no free page',
       rows: [rowOf('times', stalls.count, integer), rowOf('for', stalls.ms, milliseconds)],
@@ -89,6 +95,7 @@ function groupsOf(snapshot: Snapshot): Group[] {
         rowOf('journal', journal.errors, integer),
         rowOf('store', store.errors, integer),
         rowOf('torn tail cut', journal.tornBytes, bytes),
+        rowOf('workers that ended', snapshot.workerDeaths, integer),
       ],
     },
   ];
@@ -108,6 +115,11 @@ function reasonsOf(
   }));
 }
 
+/** That a device ends a connection is its right. */
+function closedOf(closed: Snapshot['closed']): Row[] {
+  return reasonsOf(closed, integer).map((row) => ({ ...row, isCalm: row.name === 'peer' }));
+}
+
 function orNone(rows: readonly Row[]): readonly Row[] {
   return rows.length > 0 ? rows : [{ name: 'none', text: '0', isZero: true, meaning: '' }];
 }
@@ -118,7 +130,8 @@ function makeRow({ name, meaning }: Row): HTMLElement {
   return element('div', {}, label, element('dd', {}));
 }
 
-function updateRow(target: HTMLElement, { text, isZero }: Row): void {
+function updateRow(target: HTMLElement, { text, isZero, isCalm = false }: Row): void {
   setText(target.querySelector('dd')!, text);
   target.dataset.zero = String(isZero);
+  target.dataset.calm = String(isCalm);
 }

@@ -73,8 +73,8 @@ function lagLamp({ sinks }: Snapshot): Lamp {
   return { name: 'Sinks', tone: slowest.lagMs > LAG_BAD_MS ? 'bad' : 'warn', text };
 }
 
-function errorLamp({ journal, store }: Snapshot): Lamp {
-  const count = journal.errors + store.errors;
+function errorLamp({ journal, store, workerDeaths }: Snapshot): Lamp {
+  const count = journal.errors + store.errors + workerDeaths;
   if (count === 0) return { name: 'Errors', tone: 'good', text: 'none' };
   return { name: 'Errors', tone: 'bad', text: `${integer(count)} since the start` };
 }

@@ -178,6 +178,12 @@ const COLLECT: readonly Metric[] = [
     'reason',
     (s) => s.refused,
   ),
+  each(
+    'millrace_collect_closed_connections_total',
+    'Connections closed before a drain, by reason.',
+    'reason',
+    (s) => s.closed,
+  ),
   one(
     'millrace_collect_stalls_total',
     'Times that reading stopped for want of a page.',
@@ -298,6 +304,11 @@ const SERVER: readonly Metric[] = [
     'millrace_server_start_timestamp_seconds',
     'When the process started, Unix time.',
     (s) => s.startedMs / 1000,
+  ),
+  one(
+    'millrace_server_worker_deaths_total',
+    'Workers that ended by themselves and were replaced.',
+    (s) => s.workerDeaths,
   ),
   one(
     'millrace_server_resident_memory_bytes',

@@ -58,6 +58,8 @@ export const snapshotSchema = object({
   resyncRuns: number,
   connections: object(numbersOf('open', 'accepted', 'limit')),
   refused: counts,
+  closed: counts,
+  workerDeaths: number,
   stalls: object(numbersOf('count', 'ms')),
   pages: object(numbersOf('total', 'free', 'bytes')),
   journal: object({
