@@ -5,7 +5,7 @@
 import uPlot from 'uplot';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { setText } from './dom.ts';
-import { clock, integer, megabytes, seconds } from './number-text.ts';
+import { clock, duration, integer, megabytes, seconds } from './number-text.ts';
 
 interface HistoryAnswer {
   readonly timeMs: readonly number[];
@@ -28,6 +28,8 @@ interface Kind {
 }
 
 const WINDOW_SECONDS = 900;
+/** A young server shows its first minutes wide. */
+const WINDOW_SECONDS_MIN = 120;
 /** A hole in time is shown as a hole. */
 const GAP_SECONDS = 5;
 const CHART_HEIGHT = 132;
@@ -142,7 +144,8 @@ class Instrument {
     }
     const range = `${format(Math.min(...values))} to ${format(Math.max(...values))}`;
     const mean = format(values.reduce((sum, value) => sum + value, 0) / values.length);
-    const summary = `15 min: ${range}, mean ${mean}`;
+    const spanMs = 1000 * (this.#times.at(-1)! - this.#times[0]!);
+    const summary = `${duration(spanMs, 1)}: ${range}, mean ${mean}`;
     this.#box.setAttribute('aria-label', `${summary} ${unit}`);
     const value = index === null ? null : this.#values[index];
     const at = index === null ? undefined : this.#times[index];
@@ -157,7 +160,7 @@ class Instrument {
     return {
       width: 300,
       height: CHART_HEIGHT,
-      padding: [8, 4, 0, 0],
+      padding: [8, 16, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
@@ -176,7 +179,7 @@ class Instrument {
           grid: { show: false },
           size: 22,
           gap: 4,
-          space: 70,
+          space: 50,
           values: (_plot, splits) => splits.map((at) => clock(at * 1000).slice(0, 5)),
           incrs: [60, 180, 300],
         },
@@ -203,7 +206,8 @@ class Instrument {
 
   #window(): [number, number] {
     const end = this.#times.at(-1) ?? Date.now() / 1000;
-    return [end - WINDOW_SECONDS, end];
+    const span = end - (this.#times[0] ?? end);
+    return [end - Math.min(WINDOW_SECONDS, Math.max(WINDOW_SECONDS_MIN, span)), end];
   }
 }
 

@@ -109,10 +109,9 @@ function reasonsOf(
   reasons: Readonly<Record<string, number>>,
   format: (value: number) => string,
 ): Row[] {
-  return Object.entries(reasons).map(([name, value]) => ({
-    ...rowOf(name, value, format),
-    meaning: MEANINGS[name] ?? '',
-  }));
+  return Object.entries(reasons)
+    .filter(([, value]) => value !== 0)
+    .map(([name, value]) => ({ ...rowOf(name, value, format), meaning: MEANINGS[name] ?? '' }));
 }
 
 /** That a device ends a connection is its right. */

@@ -113,5 +113,5 @@ async function fetchTop(by: string, window: string, measure: Measure): Promise<T
   const answer = await fetch(`./api/v1/top/${by}?${query}`);
   if (answer.ok) return (await answer.json()) as TopAnswer;
   const { message, remedy } = await answer.json();
-  throw new Error(`${message}; ${remedy}`);
+  throw new Error(remedy === '' ? message : `${message}; ${remedy}`);
 }

@@ -56,10 +56,11 @@ async function askTop(tops: TopCache, question: TopQuestion, n: number): Promise
   try {
     return await tops.ask(question, n);
   } catch (error) {
-    if (error instanceof MillraceError) throw error;
+    // The text of an error with a code is made for people; that of any other stays in the log.
+    const why = error instanceof MillraceError ? `: ${error.message}` : '';
     throw new MillraceError(
       'MR_HTTP_TOP',
-      `top ${question.by} over ${question.window} cannot be computed now`,
+      `top ${question.by} over ${question.window} cannot be computed now${why}`,
       'ask again in a few seconds; the log of the server has the reason',
       { cause: error },
     );

@@ -167,6 +167,10 @@ test('a top that fails is 503 for who asked, and its cause goes to the log alone
   assertError(answer, 503, 'MR_HTTP_TOP');
   assert.equal(answer.text.includes('secret'), false);
   assert.match(errors[0]!.message, /secret/);
+  source.topLive = () => Promise.reject(new MillraceError('MR_WORKER_DIED', 'no worker'));
+  const named = await ask(dashboard, '/api/v1/top/hosts?window=1m');
+  assertError(named, 503, 'MR_HTTP_TOP');
+  assert.match(JSON.parse(named.text).message, /no worker/);
 });
 
 test('a page that is not built says how to build it; one that is built is served', async () => {
