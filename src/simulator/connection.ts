@@ -16,6 +16,7 @@ export interface ConnectOptions {
   readonly host: string;
   readonly port: number;
   readonly localAddress: string | undefined;
+  readonly onSocket: ((socket: Socket) => void) | undefined;
 }
 
 export class Connection {
@@ -57,6 +58,7 @@ export class Connection {
         { cause },
       );
     }
+    options.onSocket?.(socket);
     return new Connection(socket, target);
   }
 

@@ -1,7 +1,7 @@
 /**
  * What a run of the simulated SCE can be told, with every check that can be made before it starts.
  */
-import { isIPv6 } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import type { RecordStreamOptions } from './record-stream.ts';
 
@@ -29,6 +29,8 @@ export interface SendOptions {
   readonly halfRecordAtEnd?: boolean;
   /** SHA-256 of the bytes of each connection; on by default. */
   readonly hash?: boolean;
+  /** Called with each socket once it is connected, before its first byte: to set socket options. */
+  readonly onSocket?: (socket: Socket) => void;
 }
 
 export function checkSendOptions(options: SendOptions): void {

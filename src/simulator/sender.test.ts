@@ -89,8 +89,16 @@ function expectedBytes(connection: number, records: number): string {
 
 test('every connection sends its own stream, from its own exporter', async () => {
   await withSink(async (options, sink) => {
-    const result = await sendStreams({ ...options, records: 10_001, connections: 8, exporters: 4 });
+    const ports = new Set<number | undefined>();
+    const result = await sendStreams({
+      ...options,
+      records: 10_001,
+      connections: 8,
+      exporters: 4,
+      onSocket: (socket) => ports.add(socket.localPort),
+    });
     assert.equal(result.complete, true);
+    assert.deepEqual(ports, new Set(result.connections.map(({ localPort }) => localPort)));
     assert.equal(result.records, 10_001);
     assert.equal(result.connections.length, 8);
     result.connections.forEach((connection, index) => {

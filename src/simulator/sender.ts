@@ -133,10 +133,11 @@ export class Sender {
   }
 
   async #open(): Promise<readonly Lane[]> {
-    const { host, port, connections = 1, exporters, stream, records } = this.#options;
+    const { host, port, connections = 1, exporters, stream, records, onSocket } = this.#options;
     const opened = await Promise.allSettled(
       Array.from({ length: connections }, (_, index) => {
-        return Connection.open({ host, port, localAddress: localAddress(index, exporters) });
+        const from = localAddress(index, exporters);
+        return Connection.open({ host, port, localAddress: from, onSocket });
       }),
     );
     const failed = opened.find((outcome) => outcome.status === 'rejected');
