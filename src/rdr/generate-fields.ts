@@ -3,8 +3,8 @@
  *
  * Names in generated code: `view` the source, `at0`, `at1` ... where a stretch of fixed fields
  * begins, `frameEnd`, `row`, `row2` = 2 * row. Per field k: `v` its value, `n` and `s` length and
- * start of its text, `p` and `q` the heap's end before and after it, `d` the heap's view, `a` what
- * its bytes were (unplainBits), `g` the OR of a signed column's values, `x` where a value for
+ * start of its text, `p` and `q` the heap's end before and after it, `d` the heap's view, `a` sign
+ * bits of bytes that are not plain, `g` the OR of a signed column's values, `x` where a value for
  * `extra` starts. A failed guard leaves the loop by `break`.
  */
 import type { RecordColumns } from './columns.ts';
@@ -84,7 +84,11 @@ function storeFixed(plan: FieldPlan, v: string): string[] {
   return [`w${k}[row2] = ${v};`, ...sign];
 }
 
-/** Text of n bytes at s to the heap at p: four bytes at a time, looked at on the way. */
+/**
+ * Text of n bytes at s to the heap at p: four bytes at a time, looked at on the way. A byte that is
+ * non-ASCII, below 0x20 or a backslash sets its sign bit in `a`; a borrow between bytes can only
+ * follow one that is hit itself, so there are no false alarms.
+ */
 function copyText(k: number): string[] {
   const look = (word: string): string[] => [
     `const slash = ${word} ^ 0x5c5c5c5c;`,

@@ -2,8 +2,8 @@
  * Reader: records as objects, for people who want to look at them rather than store them.
  *
  * WHY         Tools and users of the library want `for (const record of ...)`, in chunks of any
- *             size, and to see what was wrong with a stream. The server uses decoder.ts, which makes
- *             no objects.
+ *             size, and to see what was wrong with a stream. The server uses decoder.ts, which
+ *             makes no objects.
  * ITEMS       A stream is cut into items without a gap: `record`, `malformed` (a frame whose fields
  *             are wrong), `garbage` (bytes skipped until the next anchor) and, at the end,
  *             `truncated` (half a record). Offsets and lengths of all items add up to the stream;

@@ -10,17 +10,6 @@
 import { TEXT_FLAG } from './columns.ts';
 
 const BACKSLASH = 0x5c;
-const HIGH_BITS = 0x80808080 | 0;
-
-/**
- * Non-zero in a sign bit of some byte when one of the word's four bytes is not plain: non-ASCII, a
- * control character or a backslash. (SWAR: a borrow can only follow a byte that is itself hit.)
- */
-export function unplainBits(word: number): number {
-  const slash = word ^ 0x5c5c5c5c;
-  const below = (word - 0x20202020) & ~word;
-  return (word | below | ((slash - 0x01010101) & ~slash)) & HIGH_BITS;
-}
 
 /** TEXT_FLAG bits of `bytes[from .. to]`. */
 export function scanTextFlags(bytes: Uint8Array, from: number, to: number): number {
