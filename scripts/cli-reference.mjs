@@ -18,9 +18,10 @@ const HEAD = `# Command line
 
 Made from the help texts by \`node scripts/cli-reference.mjs\`; a test compares them.
 
-From a checkout the command is \`./millrace\`. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration; errors are
-printed on stderr with a code of [the registry](errors.md). Long commands show a bar with rate and time left when stderr is a
-terminal. What exporters sent is shown on a terminal with control characters as \`\\xHH\`; in files and pipes it is unchanged.
+From a checkout the command is \`./millrace\`. Exit codes: 0 fine, 1 failed, 2 wrong usage or
+configuration; errors are printed on stderr with a code of [the registry](errors.md). Long commands
+show a bar with rate and time left when stderr is a terminal. What exporters sent is shown on a
+terminal with control characters as \`\\xHH\`; in files and pipes it is unchanged.
 `;
 
 function help(words) {

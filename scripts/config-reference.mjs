@@ -17,10 +17,11 @@ const HEAD = `# Configuration
 
 Made from \`src/server/config.ts\` by \`node scripts/config-reference.mjs\`; a test compares them.
 
-A YAML file, given with \`millrace serve -c FILE\`. Every key may be left out. Options of the command line go before the file.
-An unknown key or a value out of range stops the start with the key's path, what was found and what is allowed
-(\`MR_CONFIG_KEY\`). \`millrace serve -c FILE --check\` only checks; \`--print-plan\` shows the workers and the memory that follow.
-Units stand at the end of names: \`Ms\` milliseconds, \`Bytes\` bytes, \`Rows\` rows, \`Count\` a number of things.
+A YAML file, given with \`millrace serve -c FILE\`. Every key may be left out. Options of the
+command line go before the file. An unknown key or a value out of range stops the start with the
+key's path, what was found and what is allowed (\`MR_CONFIG_KEY\`). \`--check\` only checks;
+\`--print-plan\` shows the workers and the memory that follow. Units stand at the end of names:
+\`Ms\` milliseconds, \`Bytes\` bytes, \`Rows\` rows, \`Count\` a number of things.
 
 \`\`\`yaml
 listen: ['0.0.0.0:33000', '[::]:33000']

@@ -1,8 +1,9 @@
 /**
  * Generates src/rdr/catalog-data.ts from src/rdr/rdr-catalog.json.
  *
- * WHY     The catalogue is data that people correct (one fact, one line of JSON). A TypeScript module
- *         made from it needs no file at run time, bundles anywhere, and its types are checked.
+ * WHY     The catalogue is data that people correct (one fact, one line of JSON). A TypeScript
+ *         module made from it needs no file at run time, bundles anywhere, and its types are
+ *         checked.
  * USAGE   node scripts/generate-catalog.mjs            writes the module
  *         node scripts/generate-catalog.mjs --check    exit 1 when it is not up to date
  */

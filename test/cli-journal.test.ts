@@ -53,7 +53,7 @@ test('journal verify: a sound journal', async (t) => {
   assert.deepEqual(report.findings, []);
 });
 
-test('journal verify names a flipped payload bit, a broken header and missing blocks', async (t) => {
+test('journal verify names a flipped bit, a broken header and missing blocks', async (t) => {
   const { data, segments, paths } = dataFolder(t);
   const [first, second] = segments as [SegmentBuilder, SegmentBuilder];
   const payload = first.blocks[1]!;

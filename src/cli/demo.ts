@@ -1,6 +1,6 @@
 /**
- * `millrace demo`: the whole way in one command: a server, a simulated SCE that feeds it over TCP, a
- * live page, a line a second; at the end tops, ledgers and a comparison of sent with stored.
+ * `millrace demo`: the whole way in one command: a server, a simulated SCE that feeds it over TCP,
+ * a live page, a line a second; at the end tops, ledgers and a comparison of sent with stored.
  *
  * The server runs in this process with its embedded defaults; the simulated SCE is a process of its
  * own (`millrace generate`), as a real one would be.

@@ -1,8 +1,8 @@
 /**
  * `millrace serve`: the server. Options of the command line go before those of the file.
  *
- * SIGNALS  The first SIGTERM or Ctrl-C drains: stop accepting, journal what the kernel holds, commit
- *          what can be committed in 8 s, print the ledgers, exit 0. The second ends at once.
+ * SIGNALS  The first SIGTERM or Ctrl-C drains: stop accepting, journal what the kernel holds,
+ *          commit what can be committed in 8 s, print the ledgers, exit 0. The second ends at once.
  */
 import { type Command, Option } from 'commander';
 import { parseEndpoint } from '../server/address.ts';

@@ -88,7 +88,8 @@ function planPages(config: Config): Plan['pages'] {
     const needed = (filling + packing + IN_FLIGHT_PAGES_MIN) * PAGE_BYTES;
     throw new MillraceError(
       'MR_CONFIG_KEY',
-      `pages.arenaBytes: ${config.pages.arenaBytes} holds ${total} pages, too few for ${filling} connections`,
+      `pages.arenaBytes: ${config.pages.arenaBytes} holds ${total} pages,` +
+        ` too few for ${filling} connections`,
       `set pages.arenaBytes to at least ${needed}, or lower collect.connectionCountMax`,
     );
   }

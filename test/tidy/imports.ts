@@ -53,6 +53,17 @@ function toolkit(name: string, mayImport: readonly string[], hasNode = true): Ar
   return { name, pattern: new RegExp(`^src/toolkit/${name}/`), mayImport, hasNode };
 }
 
+/** Files of the journal that every reader of it may use. */
+const MEETING = [
+  'format',
+  'reader',
+  'segment-list',
+  'segment-window',
+  'block-source',
+  'ring-source',
+  'shared',
+];
+
 /** The first matching area is a file's own. */
 const AREAS: readonly Area[] = [
   toolkit('base', [], false),
@@ -67,8 +78,7 @@ const AREAS: readonly Area[] = [
   { name: 'simulator', pattern: /^src\/simulator\//, mayImport: ['rdr', 'base'], hasNode: true },
   {
     name: 'meeting',
-    pattern:
-      /^src\/server\/journal\/(?:format|reader|block-source|segment-list|segment-window|ring-source|shared)\.ts$/,
+    pattern: new RegExp(`^src/server/journal/(?:${MEETING.join('|')})\\.ts$`),
     mayImport: [...TOOLKIT, 'contract'],
     hasNode: true,
   },

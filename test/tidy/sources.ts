@@ -43,7 +43,7 @@ export function makeSource(path: string, text: string): SourceFile {
     path,
     text,
     scan: scanSource(text),
-    isTest: /\.test\.ts$/.test(path),
+    isTest: /\.test(?:-data)?\.ts$/.test(path),
     isGenerated: GENERATED.includes(path),
   };
 }

@@ -83,7 +83,7 @@ function listenError(endpoint: Endpoint, result: number): MillraceError {
     return new MillraceError(
       'MR_PORT_IN_USE',
       `${where} is in use by another program`,
-      `find it with "ss -ltnp sport = :${endpoint.port}", or listen elsewhere with --listen HOST:PORT`,
+      `find it with "ss -ltnp sport = :${endpoint.port}", or listen elsewhere: --listen HOST:PORT`,
     );
   }
   return new MillraceError(

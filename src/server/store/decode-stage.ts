@@ -1,9 +1,9 @@
 /**
  * Decode stage: decodes blocks into columns and forgets them; for `--stages decode` in benchmarks.
  *
- * WHY  Receiving and decoding are measured without the disk and without DuckDB, against a program in C
- *      that receives and walks the same bytes. The decoder is the store's, its columns are handed over
- *      and reset in the same way.
+ * WHY  Receiving and decoding are measured without the disk and without DuckDB, against a program
+ *      in C that receives and walks the same bytes. The decoder is the store's, its columns are
+ *      handed over and reset in the same way.
  */
 import type { DecodeSink, RecordColumns } from '../../rdr/index.ts';
 import { RecordDecoder } from '../../rdr/index.ts';
