@@ -48,13 +48,13 @@ export function makeProgram(): Command {
     .addHelpText('after', EXAMPLES);
   registerServe(program);
   registerDemo(program);
-  registerGenerate(program);
+  registerTop(program);
+  registerQuery(program);
+  registerStatus(program);
+  registerJournal(program);
   registerDump(program);
   registerReplay(program);
-  registerJournal(program);
-  registerStatus(program);
-  registerQuery(program);
-  registerTop(program);
+  registerGenerate(program);
   for (const command of [program, ...program.commands]) overrideExit(command);
   return program;
 }
