@@ -33,6 +33,8 @@ function writeRecord(
 ): void {
   encoder.begin(makeFrameHeader(TRANSACTION_USAGE_TAG));
   for (const { name, type } of entry.fields) {
+    // Undocumented fields at the end, which only some releases send.
+    if (type === 'UNKNOWN') break;
     const isVolume = name === 'SESSION_UPSTREAM_VOLUME' || name === 'SESSION_DOWNSTREAM_VOLUME';
     const value = isVolume ? volumeBytes : name === 'SERVICE_ID' ? 16 : 1;
     if (type === 'STRING') encoder.string(name === 'SUBSCRIBER_ID' ? subscriberId : 'x');
