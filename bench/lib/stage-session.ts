@@ -19,7 +19,7 @@ const TAIL_MS = 100;
 const POLL_MS = 250;
 /** Without anything arriving for so long, what is missing is lost. */
 const STANDSTILL_MS = 15_000;
-const WARM_UP_RECORDS = 400_000;
+const WARM_UP_RECORDS = 1_600_000;
 
 export interface Load {
   readonly file: StreamFile;
@@ -80,7 +80,7 @@ export class StageSession {
   /** Compiles the hot functions, fills the caches; not measured, but checked. */
   async warmUp(): Promise<void> {
     const { rate, seconds } = this.#load;
-    const records = rate === 0 ? WARM_UP_RECORDS : Math.min(WARM_UP_RECORDS, rate * seconds);
+    const records = Math.min(WARM_UP_RECORDS, rate === 0 ? WARM_UP_RECORDS : rate * seconds);
     await this.#send({ records });
     await this.#finish();
   }
