@@ -5,7 +5,7 @@
  * measured through /proc, stopped by SIGTERM. Its output goes to a file that a failure quotes.
  */
 import type { ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,7 +47,9 @@ export async function startServer(
 ): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const [port, httpPort] = [await freePort(), await freePort()];
-  const parameters = [program, 'serve', '--stages', stages, '--data', join(folder, 'data')];
+  const configPath = join(folder, 'config.yaml');
+  writeFileSync(configPath, `stages: ${stages}\n`);
+  const parameters = [program, 'serve', '--config', configPath, '--data', join(folder, 'data')];
   parameters.push('--listen', `127.0.0.1:${port}`, '--http', `127.0.0.1:${httpPort}`, ...more);
   const logPath = join(folder, 'server.log');
   const child = startChild(process.execPath, parameters);

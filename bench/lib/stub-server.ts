@@ -14,7 +14,7 @@ const PREFIX_BYTES = 5;
 const { values } = parseArgs({
   args: process.argv.slice(3),
   options: {
-    stages: { type: 'string' },
+    config: { type: 'string' },
     data: { type: 'string' },
     listen: { type: 'string', default: '127.0.0.1:0' },
     http: { type: 'string', default: '127.0.0.1:0' },
