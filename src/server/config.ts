@@ -98,6 +98,17 @@ const store = z.strictObject({
     .default(256 * MIB)
     .describe('memory_limit of DuckDB'),
   threadCount: z.number().int().min(1).max(64).default(1).describe('threads of DuckDB'),
+  compression: z
+    .enum(['zstd', 'lz4_raw', 'snappy', 'uncompressed'])
+    .default('zstd')
+    .describe('codec of the Parquet files'),
+  mergeFileCount: z
+    .number()
+    .int()
+    .min(2)
+    .max(10_000)
+    .default(32)
+    .describe('so many small files of one table and hour are merged before the hour is over'),
   compactAfterMs: ms(1_000, 24 * HOUR_MS)
     .default(120_000)
     .describe('an hour is compacted this long after its end'),

@@ -52,12 +52,10 @@ export interface ExporterTotals {
 
 /** What a sink says of itself: consistent in itself, as it is one message. Records, unless said. */
 export interface SinkReport {
-  /** Ordinal behind the last record taken from the journal. */
-  readonly consumedOrdinal: number;
-  /** Ordinal from which this sink has received: 0, or where the journal was when it was made. */
-  readonly firstOrdinal: number;
-  /** Taken, and neither committed nor dropped yet. */
-  readonly held: number;
+  /** Published by the journal when this was said, since the first record ever. */
+  readonly received: number;
+  /** Received, and neither committed nor dropped yet. */
+  readonly pending: number;
   readonly delivered: number;
   readonly filtered: number;
   readonly malformed: number;

@@ -106,7 +106,7 @@ class RunningServer implements Server {
     const { config, plan, log, folder, listeners } = parts;
     this.#parts = parts;
     this.config = config;
-    this.#store = new StoreDoor(folder.path, config);
+    this.#store = new StoreDoor(folder.path);
     const seen = this.#store.seen();
     const recovered = recoverJournal(folder.journal, seen);
     if (recovered.tornBytes > 0) {

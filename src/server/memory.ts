@@ -5,7 +5,7 @@
  * WHY        Rings, pages and counters outlive a worker that dies; so they belong to nobody's
  *            thread.
  */
-import { BROADCAST_SLOTS, COLLECT_SLOTS } from '../toolkit/base/limits.ts';
+import { BROADCAST_SLOTS, COLLECT_SLOTS, POSITION_MAX } from '../toolkit/base/limits.ts';
 import { Counters } from '../toolkit/counters/index.ts';
 import { PagePool } from '../toolkit/pages/index.ts';
 import { createBroadcastRing, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
@@ -69,6 +69,9 @@ export class Memory {
       connectionIds: new SharedArrayBuffer(4),
     };
     this.journal.publish(recovered.nextPosition, recovered.nextOrdinal);
+    this.journal.syncedPosition = recovered.nextPosition;
+    // Nobody reads the journal: nothing holds its segments but their age and size.
+    if (config.sink === 'null') this.journal.consumedPosition = POSITION_MAX;
     this.collect = indexes.map(() => Counters.create<CollectCounter>(COLLECT_COUNTERS));
     this.wakeFds = indexes.map(() => checked('eventfd', eventfdCreate()));
     const perCollector = Math.ceil(config.collect.connectionCountMax / config.collect.workers);

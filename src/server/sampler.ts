@@ -183,8 +183,9 @@ export class Sampler {
     const sink = this.#state.sink;
     if (sink === null) return [];
     const { publishedOrdinal, publishedPosition } = this.#sources.shared;
-    const received = publishedOrdinal - sink.firstOrdinal;
-    const pending = publishedOrdinal - sink.consumedOrdinal + sink.held;
+    // What was published since the sink spoke has been received and is pending.
+    const received = Math.max(publishedOrdinal, sink.received);
+    const pending = sink.pending + (received - sink.received);
     const dropped = Object.values(sink.dropped).reduce((sum, count) => sum + count, 0);
     return [
       {

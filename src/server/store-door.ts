@@ -1,21 +1,32 @@
 /**
  * Store door: what the main thread needs of the store: what it has committed, and tops by SQL.
+ *
+ * WHY        The dashboard must not know DuckDB, the supervisor must not know the commit log. The query
+ *            engine here is a reader of committed files, as the command line's is; it is opened when
+ *            somebody looks for the first time.
  */
-import type { Config } from './config.ts';
+import { join } from 'node:path';
 import type { TopBy, TopMeasure, TopRow } from './dashboard/index.ts';
 import type { SeenNumbers } from './journal/recovery.ts';
+import { readStoreState } from './store/commit-log.ts';
+import { QueryEngine } from './store/query.ts';
+import { top } from './store/top.ts';
 import type { Supervisor } from './supervisor.ts';
 
-export class StoreDoor {
-  readonly dataDir: string;
+const QUERY_MEMORY_BYTES = 256 * 1024 * 1024;
 
-  constructor(dataDir: string, _config: Config) {
-    this.dataDir = dataDir;
+export class StoreDoor {
+  readonly #dataDir: string;
+  #engine: Promise<QueryEngine> | null = null;
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
   }
 
-  /** Position and ordinal that were committed. */
+  /** Position and ordinal that were committed. Throws MR_STORE_LOG. */
   seen(): SeenNumbers {
-    return { position: 0, ordinal: 0 };
+    const state = readStoreState(join(this.#dataDir, 'store'));
+    return { position: state.position, ordinal: state.nextOrdinal };
   }
 
   async topLive(supervisor: Supervisor, by: TopBy, count: number): Promise<readonly TopRow[]> {
@@ -23,13 +34,21 @@ export class StoreDoor {
   }
 
   async topSince(
-    _by: TopBy,
-    _sinceMs: number,
-    _measure: TopMeasure,
-    _count: number,
+    by: TopBy,
+    sinceMs: number,
+    measure: TopMeasure,
+    count: number,
   ): Promise<readonly TopRow[]> {
-    return [];
+    this.#engine ??= QueryEngine.open(this.#dataDir, {
+      memoryBytes: QUERY_MEMORY_BYTES,
+      threads: 1,
+    });
+    const engine = await this.#engine;
+    return top(engine, { subject: by, sinceMs, by: measure, count });
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    (await this.#engine)?.close();
+    this.#engine = null;
+  }
 }

@@ -10,13 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { setThreadName } from '../toolkit/sys/index.ts';
-import type { WorkerMessage } from './control.ts';
+import type { WorkerMessage, WorkerRequest } from './control.ts';
 import type { Role, WorkerSetup } from './setup.ts';
 import type { Stage } from './stage.ts';
 
 type StageMaker = (
   setup: WorkerSetup,
   tell: (message: WorkerMessage) => void,
+  onRequest: (answer: (request: WorkerRequest) => unknown) => void,
 ) => Stage | Promise<Stage>;
 
 /** A stage on the loop looks for work this often when it had none. */
@@ -32,6 +33,17 @@ const MAKERS: Readonly<Record<Role, () => Promise<StageMaker>>> = {
 
 function tell(message: WorkerMessage): void {
   parentPort!.postMessage(message);
+}
+
+/** Requests reach only stages on the loop; an answer that throws is told as an error. */
+function onRequest(answer: (request: WorkerRequest) => unknown): void {
+  parentPort!.on('message', (request: WorkerRequest) => {
+    try {
+      tell({ kind: 'reply', id: request.id, value: answer(request), error: null });
+    } catch (error) {
+      tell({ kind: 'reply', id: request.id, value: null, error: String(error) });
+    }
+  });
 }
 
 function runBlocking(stage: Stage): void {
@@ -52,7 +64,7 @@ async function main(setup: WorkerSetup): Promise<void> {
   setThreadName(setup.index === 0 ? setup.role : `${setup.role}-${setup.index}`);
   let stage: Stage;
   try {
-    stage = await (await MAKERS[setup.role]())(setup, tell);
+    stage = await (await MAKERS[setup.role]())(setup, tell, onRequest);
     await stage.onStart();
   } catch (error) {
     const known = error instanceof MillraceError ? error : null;

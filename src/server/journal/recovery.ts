@@ -62,7 +62,7 @@ export function recoverJournal(folder: string, seen: SeenNumbers): RecoveredJour
     newest.position + (head === null ? 0 : SEGMENT_HEAD_BYTES),
   );
   const tornBytes = Math.max(0, newest.position + sizeBytes - end);
-  if (tornBytes > 0) truncate(newest.path, end - newest.position);
+  settle(newest.path, tornBytes > 0 ? end - newest.position : sizeBytes);
   const uuid = head?.uuid ?? readHead(files[0]!.path)?.uuid ?? randomBytes(16);
   return {
     uuid,
@@ -103,8 +103,11 @@ function readHead(path: string): SegmentHead | null {
   }
 }
 
-/** The cut must be on disk before a newer segment exists, which would declare the rest settled. */
-function truncate(path: string, bytes: number): void {
+/**
+ * Cuts the file to `bytes` and brings it to the disk: a newer segment will declare all of it settled,
+ * and readers may commit positions in it.
+ */
+function settle(path: string, bytes: number): void {
   const fd = openSync(path, 'r+');
   try {
     ftruncateSync(fd, bytes);

@@ -21,7 +21,6 @@ export class DecodeStage implements Stage, DecodeSink {
   readonly #report: (report: SinkReport) => void;
   readonly #publishedPosition: () => number;
   readonly #decoder = new RecordDecoder();
-  readonly #firstOrdinal: number;
   readonly #tables: Record<string, number> = {};
   #ordinal: number;
   #position = 0;
@@ -37,7 +36,6 @@ export class DecodeStage implements Stage, DecodeSink {
   ) {
     this.#source = source;
     this.#control = control;
-    this.#firstOrdinal = firstOrdinal;
     this.#ordinal = firstOrdinal;
     this.#publishedPosition = publishedPosition;
     this.#report = report;
@@ -83,9 +81,8 @@ export class DecodeStage implements Stage, DecodeSink {
     const { counts } = this.#decoder;
     const malformed = counts.malformed.reduce((sum, count) => sum + count, 0);
     this.#report({
-      consumedOrdinal: this.#ordinal,
-      firstOrdinal: this.#firstOrdinal,
-      held: 0,
+      received: this.#ordinal,
+      pending: 0,
       delivered: counts.delivered + counts.other,
       filtered: 0,
       malformed,

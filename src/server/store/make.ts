@@ -1,32 +1,78 @@
 /**
  * Makes the store's stage of a worker from its setup.
  */
+
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { BroadcastReader } from '../../toolkit/ring/index.ts';
-import { Control, type WorkerMessage } from '../control.ts';
+import { BroadcastReader, Doorbell } from '../../toolkit/ring/index.ts';
+import { Control, type WorkerMessage, type WorkerRequest } from '../control.ts';
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
 import { STORE_READER, type WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
+import { optionsOf } from './config-options.ts';
 import { DecodeStage } from './decode-stage.ts';
+import type { LiveDimension } from './live-tops.ts';
+import { StoreStage } from './store-stage.ts';
+import { StoreWorker } from './store-worker.ts';
 
-export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => void): Stage {
+type Tell = (message: WorkerMessage) => void;
+type OnRequest = (answer: (request: WorkerRequest) => unknown) => void;
+
+/** Between two looks at whether the keeper has synced what a commit waits for. */
+const SYNC_POLL_MS = 2;
+
+export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest): Stage {
   const { shared } = setup;
   const journal = new JournalShared(shared.journal);
-  const source = new RingBlockSource(
-    new PagePool(shared.pool),
-    new BroadcastReader(shared.broadcast, STORE_READER),
-    {
+  const control = new Control(setup.control);
+  const pool = new PagePool(shared.pool);
+  const openSource = (position: number): RingBlockSource =>
+    new RingBlockSource(pool, new BroadcastReader(shared.broadcast, STORE_READER), {
       folder: setup.journalFolder,
-      position: setup.firstPosition,
+      position,
       publishedPosition: () => journal.publishedPosition,
+      onDamage: (damage) =>
+        tell({
+          kind: 'log',
+          level: 'error',
+          text: 'a damaged place of the journal was passed over',
+          fields: { ...damage },
+        }),
+    });
+  const report = (message: Parameters<Tell>[0]): void => tell(message);
+  if (setup.config.stages === 'decode') {
+    return new DecodeStage(
+      openSource(setup.firstPosition),
+      control,
+      setup.firstOrdinal,
+      () => journal.publishedPosition,
+      (sink) => report({ kind: 'sink', report: sink }),
+    );
+  }
+  const bell = new Doorbell(shared.keeperBell);
+  let source: RingBlockSource | null = null;
+  const stage = new StoreStage(optionsOf(dirname(setup.journalFolder), setup.config.store), {
+    openSource: (position) => {
+      source = openSource(position);
+      return source;
     },
-  );
-  return new DecodeStage(
-    source,
-    new Control(setup.control),
-    setup.firstOrdinal,
-    () => journal.publishedPosition,
-    (report) => tell({ kind: 'sink', report }),
+    syncJournal: async (position) => {
+      while (journal.syncedPosition < position) {
+        journal.syncRequest = Math.max(journal.syncRequest, position);
+        bell.ring();
+        await sleep(SYNC_POLL_MS);
+      }
+    },
+    publishedOrdinal: () => journal.publishedOrdinal,
+    onEvent: (level, text) => tell({ kind: 'log', level, text, fields: {} }),
+  });
+  onRequest((request) => stage.topLive(request.by as LiveDimension, request.count));
+  return new StoreWorker(
+    stage,
+    control,
+    () => source,
+    (sink) => report({ kind: 'sink', report: sink }),
   );
 }
