@@ -38,6 +38,17 @@ static napi_value thread_cpu_us(napi_env env, napi_callback_info info)
 	return cpu_us(env, RUSAGE_THREAD);
 }
 
+/* exitNow(code): _exit, ends the process without waiting for any thread */
+static napi_value exit_now(napi_env env, napi_callback_info info)
+{
+	napi_value args[1];
+	int code;
+
+	if (!read_args(env, info, args, 1) || !arg_int(env, args[0], "code", 0, 255, &code))
+		return NULL;
+	_exit(code);
+}
+
 /* threadId(): gettid, the folder name under /proc/self/task */
 static napi_value thread_id(napi_env env, napi_callback_info info)
 {
@@ -103,6 +114,7 @@ static napi_value get_affinity(napi_env env, napi_callback_info info)
 const struct native_function PROCESS_FUNCTIONS[] = {
 	{"processCpuUs", process_cpu_us},
 	{"threadCpuUs", thread_cpu_us},
+	{"exitNow", exit_now},
 	{"threadId", thread_id},
 	{"setThreadName", thread_set_name},
 	{"schedSetAffinity", set_affinity},

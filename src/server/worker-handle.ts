@@ -79,7 +79,8 @@ export class WorkerHandle {
     });
     const ended = await Promise.race([this.#ended.then(() => true as const), timeout]);
     clearTimeout(timer);
-    if (!ended) await this.#worker.terminate();
+    // A thread inside DuckDB must not be ended by force: it would abort the process.
+    if (!ended && this.setup.role !== 'store') await this.#worker.terminate();
     return ended && this.#drained;
   }
 

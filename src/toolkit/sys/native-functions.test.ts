@@ -49,6 +49,7 @@ const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
   fsync: [NO_FD],
   flockExclusive: [NO_FD],
   freeBytes: [NO_FD],
+  exitNow: [1],
   setThreadName: ['millrace-test'],
   schedSetAffinity: [NO_FD, WORDS, 1],
   schedGetAffinity: [NO_FD, WORDS, 8],

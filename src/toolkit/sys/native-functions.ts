@@ -56,6 +56,7 @@ export interface NativeFunctions {
 
   processCpuUs(): number;
   threadCpuUs(): number;
+  exitNow(code: number): never;
   threadId(): number;
   setThreadName(name: string): number;
   schedSetAffinity(threadId: number, cpus: Int32Array, count: number): number;
@@ -97,6 +98,7 @@ export const NATIVE_FUNCTION_NAMES = [
   'freeBytes',
   'processCpuUs',
   'threadCpuUs',
+  'exitNow',
   'threadId',
   'setThreadName',
   'schedSetAffinity',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { EINVAL } from './errno.ts';
@@ -45,4 +46,16 @@ test('affinity can be read, set and set back', needsAddon, () => {
   assert.equal(schedSetAffinity(0, [-1]), -EINVAL);
   assert.throws(() => schedSetAffinity(0, []), RangeError);
   assert.throws(() => schedGetAffinity(4_194_303), /ESRCH/);
+});
+
+test('exitNow ends the process at once, without its exit handlers', needsAddon, () => {
+  const url = new URL('./index.js', import.meta.url).href;
+  const code = `
+    const { exitNow } = await import(${JSON.stringify(url)});
+    process.on('exit', () => process.stdout.write('handler'));
+    exitNow(7);
+  `;
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', code]);
+  assert.equal(child.status, 7);
+  assert.equal(child.stdout.toString(), '');
 });

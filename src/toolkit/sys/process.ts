@@ -23,6 +23,14 @@ export function threadCpuUs(): number {
   return native().threadCpuUs();
 }
 
+/**
+ * _exit(2): ends the process with `code` (0..255) at once. No exit handler runs and no thread is
+ * waited for: for a process whose threads may be inside a library that cannot be interrupted.
+ */
+export function exitNow(code: number): never {
+  return native().exitNow(code);
+}
+
 /** gettid(2): the folder name under /proc/self/task. */
 export function threadId(): number {
   return native().threadId();
