@@ -2,6 +2,7 @@
  * Signals: the first SIGINT or SIGTERM asks for a drain, the second ends the process at once.
  */
 import { EXIT_FAILED } from '../toolkit/base/errors.ts';
+import { exitNow } from '../toolkit/sys/index.ts';
 
 export interface DrainSignals {
   /** Resolves with the name of the first signal. */
@@ -15,7 +16,7 @@ export function catchDrainSignals(): DrainSignals {
   let count = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     count++;
-    if (count > 1) process.exit(EXIT_FAILED);
+    if (count > 1) exitNow(EXIT_FAILED);
     onFirst(signal);
   };
   process.on('SIGINT', onSignal);

@@ -4,9 +4,12 @@
  * SIGNALS  The first SIGTERM or Ctrl-C drains: stop accepting, journal what the kernel holds,
  *          commit what can be committed in 8 s, print the ledgers, exit 0. The second ends at once.
  */
+import { writeSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { parseEndpoint } from '../server/address.ts';
 import type { Config, Server } from '../server/index.ts';
+import { describeError, EXIT_FAILED, EXIT_OK } from '../toolkit/base/errors.ts';
+import { exitNow } from '../toolkit/sys/index.ts';
 import { catchDrainSignals } from './drain-signals.ts';
 import { collect } from './option-values.ts';
 import { ledgerLines } from './status-text.ts';
@@ -17,6 +20,7 @@ interface ServeOptions {
   readonly listen?: readonly string[];
   readonly http?: string;
   readonly sink?: 'store' | 'null';
+  readonly stages?: Config['stages'];
   readonly check?: boolean;
   readonly printPlan?: boolean;
 }
@@ -43,6 +47,11 @@ export function registerServe(program: Command): void {
     .option('--http <host:port>', 'page, API and metrics; "off" for none')
     .addOption(
       new Option('--sink <name>', 'null: journal only, decode nothing').choices(['store', 'null']),
+    )
+    .addOption(
+      new Option('--stages <name>', 'benchmarks: how far records go')
+        .choices(['frame', 'journal', 'decode', 'all'])
+        .hideHelp(),
     )
     .option('--check', 'check the configuration and end')
     .option('--print-plan', 'print workers, rings and memory, and end')
@@ -72,13 +81,14 @@ async function serve(options: ServeOptions): Promise<void> {
 async function configOf(options: ServeOptions): Promise<Config> {
   const { makeConfig, readConfigFile } = await import('../server/index.ts');
   const fromFile = options.config === undefined ? {} : readConfigFile(options.config);
-  const { data, listen, sink } = options;
+  const { data, listen, sink, stages } = options;
   return makeConfig(
     {
       ...fromFile,
       ...(data === undefined ? {} : { data }),
       ...(listen === undefined ? {} : { listen }),
       ...(sink === undefined ? {} : { sink }),
+      ...(stages === undefined ? {} : { stages }),
       ...(options.http === undefined ? {} : { http: options.http === 'off' ? null : options.http }),
     },
     options.config ?? 'command line',
@@ -90,12 +100,25 @@ async function runServer(server: Server): Promise<void> {
   const { listen, http } = server.ports;
   process.stdout.write(`listening for exporters on ${listen.join(', ')}\n`);
   if (http !== null) process.stdout.write(`page http://${http}/\n`);
+  let exitCode: number = EXIT_OK;
   try {
     const signal = await Promise.race([signals.first, server.closed]);
-    if (signal !== undefined) process.stdout.write(`${signal}: draining\n`);
+    if (signal !== undefined) print(1, `${signal}: draining`);
     const snapshot = await server.drain();
-    process.stdout.write(`${ledgerLines(snapshot).join('\n')}\n`);
-  } finally {
-    signals.release();
+    print(1, ledgerLines(snapshot).join('\n'));
+  } catch (error) {
+    print(2, describeError(error));
+    exitCode = EXIT_FAILED;
+  }
+  // The store may have been left behind inside DuckDB; all that is to be kept is on the disk.
+  exitNow(exitCode);
+}
+
+/** Written before the call returns, as the process ends behind it. A closed pipe is no failure. */
+function print(fd: number, text: string): void {
+  try {
+    writeSync(fd, `${text}\n`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
   }
 }

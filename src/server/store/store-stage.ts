@@ -83,7 +83,7 @@ export interface StoreStats {
   readonly compactions: number;
 }
 
-export class StoreStage implements Stage {
+export class StoreStage implements Omit<Stage, 'done'> {
   readonly roleName = 'store';
   readonly #options: StoreOptions;
   readonly #hooks: StoreHooks;
@@ -250,7 +250,7 @@ export class StoreStage implements Stage {
     const gap = header.firstOrdinal - generation.toOrdinal;
     if (gap > 0) {
       const isDamage = this.#source.skippedBytes > this.#skippedBytes;
-      this.#intake.drop(generation, isDamage ? 'journal_damaged' : 'journal_removed', gap);
+      this.#intake.drop(generation, isDamage ? 'damaged' : 'retention', gap);
       generation.records += gap;
     }
     this.#skippedBytes = this.#source.skippedBytes;

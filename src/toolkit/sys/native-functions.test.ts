@@ -79,6 +79,8 @@ test('the table of good arguments has every function', () => {
 
 test('an fd that is not open is a value, never an exception', needsAddon, () => {
   for (const [name, args] of Object.entries(GOOD)) {
+    // With good arguments it ends the process: process.test.ts.
+    if (name === 'exitNow') continue;
     const result = callNative(name, args);
     assert.equal(typeof result, 'number', name);
     if (name !== 'setThreadName') assert.ok((result as number) < 0, name);
