@@ -9,9 +9,10 @@
  * INVARIANTS  1. Blocks come in the order of positions, each once: a slot below `position` is
  *             skipped, a slot above it means that blocks are missing, which the segments have.
  *             2. Nothing at or above the published position is read from segments.
- * MODES       segments -> (nothing new: ask for a place) -> ring -> (evicted, or a gap) ->
- *             segments. The new segment's head makes a gap of its own: one block per segment is
- *             read from disk.
+ * CHOICE      With a place in the ring, its slots are compared first: older ones are passed, the one
+ *             at `position` is taken, a newer one is put back and what is before it read from disk.
+ *             Without a place: segments until nothing is new, then a place is asked for. A segment's
+ *             head makes a gap of its own: one block per segment is read from disk.
  */
 import { assert } from '../../toolkit/base/assert.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';
@@ -22,8 +23,8 @@ import type { BlockSource, BlockView } from './block-source.ts';
 import { makeBlockHeader, readBlockFields } from './format.ts';
 import { type Damage, JournalReader } from './reader.ts';
 
-/** Look again, in the other mode or at the next slot. */
-const AGAIN = Symbol('again');
+/** The ring does not have the block at `position`: the segments do. */
+const GAP = Symbol('gap');
 
 export interface RingSourceOptions {
   readonly folder: string;
@@ -70,10 +71,11 @@ export class RingBlockSource implements BlockSource {
 
   tryNext(): BlockView | null {
     assert(!this.#isReading, 'a block is released before the next is taken');
-    for (;;) {
-      const block = this.source === 'ring' ? this.#nextFromRing() : this.#nextFromSegments();
-      if (block !== AGAIN) return block;
+    if (this.#reader.joined) {
+      const block = this.#nextFromRing();
+      if (block !== GAP) return block;
     }
+    return this.#nextFromSegments();
   }
 
   release(): void {
@@ -97,39 +99,41 @@ export class RingBlockSource implements BlockSource {
     });
   }
 
-  #nextFromSegments(): BlockView | null | typeof AGAIN {
+  /** What stands between this reader and the oldest slot that it holds, or all it has missed. */
+  #nextFromSegments(): BlockView | null {
     if (this.#journal.position < this.#position) this.#journal.seek(this.#position);
     const block = this.#journal.tryNext();
     if (block !== null) {
+      this.source = 'segments';
       this.#position = block.endPosition;
       return block;
     }
     this.#position = Math.max(this.#position, this.#journal.position);
-    if (!this.#reader.joined) {
-      this.#reader.join();
-      return null;
-    }
-    this.source = 'ring';
-    return AGAIN;
+    if (!this.#reader.joined) this.#reader.join();
+    return null;
   }
 
-  #nextFromRing(): BlockView | null | typeof AGAIN {
-    const answer = this.#reader.tryRead();
-    if (answer === READ_NOTHING) return null;
-    if (answer !== READ_OK) {
-      this.evictions++;
-      this.source = 'segments';
-      return AGAIN;
-    }
-    const slot = this.#reader.slot;
-    const position = slotPosition(slot, 0);
-    if (position !== this.#position) {
+  #nextFromRing(): BlockView | null | typeof GAP {
+    for (;;) {
+      const answer = this.#reader.tryRead();
+      if (answer === READ_NOTHING) return this.source === 'ring' ? null : GAP;
+      if (answer !== READ_OK) {
+        this.evictions++;
+        return GAP;
+      }
+      const slot = this.#reader.slot;
+      const position = slotPosition(slot, 0);
+      if (position > this.#position) {
+        this.#reader.putBack();
+        return GAP;
+      }
+      if (position === this.#position) {
+        this.source = 'ring';
+        this.#isReading = true;
+        return this.#viewOf(slot);
+      }
       this.#reader.finish();
-      if (position > this.#position) this.source = 'segments';
-      return AGAIN;
     }
-    this.#isReading = true;
-    return this.#viewOf(slot);
   }
 
   #viewOf(slot: Int32Array): BlockView {

@@ -94,6 +94,17 @@ export class BroadcastReader {
     Atomics.store(this.#words, this.#index, packReader(seq29, READER_EVICTED));
   }
 
+  /** Lets go of the slot without passing it: the next tryRead finds it again. */
+  putBack(): void {
+    const word = Atomics.load(this.#words, this.#index);
+    const seq29 = readerSeq(word);
+    if ((word & STATE_MASK) === READER_READING) {
+      const idle = packReader(seq29, READER_IDLE);
+      if (Atomics.compareExchange(this.#words, this.#index, word, idle) === word) return;
+    }
+    Atomics.store(this.#words, this.#index, packReader(seq29, READER_EVICTED));
+  }
+
   /**
    * Gives the place up: by the reader itself, or by a supervisor after the reader's thread ended.
    */
