@@ -23,11 +23,16 @@ for (let i = 0; i < PAST_SECONDS; i += 1) {
 }
 const dashboard = await startDashboard({ host: '127.0.0.1', port: Number(port), source, history });
 if (look === 'trouble') {
-  const { intake, sinks } = source.snapshot();
-  source.set({
-    state: 'draining',
-    intake: { ...intake, difference: 12, dropped: { journal_full: 9e6 } },
-  });
-  source.set({ sinks: [{ ...sinks[0], lagMs: 63_000, source: 'segments', evictions: 2 }] });
-} else source.start();
+  const advance = source.advance.bind(source);
+  source.advance = (nowMs) => {
+    advance(nowMs);
+    const { intake, sinks } = source.snapshot();
+    source.set({
+      state: 'draining',
+      intake: { ...intake, difference: 12, dropped: { journal_full: 9e6 } },
+      sinks: [{ ...sinks[0], lagMs: 63_000, source: 'segments', evictions: 2 }],
+    });
+  };
+}
+source.start();
 process.stdout.write(`${dashboard.url}\n`);

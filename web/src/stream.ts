@@ -3,7 +3,8 @@
  *
  * WHY      A panel that shows old numbers as if they were new is worse than a blank one. So silence
  *          is noticed within STALE_MS, whatever its cause, and the connection is made again without
- *          end.
+ *          end. A page that nobody sees lets go of its stream after a while: a browser keeps only
+ *          six connections to one server, and a seventh tab would wait for ever.
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 
@@ -19,6 +20,7 @@ export interface StreamListener {
 const STALE_MS = 3_500;
 const REOPEN_MS = 2_000;
 const CHECK_MS = 500;
+const HIDDEN_MS_MAX = 60_000;
 
 export class Stream {
   readonly #listener: StreamListener;
@@ -27,6 +29,7 @@ export class Stream {
   #heardMs = performance.now();
   #state: StreamState = 'waiting';
   #reason = '';
+  #isPaused = false;
 
   constructor(listener: StreamListener) {
     this.#listener = listener;
@@ -35,14 +38,18 @@ export class Stream {
   start(): void {
     this.#open();
     setInterval(() => this.#check(), CHECK_MS);
-    // A laptop that wakes up: the socket is dead, and only an attempt finds out.
+    let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && this.#state === 'stale') this.#open();
+      clearTimeout(hiddenTimer);
+      if (document.hidden) hiddenTimer = setTimeout(() => this.#pause(), HIDDEN_MS_MAX);
+      // Paused, or a laptop that wakes up: its socket is dead, and only an attempt finds out.
+      else if (this.#state !== 'live') this.#open();
     });
   }
 
   #open(): void {
     this.#source?.close();
+    this.#isPaused = false;
     const source = new EventSource('./api/v1/events');
     this.#source = source;
     source.addEventListener('snapshot', (event) => {
@@ -64,6 +71,12 @@ export class Stream {
     });
   }
 
+  #pause(): void {
+    this.#source?.close();
+    this.#isPaused = true;
+    this.#setState('waiting');
+  }
+
   #heard(isFirst: boolean): void {
     this.#heardMs = performance.now();
     this.#reason = '';
@@ -72,6 +85,7 @@ export class Stream {
   }
 
   #check(): void {
+    if (this.#isPaused) return;
     if (performance.now() - this.#heardMs > STALE_MS) this.#setState('stale');
   }
 
@@ -88,7 +102,9 @@ export class Stream {
       this.#reason = 'The server cannot be reached.';
     }
     this.#listener.state(this.#state, this.#reason);
-    setTimeout(() => this.#open(), REOPEN_MS);
+    setTimeout(() => {
+      if (!this.#isPaused) this.#open();
+    }, REOPEN_MS);
   }
 
   #setState(state: StreamState): void {
