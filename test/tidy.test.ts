@@ -58,6 +58,7 @@ const GENERATORS = [
   'scripts/generate-catalog.mjs',
   'scripts/cli-reference.mjs',
   'scripts/config-reference.mjs',
+  'scripts/rdr-reference.mjs',
 ];
 
 for (const script of GENERATORS) {
