@@ -2,8 +2,8 @@
  * Wraps comment lines that are longer than 100 columns; the formatter leaves them alone.
  *
  * WHY    The tidy test refuses long lines, and wrapping prose by hand is no work for people.
- * RULES  A line that is too long gives its last words to the next line of its paragraph, or to a
- *        new one; headings (`WHY   text`, `1. text`) keep their hanging indent. Code is not touched.
+ * RULES  A line that is too long gives its last words to the next line of its paragraph, or to
+ *        a new one; headings (`WHY  text`, `1. text`) keep their indent. Code is not touched.
  * USAGE  node scripts/wrap-comments.mjs [FILE...]    without files: all that git knows (npm run
  *        format)
  */
