@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -14,9 +15,12 @@ import type { Browser, Page } from 'playwright-core';
 import { makeConfig, type Server, type Snapshot, startServer } from '../src/server/index.ts';
 import { namedMix, SubscriberPool, sendStreams } from '../src/simulator/index.ts';
 import { launchBrowser, whyNoBrowser } from './support/browser.ts';
+import { transactionUsage } from './support/hostile-record.ts';
 import { pageNumbers, statusNumbers } from './support/page-numbers.ts';
 
+const HTML_NAME = `<img src=x onerror="document.title='owned'"><script>1</script>&amp;`;
 const RECORDS = 20_000;
+const HTML_RECORDS = 50;
 const SETTLE_MS_MAX = 90_000;
 const MAIN = path.resolve(import.meta.dirname, '../src/cli/main.js');
 
@@ -75,6 +79,17 @@ describe('the live page of a real server', { skip }, () => {
     }
   }
 
+  async function sendRaw(bytes: Uint8Array): Promise<void> {
+    const [host, port] = splitAddress(server.ports.listen[0]!);
+    const socket = net.connect(port, host);
+    await new Promise<void>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('close', () => resolve());
+      socket.end(bytes);
+      socket.resume();
+    });
+  }
+
   test('an empty server says what to do, with its own port', async () => {
     await page.goto(`http://${server.ports.http}/`);
     await page.locator('#welcome').waitFor();
@@ -104,6 +119,20 @@ describe('the live page of a real server', { skip }, () => {
     assert.equal(settled.intake.difference, 0);
     assert.ok(sent.complete && settled.exporters.length >= 3);
     assert.equal(await page.locator('#welcome').isVisible(), false);
+  });
+
+  test('HTML in a subscriber id arrives as text, live and from the store', async () => {
+    await sendRaw(transactionUsage(HTML_NAME, 2_000_000_000, HTML_RECORDS));
+    const windows = { '1m': 'live from memory', '15m': 'From the store' };
+    for (const [window, note] of Object.entries(windows)) {
+      await page.click(`#top-window button[value="${window}"]`);
+      await page.getByText(note).waitFor();
+      const label = page.locator('#top-subscribers .bar-label', { hasText: HTML_NAME });
+      await label.first().waitFor();
+      assert.equal(await label.first().textContent(), HTML_NAME, window);
+    }
+    assert.equal(await page.locator('main img, main script').count(), 0);
+    assert.notEqual(await page.title(), 'owned');
   });
 
   async function waitUntilShown(timeMs: number): Promise<void> {

@@ -49,6 +49,7 @@ export class Stream {
 
   #open(): void {
     this.#source?.close();
+    if (this.#isPaused) this.#heardMs = performance.now();
     this.#isPaused = false;
     const source = new EventSource('./api/v1/events');
     this.#source = source;

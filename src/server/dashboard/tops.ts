@@ -103,7 +103,9 @@ export class TopCache {
     const found = isLive
       ? await this.#source.topLive(by, TOP_ROWS_MAX)
       : await this.#source.topSince(by, wallMs() - TOP_WINDOWS[window], measure, TOP_ROWS_MAX);
-    const rows = [...found].sort((a, b) => b[measure] - a[measure]);
+    const rows = found
+      .map(({ name, bytes, sessions, records }) => ({ name, bytes, sessions, records }))
+      .sort((a, b) => b[measure] - a[measure]);
     return {
       ...question,
       source: isLive ? 'live' : 'store',
