@@ -64,8 +64,8 @@ function headerOf(columns: RecordColumns): number[] {
 
 test('there is a vector for each of the 33 tags, with all fields of the catalogue', () => {
   assert.deepEqual(
-    VECTORS.map((vector) => vector.header[7]).sort(),
-    TABLES.map((entry) => entry.tag).sort(),
+    VECTORS.map((vector) => vector.header[7]!).sort((a, b) => a - b),
+    TABLES.map((entry) => entry.tag!).sort((a, b) => a - b),
   );
   for (const vector of VECTORS) {
     const entry = recordByTag(vector.header[7]!)!;
