@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -121,6 +122,27 @@ describe('the live page of a real server', { skip }, () => {
     assert.equal(await page.locator('#welcome').isVisible(), false);
   });
 
+  test('every reason that the server knows is in the reference, and no other', () => {
+    const { intake, refused, closed, malformed, sinks } = server.snapshot();
+    const all: [string, Readonly<Record<string, number>>][] = [
+      ['Why intake bytes are dropped', intake.dropped],
+      ['Why a connection is refused', refused],
+      ['Why a connection was closed', closed],
+    ];
+    for (const [heading, reasons] of all) {
+      assert.deepEqual(Object.keys(reasons).toSorted(), documentedReasons(heading).toSorted());
+    }
+    // These two show only what has happened.
+    const some: [string, Readonly<Record<string, number>>][] = [
+      ['Why a record is malformed', malformed],
+      ['Why a sink drops records', sinks[0]!.dropped],
+    ];
+    for (const [heading, reasons] of some) {
+      const documented = new Set(documentedReasons(heading));
+      for (const reason of Object.keys(reasons)) assert.ok(documented.has(reason), reason);
+    }
+  });
+
   test('HTML in a subscriber id arrives as text, live and from the store', async () => {
     await sendRaw(transactionUsage(HTML_NAME, 2_000_000_000, HTML_RECORDS));
     const windows = { '1m': 'live from memory', '15m': 'From the store' };
@@ -143,6 +165,15 @@ describe('the live page of a real server', { skip }, () => {
     assert.fail('the page does not get newer');
   }
 });
+
+function documentedReasons(heading: string): string[] {
+  const page = readFileSync(
+    path.resolve(import.meta.dirname, '../../docs/reference/metrics.md'),
+    'utf8',
+  );
+  const section = page.split(`### ${heading}\n`)[1]!.split('\n###')[0]!;
+  return [...section.matchAll(/^\| `(\w+)`/gm)].map(([, reason]) => reason!);
+}
 
 function splitAddress(address: string): [host: string, port: number] {
   const at = address.lastIndexOf(':');
