@@ -7,11 +7,13 @@ import { createHash, type Hash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { frameLength } from '../../src/rdr/index.ts';
 import { formatAddress } from '../../src/server/address.ts';
 import {
   type ConfigInput,
   makeConfig,
+  type Server,
   type Snapshot,
   startServer,
 } from '../../src/server/index.ts';
@@ -26,7 +28,13 @@ import {
   SubscriberPool,
   sendStreams,
 } from '../../src/simulator/index.ts';
+import { monotonicMs } from '../../src/toolkit/base/clock.ts';
 import { runCli } from './run-cli.ts';
+
+/** The server samples its counters once a second. */
+const SAMPLE_MS = 1000;
+
+const CATCH_UP_MS_MAX = 300_000;
 
 export interface MixedRunOptions {
   readonly stream: Partial<RecordStreamOptions> & { readonly seed: number };
@@ -82,10 +90,28 @@ async function run(options: MixedRunOptions, dataFolder: string): Promise<MixedR
   let snapshot: Snapshot;
   try {
     sent = await sendStreams({ ...options.send, host: '127.0.0.1', port, stream });
+    await caughtUp(server);
   } finally {
     snapshot = await server.drain();
   }
   return { sent, snapshot, dataFolder, stream };
+}
+
+/**
+ * Waits until all that was sent is committed: a drain waits for the store only so long, and leaves
+ * the rest pending in the journal.
+ */
+async function caughtUp(server: Server): Promise<void> {
+  const endMs = monotonicMs() + CATCH_UP_MS_MAX;
+  const isBehind = (): boolean => {
+    const { connections, intake, sinks } = server.snapshot();
+    return connections.open > 0 || intake.inPages > 0 || sinks.some(({ pending }) => pending > 0);
+  };
+  // The first snapshots may be older than the last bytes.
+  for (let still = 0; still < 3 && monotonicMs() < endMs; ) {
+    await sleep(SAMPLE_MS);
+    still = isBehind() ? 0 : still + 1;
+  }
 }
 
 /** Both ledgers close, nothing was dropped, and nothing is left over after the drain. */
