@@ -12,7 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { parseEndpoint } from '../server/address.ts';
 import type { Server, Snapshot } from '../server/index.ts';
-import { EXIT_OK, MillraceError } from '../toolkit/base/errors.ts';
+import { describeError, EXIT_FAILED, EXIT_OK, MillraceError } from '../toolkit/base/errors.ts';
+import { exitNow } from '../toolkit/sys/index.ts';
 import { catchDrainSignals } from './drain-signals.ts';
 import { parsePositive } from './option-values.ts';
 import { ledgerLines } from './status-text.ts';
@@ -75,6 +76,7 @@ async function demo(options: DemoOptions): Promise<void> {
   process.stdout.write(`live page  http://${page}/\n`);
   const exporter = new SimulatedExporter(target!, options);
   const timer = setInterval(() => process.stdout.write(`${lineOf(server.snapshot())}\n`), 1000);
+  let exitCode: number = EXIT_OK;
   try {
     await Promise.race([exporter.ended, signals.first, server.closed]);
     const sent = await exporter.stop();
@@ -82,11 +84,17 @@ async function demo(options: DemoOptions): Promise<void> {
     clearInterval(timer);
     await printTops(page!);
     printEnd(await server.drain(), sent);
-  } finally {
-    clearInterval(timer);
-    await exporter.stop();
-    signals.release();
+  } catch (error) {
+    process.stderr.write(`${describeError(error)}\n`);
+    exitCode = exitCodeOf(error);
+    exporter.kill();
   }
+  // As `serve` ends: what is to be kept is on the disk, whatever DuckDB still does.
+  exitNow(exitCode);
+}
+
+function exitCodeOf(error: unknown): number {
+  return error instanceof MillraceError ? error.exitCode : EXIT_FAILED;
 }
 
 /** `port`, or the next one above it that nobody listens on. */
@@ -140,6 +148,10 @@ class SimulatedExporter {
     this.ended = once(this.#child, 'close').then(() => {
       this.#hasEnded = true;
     });
+  }
+
+  kill(): void {
+    if (!this.#hasEnded) this.#child.kill('SIGKILL');
   }
 
   /** Ends it behind a whole record; what it has sent. */
