@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Prng } from '../toolkit/base/prng.ts';
 import { type CatalogEntry, recordByName, recordByTag, TABLES } from './catalog.ts';
 import { type RecordColumns, TEXT_FLAG, TEXT_HEAP_BYTES_MAX } from './columns.ts';
 import { FIELD_TYPE, FIXED_LENGTH } from './constants.ts';
@@ -96,7 +97,7 @@ function decode(
   layoutsMax: number,
   capacity = 16,
 ): [Row[], Collector, RecordDecoder] {
-  const decoder = new RecordDecoder({ layoutsMax, capacity });
+  const decoder = new RecordDecoder({ layoutsMax, capacity, layoutAfter: 1 });
   const sink = new Collector();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   decoder.decodeBlock(bytes, view, 0, bytes.length, sink);
@@ -387,7 +388,7 @@ test('full columns are handed over, by rows and by bytes of text', () => {
   const large = Array.from({ length: 300 }, (): AnyRecord => [0xf0f0f438, field(long), 1]);
   const bytes = encodeAll(large);
   for (const layoutsMax of [0, LAYOUTS_MAX]) {
-    const decoder = new RecordDecoder({ layoutsMax });
+    const decoder = new RecordDecoder({ layoutsMax, layoutAfter: 1 });
     const heaps: number[] = [];
     const text = new Collector();
     const watch: DecodeSink = {
@@ -407,7 +408,7 @@ test('full columns are handed over, by rows and by bytes of text', () => {
 });
 
 test('text flags say what was seen: each byte at each place of texts of 1 to 9 bytes', () => {
-  const decoder = new RecordDecoder({ capacity: 16 });
+  const decoder = new RecordDecoder({ capacity: 16, layoutAfter: 1 });
   const columns = decoder.tables.find((table) => table.tableName === 'transaction_usage')!;
   const column = columns.fields[0]!;
   assert.ok(column.kind === 'text');
@@ -441,7 +442,7 @@ test('a block that ends in half a record is decoded up to there', () => {
   ]);
   const view = new DataView(bytes.buffer);
   for (const layoutsMax of [0, LAYOUTS_MAX]) {
-    const decoder = new RecordDecoder({ layoutsMax });
+    const decoder = new RecordDecoder({ layoutsMax, layoutAfter: 1 });
     const sink = new Collector();
     assert.equal(decoder.decodeBlock(bytes, view, 0, bytes.length - 1, sink), 26);
     assert.equal(decoder.decodeBlock(bytes, view, 26, 26, sink), 52);
@@ -481,7 +482,7 @@ test('columns that were reset hold nothing of the rows before', () => {
   const bytes = blocks.map((record) => encodeAll([record, record]));
   // With one layout, generated and generic decoders take turns on the same columns.
   for (const layoutsMax of [0, 1, LAYOUTS_MAX]) {
-    const decoder = new RecordDecoder({ layoutsMax, capacity: 16 });
+    const decoder = new RecordDecoder({ layoutsMax, capacity: 16, layoutAfter: 1 });
     for (const block of bytes) {
       const sink = new Collector();
       decoder.decodeBlock(block, new DataView(block.buffer), 0, block.length, sink);
@@ -489,4 +490,26 @@ test('columns that were reset hold nothing of the rows before', () => {
       assert.deepEqual(sink.finish(decoder), fresh);
     }
   }
+});
+
+test('a layout gets a decoder when it was seen some times; nonsense does not use them up', () => {
+  const decoder = new RecordDecoder({ capacity: 16 });
+  const sink = new Collector();
+  const feed = (records: readonly AnyRecord[]): void => {
+    const bytes = encodeAll(records);
+    decoder.decodeBlock(bytes, new DataView(bytes.buffer), 0, bytes.length, sink);
+  };
+  const random = new Prng(1);
+  const nonsense = Array.from({ length: 200 }, (): AnyRecord => {
+    const types = Array.from({ length: 20 }, () => 100 + random.below(100));
+    return [0xf0f0f438, types.map((type) => [type, new Uint8Array(1)]), 0];
+  });
+  feed(nonsense);
+  assert.equal(decoder.layoutCount, 0);
+  const good: AnyRecord = [0xf0f0f438, [[FIELD_TYPE.STRING, Uint8Array.of(0x61)]], 0];
+  feed(Array.from({ length: 15 }, () => good));
+  assert.equal(decoder.layoutCount, 0);
+  feed([good, good]);
+  assert.equal(decoder.layoutCount, 1);
+  assert.equal(sink.finish(decoder).length, 217);
 });

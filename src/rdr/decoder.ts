@@ -8,7 +8,9 @@
  * DISPATCH    tag -> table (an array look-up: all known tags begin with F0F0F), table and field
  *             count -> bucket, whose last used layout is tried. Where its guards fail, the record
  *             is walked; that finds the malformed ones, and tells the layout of the others.
- * LIMITS      LAYOUTS_MAX generated decoders in all; further layouts take the generic decoder.
+ * LIMITS      LAYOUTS_MAX generated decoders in all; further layouts take the generic decoder, and so
+ *             do the first LAYOUT_AFTER records of a layout: new code runs slowly until V8 has
+ *             compiled it, and a stream of nonsense must not use up the decoders.
  * INVARIANTS  delivered + malformed + other = records seen. Each record is exactly one of them.
  * REFUSED     Decoding in the order of arrival: in a mixed stream nearly every record changes the
  *             decoder, whose code and columns then come from farther caches (measured: twice the
@@ -25,6 +27,11 @@ import { decodeGeneric } from './generic.ts';
 
 /** Generated decoders at most; a live network has fewer layouts than tables. */
 export const LAYOUTS_MAX = 64;
+
+/** Records of a layout before it gets a decoder of its own. */
+const LAYOUT_AFTER = 16;
+/** Counters of sightings, by a hash of the layout; a collision only makes a decoder earlier. */
+const SIGHTING_SLOTS = 1024;
 
 /** Known tags are F0F0Fxxx: twelve bits tell them apart. */
 const TAG_PREFIX = 0xf0f0f;
@@ -76,6 +83,8 @@ export interface DecoderOptions {
   readonly capacity?: number;
   /** Generated decoders at most; 0 = always the generic one. */
   readonly layoutsMax?: number;
+  /** Records of a layout before a decoder is generated for it (1..255). */
+  readonly layoutAfter?: number;
 }
 
 /** One per thread. Owns the columns of all tables. */
@@ -90,6 +99,8 @@ export class RecordDecoder {
   readonly tables: readonly RecordColumns[];
   readonly #layoutsMax: number;
   #layoutCount = 0;
+  readonly #layoutAfter: number;
+  readonly #sightings = new Uint8Array(SIGHTING_SLOTS);
   readonly #buckets: Bucket[] = [];
   /** Last twelve bits of a tag -> index of its table, or NO_TABLE. */
   readonly #slots = new Uint8Array(TAG_SLOTS).fill(NO_TABLE);
@@ -104,6 +115,7 @@ export class RecordDecoder {
 
   constructor(options: DecoderOptions = {}) {
     this.#layoutsMax = Math.min(LAYOUTS_MAX, options.layoutsMax ?? LAYOUTS_MAX);
+    this.#layoutAfter = options.layoutAfter ?? LAYOUT_AFTER;
     this.#lists = new Int32Array(this.#layoutsMax * LIST_LENGTH);
     this.tables = TABLES.map((entry) => new RecordColumns(entry, options.capacity));
     TABLES.forEach((entry, index) => {
@@ -264,6 +276,11 @@ export class RecordDecoder {
       return layout.decode;
     }
     if (this.#layoutCount >= this.#layoutsMax) return undefined;
+    const sighting = hashTypes(view, at, fieldCount, table) % SIGHTING_SLOTS;
+    this.#sightings[sighting]!++;
+    if (this.#sightings[sighting]! < this.#layoutAfter) return undefined;
+    // The next layout that falls into this slot starts anew.
+    this.#sightings[sighting] = 0;
     this.#layoutCount++;
     const types = readTypes(view, at, fieldCount);
     const layout = { types, decode: generateDecoder(this.tables[table]!, types) };
@@ -295,4 +312,15 @@ function readTypes(view: DataView, at: number, fieldCount: number): Uint8Array {
     p += FIELD_HEADER_BYTES + view.getUint32(p + 1);
   }
   return types;
+}
+
+/** FNV-1a of the table and the type bytes. */
+function hashTypes(view: DataView, at: number, fieldCount: number, table: number): number {
+  let hash = Math.imul(0x811c9dc5 ^ table, 0x01000193);
+  let p = at + HEADER_BYTES;
+  for (let i = 0; i < fieldCount; i++) {
+    hash = Math.imul(hash ^ view.getUint8(p), 0x01000193);
+    p += FIELD_HEADER_BYTES + view.getUint32(p + 1);
+  }
+  return hash >>> 0;
 }

@@ -81,7 +81,7 @@ test('there is a vector for each of the 33 tags, with all fields of the catalogu
 for (const vector of VECTORS) {
   for (const layoutsMax of [0, 64]) {
     test(`${vector.name} into columns, ${layoutsMax === 0 ? 'generic' : 'generated'}`, () => {
-      const decoder = new RecordDecoder({ layoutsMax, capacity: 8 });
+      const decoder = new RecordDecoder({ layoutsMax, capacity: 8, layoutAfter: 1 });
       const { bytes } = vector;
       const sink = {
         onFull: () => assert.fail('full'),
@@ -174,7 +174,7 @@ function everyType(): Vector {
 test('a wrong byte in any field header: the generated decoder sees what the walk sees', () => {
   for (const vector of [...VECTORS, everyType()]) {
     // One generated decoder, that of the undamaged record: others would only cost time.
-    const generated = new RecordDecoder({ capacity: 8, layoutsMax: 1 });
+    const generated = new RecordDecoder({ capacity: 8, layoutsMax: 1, layoutAfter: 1 });
     const generic = new RecordDecoder({ capacity: 8, layoutsMax: 0 });
     const sink = { onFull() {}, onMalformed() {}, onOther() {} };
     const decodeBoth = (bytes: Uint8Array): void => {
