@@ -8,8 +8,8 @@
  * DISPATCH    tag -> table (an array look-up: all known tags begin with F0F0F), table and field
  *             count -> bucket, whose last used layout is tried. Where its guards fail, the record
  *             is walked; that finds the malformed ones, and tells the layout of the others.
- * LIMITS      LAYOUTS_MAX generated decoders in all; further layouts take the generic decoder, and so
- *             do the first LAYOUT_AFTER records of a layout: new code runs slowly until V8 has
+ * LIMITS      LAYOUTS_MAX generated decoders in all; further layouts take the generic decoder, and
+ *             so do the first LAYOUT_AFTER records of a layout: new code runs slowly until V8 has
  *             compiled it, and a stream of nonsense must not use up the decoders.
  * INVARIANTS  delivered + malformed + other = records seen. Each record is exactly one of them.
  * REFUSED     Decoding in the order of arrival: in a mixed stream nearly every record changes the
