@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { countRows } from '../src/server/store/count-rows.ts';
 import { readStoreState } from '../src/server/store/commit-log.ts';
+import { countRows } from '../src/server/store/count-rows.ts';
 import { simulatedBlocks, type TestBlock } from './support/store-blocks.ts';
 import { ask, makeFolder, startStage, storeAll, withFolder } from './support/store-harness.ts';
 
@@ -178,7 +178,9 @@ test('rows of two hours lie in two partitions', async () => {
         ['08', lateRecords],
       ],
     );
-    assert.ok(String(rows[0]!['last']) < '2026-01-31 08' && String(rows[1]!['first']) >= '2026-01-31 08');
+    assert.ok(
+      String(rows[0]!['last']) < '2026-01-31 08' && String(rows[1]!['first']) >= '2026-01-31 08',
+    );
     assert.equal(await assertPrefixes(dataDir, maker.blocks), maker.ordinal);
   });
 });
@@ -191,7 +193,7 @@ test('records that the journal has lost are dropped with a reason, and the ledge
     await stage.drain(60_000);
     const stats = stage.stats();
     await stage.onClose();
-    assert.deepEqual(stats.dropped, { journal_removed: removed!.recordCount });
+    assert.deepEqual(stats.dropped, { retention: removed!.recordCount });
     assert.equal(stats.delivered + removed!.recordCount, maker.ordinal);
     assert.equal(stats.received, maker.ordinal);
   });

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -32,7 +39,14 @@ function flush(state: StoreState): CommitRecord {
     to,
     toOrdinal: state.nextOrdinal + 10,
     timeUs: 1,
-    added: [{ path: `t/date=2026-01-31/hour=07/${state.position}-${to}-0.parquet`, rows: 9, bytes: 5, groups: 1 }],
+    added: [
+      {
+        path: `t/date=2026-01-31/hour=07/${state.position}-${to}-0.parquet`,
+        rows: 9,
+        bytes: 5,
+        groups: 1,
+      },
+    ],
     removed: [],
     ledger: { ...NO_COUNTS, delivered: { t: 9 }, malformed: { fields_short: 1 } },
   };
@@ -49,7 +63,8 @@ test('a record survives encoding, and any changed byte is noticed', () => {
   const body = line.slice(0, -1);
   assert.deepEqual(encodeCommit(decodeCommit(body)!), line);
   for (let i = 0; i < body.length; i++) {
-    const changed = body.slice(0, i) + String.fromCharCode(body.charCodeAt(i) ^ 1) + body.slice(i + 1);
+    const changed =
+      body.slice(0, i) + String.fromCharCode(body.charCodeAt(i) ^ 1) + body.slice(i + 1);
     assert.equal(decodeCommit(changed), null, `byte ${i}`);
   }
 });

@@ -121,7 +121,10 @@ test('files of both writers are merged byte for byte and read back', async (cont
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
   const columns = TABLE.columns.map(({ name }) => name).join(', ');
-  for (const [i, options] of ['COMPRESSION zstd, PARQUET_VERSION V2', 'COMPRESSION snappy'].entries()) {
+  for (const [i, options] of [
+    'COMPRESSION zstd, PARQUET_VERSION V2',
+    'COMPRESSION snappy',
+  ].entries()) {
     const source = paths[i * 3]!;
     const target = join(dir, `duck${i}.parquet`);
     await connection.run(
