@@ -51,12 +51,11 @@ function runBlocking(stage: Stage): void {
 }
 
 async function runOnLoop(stage: Stage): Promise<void> {
-  let turns = 0;
   while (!stage.done) {
     const work = await stage.doWork();
-    turns++;
     if (work === 0) await sleep(LOOP_IDLE_MS);
-    else if (turns % 16 === 0) await new Promise((resolve) => setImmediate(resolve));
+    // Every turn: a flush has dozens of steps, and each waits for the loop.
+    else await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

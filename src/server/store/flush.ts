@@ -5,11 +5,13 @@
  *             only whole files, and the position in it is the end of what those files hold.
  *               1 write all files as .tmp, fsync each   2 rename each    3 fsync the folders
  *               4 journal on disk up to `to`            5 append the commit record, fsync
+ *             Files are written side by side: a step of the event loop may wait for a turn of decoding.
  * OWNERSHIP   One flush at a time; the log's lock is shared with compaction and retention.
  * INVARIANTS  Until step 5 nothing exists for readers. A flush that throws may be called again with the
  *             same generation: files are written anew, under the same names.
  */
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdirSync, renameSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { wallUs } from '../../toolkit/base/clock.ts';
 import type { CommitLog } from './commit-log.ts';
@@ -75,9 +77,9 @@ async function writeBytes(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Makes the folder of `path` and returns every folder above it that must be fsynced. */
-export async function makeFolders(storeDir: string, path: string): Promise<void> {
-  await mkdir(dirname(join(storeDir, path)), { recursive: true });
+/** Makes the folders above `path`. */
+export function makeFolders(storeDir: string, path: string): void {
+  mkdirSync(dirname(join(storeDir, path)), { recursive: true });
 }
 
 /** Renames all, then fsyncs every folder on the way once. */
@@ -88,12 +90,12 @@ export async function publishFiles(
 ): Promise<void> {
   const folders = new Set<string>();
   for (const { file, tmpPath } of files) {
-    await rename(tmpPath, join(storeDir, file.path));
+    renameSync(tmpPath, join(storeDir, file.path));
     onStep(`renamed:${file.path}`);
     for (let path = dirname(file.path); path !== '.'; path = dirname(path)) folders.add(path);
   }
   folders.add('.');
-  for (const folder of folders) await fsyncFolder(join(storeDir, folder));
+  await Promise.all([...folders].map((folder) => fsyncFolder(join(storeDir, folder))));
   onStep('folders-synced');
 }
 
@@ -102,23 +104,28 @@ async function writeFiles(
   generation: SealedGeneration,
 ): Promise<PendingFile[]> {
   const { storeDir, duck, onStep } = context;
-  const files: PendingFile[] = [];
   let fileNumber = 0;
-  const place = async (table: string): Promise<{ path: string; tmpPath: string }> => {
+  const place = (table: string): { path: string; tmpPath: string } => {
     const name = `${generation.from}-${generation.to}-${fileNumber++}.parquet`;
     const path = `${partitionPath(table, generation.hour)}/${name}`;
-    await makeFolders(storeDir, path);
+    makeFolders(storeDir, path);
     return { path, tmpPath: join(storeDir, `${path}.tmp`) };
   };
-  for (const { table, rows, bytes } of generation.direct) {
-    const { path, tmpPath } = await place(table);
+  const direct = generation.direct.map(async ({ table, rows, bytes }) => {
+    const { path, tmpPath } = place(table);
     await writeBytes(tmpPath, bytes);
     onStep(`written:${path}`);
-    files.push({ file: { path, rows, bytes: bytes.length, groups: 1 }, tmpPath });
-  }
+    return { file: { path, rows, bytes: bytes.length, groups: 1 }, tmpPath };
+  });
+  // All are waited for, so that a second try never meets a write of the first.
+  const settled = await Promise.allSettled(direct);
+  const files = settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
   const options = copyOptions(context.options.compression);
   for (const staged of generation.staged) {
-    const { path, tmpPath } = await place(staged.shape.table.name);
+    const { path, tmpPath } = place(staged.shape.table.name);
     const rows = await duck.run(
       `COPY (${staged.selectSql()}) TO ${quoteText(tmpPath)} (${options}, USE_TMP_FILE false)`,
     );

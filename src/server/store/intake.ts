@@ -36,6 +36,11 @@ interface Exporter {
 interface IntakeTable {
   readonly batch: RecordBatch;
   readonly sums: SumColumns;
+  /** The roll-up group of the last rows, and what it was of. */
+  group: number;
+  groupMinute: number;
+  groupExporter: Exporter | null;
+  groupGeneration: Generation | null;
 }
 
 /** Totals of this process, by their own counters. */
@@ -73,6 +78,10 @@ export class RecordIntake {
     this.#tables = this.#decoder.tables.map((columns) => ({
       batch: new RecordBatch(columns),
       sums: sumColumnsOf(columns),
+      group: 0,
+      groupMinute: -1,
+      groupExporter: null,
+      groupGeneration: null,
     }));
     for (const table of this.#tables) this.#byColumns.set(table.batch.columns, table);
     this.batches = this.#tables.map((table) => table.batch);
@@ -142,15 +151,36 @@ export class RecordIntake {
     count(this.#generation.delivered, name, to - from);
     count(this.counts.delivered, name, to - from);
     if (sums.family === FAMILY_NONE) return;
-    const minute = Math.floor(this.#origin.arrivalUs / US_PER_MINUTE);
-    const { text, bytes } = this.#exporter;
-    const { traffic, usage } = this.#generation;
+    const group = this.#groupOf(table);
     if (sums.family === FAMILY_TRAFFIC) {
-      addTraffic(traffic, traffic.group(minute, text, bytes, null), sums, from, to);
-      if (this.#tops.isWatched) this.#tops.addRows(batch.columns, sums, from, to, text);
+      addTraffic(this.#generation.traffic, group, sums, from, to);
+      if (this.#tops.isWatched) {
+        this.#tops.addRows(batch.columns, sums, from, to, this.#exporter.text);
+      }
     } else {
-      addUsage(usage, usage.group(minute, text, bytes, name), sums, from, to);
+      addUsage(this.#generation.usage, group, sums, from, to);
     }
+  }
+
+  /** The roll-up group of the rows that come now: mostly the one of the rows before. */
+  #groupOf(table: IntakeTable): number {
+    const minute = Math.floor(this.#origin.arrivalUs / US_PER_MINUTE);
+    const generation = this.#generation;
+    const exporter = this.#exporter;
+    const isSame =
+      table.groupMinute === minute &&
+      table.groupExporter === exporter &&
+      table.groupGeneration === generation;
+    if (isSame) return table.group;
+    table.groupMinute = minute;
+    table.groupExporter = exporter;
+    table.groupGeneration = generation;
+    const { text, bytes } = exporter;
+    const isTraffic = table.sums.family === FAMILY_TRAFFIC;
+    const rollup = isTraffic ? generation.traffic : generation.usage;
+    const source = isTraffic ? null : table.batch.columns.tableName;
+    table.group = rollup.group(minute, text, bytes, source);
+    return table.group;
   }
 
   #exporterOf(address: Uint8Array): Exporter {

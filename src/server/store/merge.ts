@@ -75,7 +75,7 @@ export async function mergeFiles(
 ): Promise<PendingFile> {
   const { storeDir } = context;
   const path = mergedPath(table.name, hour, inputs);
-  await makeFolders(storeDir, path);
+  makeFolders(storeDir, path);
   const tmpPath = join(storeDir, `${path}.tmp`);
   if (table.kind === 'rollup') {
     const made = await copySql(context, sumSql(table, readSql(storeDir, inputs)), tmpPath);
@@ -138,7 +138,7 @@ export async function makeTrafficHour(
   if (old.length > 0 && inputs.every(({ path }) => spanOf(path).to <= covered)) return null;
   const above = Math.max(0, ...old.map(({ path }) => spanOf(path).n));
   const path = mergedPath(TRAFFIC_HOUR, hour, inputs, above);
-  await makeFolders(storeDir, path);
+  makeFolders(storeDir, path);
   const tmpPath = join(storeDir, `${path}.tmp`);
   const parts = family.map(({ table, files }) => familySql(table, readSql(storeDir, files)));
   const hourText = new Date(hour * 3_600_000).toISOString().slice(0, 19);

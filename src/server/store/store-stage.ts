@@ -32,7 +32,7 @@ import { StagingPool } from './staging-pool.ts';
 import { MALFORMED_TABLE } from './tables.ts';
 
 /** One turn takes blocks for so long at most, so that promises get their turn, too. */
-const TURN_MS = 8;
+const TURN_MS = 4;
 /** Raw bytes (malformed and other records) that make a flush due, whatever the rows. */
 const RAW_BYTES_MAX = 32 * 1024 * 1024;
 
