@@ -58,8 +58,10 @@ static napi_value socket_create(napi_env env, napi_callback_info info)
 	return result(env, socket(family == 4 ? AF_INET : AF_INET6, flags, 0));
 }
 
-/* bind(fd, family, address, offset, port, scopeId) */
-static napi_value socket_bind(napi_env env, napi_callback_info info)
+/* bind(2) and connect(2) take the same arguments */
+typedef int (*address_call)(int fd, const struct sockaddr *address, socklen_t length);
+
+static napi_value with_address(napi_env env, napi_callback_info info, address_call call)
 {
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -78,12 +80,24 @@ static napi_value socket_bind(napi_env env, napi_callback_info info)
 			return result_number(env, -EAFNOSUPPORT);
 		memcpy(&v4.sin_addr, address + 12, 4);
 		v4.sin_port = htons((uint16_t)port);
-		return result(env, bind(fd, (struct sockaddr *)&v4, sizeof(v4)));
+		return result(env, call(fd, (struct sockaddr *)&v4, sizeof(v4)));
 	}
 	memcpy(&v6.sin6_addr, address, ADDRESS_BYTES);
 	v6.sin6_port = htons((uint16_t)port);
 	v6.sin6_scope_id = (uint32_t)scope;
-	return result(env, bind(fd, (struct sockaddr *)&v6, sizeof(v6)));
+	return result(env, call(fd, (struct sockaddr *)&v6, sizeof(v6)));
+}
+
+/* bind(fd, family, address, offset, port, scopeId) */
+static napi_value socket_bind(napi_env env, napi_callback_info info)
+{
+	return with_address(env, info, bind);
+}
+
+/* connect(fd, family, address, offset, port, scopeId) */
+static napi_value socket_connect(napi_env env, napi_callback_info info)
+{
+	return with_address(env, info, connect);
 }
 
 /* listen(fd, backlog) */
@@ -233,6 +247,7 @@ static napi_value socket_shutdown(napi_env env, napi_callback_info info)
 const struct native_function SOCKET_FUNCTIONS[] = {
 	{"socketCreate", socket_create},
 	{"bind", socket_bind},
+	{"connect", socket_connect},
 	{"listen", socket_listen},
 	{"accept4", socket_accept},
 	{"recv", socket_recv},

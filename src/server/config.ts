@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { MillraceError } from '../toolkit/base/errors.ts';
+import { COLLECT_SLOTS } from '../toolkit/base/limits.ts';
 import { parseCidr } from './address.ts';
 
 const MIB = 1024 * 1024;
@@ -28,6 +29,13 @@ const collect = z.strictObject({
   readBytes: bytes(16_384, 262_144)
     .default(131_072)
     .describe('most bytes taken by one recv(2); larger reads fall out of the cache'),
+  inFlightBlockCountMax: z
+    .number()
+    .int()
+    .min(1)
+    .max(COLLECT_SLOTS)
+    .default(COLLECT_SLOTS)
+    .describe('blocks received and not yet journaled; fewer lose less at a kill, absorb less'),
   connectionCountMax: z
     .number()
     .int()

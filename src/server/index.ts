@@ -19,6 +19,7 @@ import { type Logger, makeLog } from './log.ts';
 import { Memory } from './memory.ts';
 import { formatPlan, makePlan, type Plan } from './plan.ts';
 import { Sampler } from './sampler.ts';
+import type { Fault } from './setup.ts';
 import type { Snapshot } from './snapshot.ts';
 import { StoreDoor } from './store-door.ts';
 import { Supervisor } from './supervisor.ts';
@@ -35,7 +36,10 @@ export interface Server {
   readonly ports: { readonly listen: readonly string[]; readonly http: string | null };
   /** The newest snapshot; made once a second. */
   snapshot(): Snapshot;
-  /** Stops accepting, journals what the kernel holds, commits what it can in 8 s, and closes. */
+  /**
+   * Stops accepting, journals what the kernel holds, commits what it can in 8 s. The folder is free
+   * when `closed` resolves: a flush under way at the end of the time is not broken off.
+   */
   drain(): Promise<Snapshot>;
   /** Ends without draining: what a kill -9 leaves. */
   abort(): Promise<void>;
@@ -65,14 +69,14 @@ export function describePlan(config: Config): string {
  * Starts a server. Throws MR_CONFIG_KEY, MR_DATA_ACCESS, MR_DATA_LOCKED, MR_DISK_FULL,
  * MR_PORT_IN_USE, MR_LISTEN, MR_ADDRESS, MR_STORE_LOG; nothing runs and nothing is locked then.
  */
-export async function startServer(config: Config): Promise<Server> {
+export async function startServer(config: Config, faults: readonly Fault[] = []): Promise<Server> {
   const plan = makePlan(config);
   const log = makeLog(config.log.level);
   const folder = openDataFolder(config.data);
   let listeners: readonly Listener[] = [];
   try {
     listeners = await openListeners(config.listen);
-    return await RunningServer.start({ config, plan, log, folder, listeners });
+    return await RunningServer.start({ config, plan, log, folder, listeners, faults });
   } catch (error) {
     for (const listener of listeners) closeFd(listener.fd);
     folder.close();
@@ -86,6 +90,7 @@ interface Parts {
   readonly log: Logger;
   readonly folder: DataFolder;
   readonly listeners: readonly Listener[];
+  readonly faults: readonly Fault[];
 }
 
 class RunningServer implements Server {
@@ -112,7 +117,7 @@ class RunningServer implements Server {
     if (recovered.tornBytes > 0) {
       log.warn({ tornBytes: recovered.tornBytes }, 'the torn end of the journal was cut off');
     }
-    const memory = new Memory(config, recovered, folder.journal, listeners);
+    const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
     this.#supervisor = new Supervisor(memory, plan, log);
     const listen = listeners.map((listener) => formatEndpoint(listener));
     this.ports = { listen, http: null };
@@ -190,8 +195,11 @@ class RunningServer implements Server {
     await this.#dashboard?.close();
     await this.#store.close();
     for (const listener of this.#parts.listeners) closeFd(listener.fd);
-    this.#parts.folder.close();
-    this.#resolveClosed();
+    // A store that was left behind still owns the folder: the lock goes when its thread has ended.
+    void this.#supervisor.ended().then(() => {
+      this.#parts.folder.close();
+      this.#resolveClosed();
+    });
   }
 
   async #startDashboard(): Promise<void> {

@@ -22,7 +22,13 @@ import {
 } from './journal/counters.ts';
 import type { RecoveredJournal } from './journal/recovery.ts';
 import { JournalShared } from './journal/shared.ts';
-import { READER_COUNT, type Role, type SharedMemory, type WorkerSetup } from './setup.ts';
+import {
+  type Fault,
+  READER_COUNT,
+  type Role,
+  type SharedMemory,
+  type WorkerSetup,
+} from './setup.ts';
 import { SLOT_WORDS } from './slot.ts';
 
 /** Sealed segments that may wait for the keeper: 64 x 256 MiB. */
@@ -44,13 +50,17 @@ export class Memory {
   readonly #listeners: readonly Listener[];
   readonly #recovered: RecoveredJournal;
   readonly #journalFolder: string;
+  /** Taken by the first worker of the store; one that is restarted has none. */
+  #faults: readonly Fault[];
 
   constructor(
     config: Config,
     recovered: RecoveredJournal,
     journalFolder: string,
     listeners: readonly Listener[],
+    faults: readonly Fault[],
   ) {
+    this.#faults = faults;
     this.config = config;
     this.#recovered = recovered;
     this.#journalFolder = journalFolder;
@@ -86,6 +96,8 @@ export class Memory {
       store: this.#storeCounters.handle,
     }[role]!;
     const isCollect = role === 'collect';
+    const faults = role === 'store' ? this.#faults : [];
+    if (role === 'store') this.#faults = [];
     return {
       role,
       index,
@@ -101,6 +113,7 @@ export class Memory {
       listeners: isCollect ? this.#listeners.map(({ fd, port }) => ({ fd, port })) : [],
       wakeFd: isCollect ? this.wakeFds[index]! : -1,
       fds: isCollect ? this.fds[index]! : new SharedArrayBuffer(4),
+      faults,
     };
   }
 }

@@ -47,4 +47,16 @@ export interface WorkerSetup {
   readonly listeners: readonly { readonly fd: number; readonly port: number }[];
   readonly wakeFd: number;
   readonly fds: SharedArrayBuffer;
+  /** Tests only. */
+  readonly faults: readonly Fault[];
+}
+
+/** Tests only: the store's worker throws, or stands still, at the n-th time that it comes to a step. */
+export interface Fault {
+  /** Beginning of a step's name, as store/flush.ts and store-stage.ts name them. */
+  readonly step: string;
+  /** From 1. */
+  readonly time: number;
+  /** Blocks the thread for so long instead of throwing. */
+  readonly pauseMs?: number;
 }

@@ -116,6 +116,11 @@ export class Supervisor {
     return isWhole;
   }
 
+  /** Resolves when every thread has ended, also one that a drain has left behind. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#lives.values()].map((life) => life.handle?.ended));
+  }
+
   /** Ends every thread at once; the data folder is left as after a kill. */
   async stop(): Promise<void> {
     this.#isDraining = true;

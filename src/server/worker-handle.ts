@@ -62,6 +62,11 @@ export class WorkerHandle {
     return handle;
   }
 
+  /** Resolves when the thread has ended, however. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
   post(request: WorkerRequest): void {
     this.#worker.postMessage(request);
   }

@@ -65,6 +65,8 @@ export interface CollectOptions extends AcceptorOptions {
   readonly lingerMs: number;
   readonly readBytes: number;
   readonly idleTimeoutMs: number;
+  /** Nothing more is received while so many blocks wait for the journal. */
+  readonly inFlightBlockCountMax: number;
   /** Benchmarks only: frame and forget. */
   readonly discard: boolean;
   /**
@@ -170,10 +172,12 @@ export class CollectStage implements Stage {
   #receive(connection: Connection, nowMs: number): void {
     if (connection.fd < 0 || connection.stalled) return;
     const builder = connection.builder;
+    const { receiver } = this.#deps;
     if (!builder.prepare()) {
       this.#stall(connection, nowMs);
       return;
     }
+    if (receiver.inFlight >= this.#options.inFlightBlockCountMax) return;
     const length = Math.min(this.#options.readBytes, builder.room);
     const bytes = recv(connection.fd, this.#deps.pool.bytes, builder.fillAt, length);
     if (bytes <= 0) {

@@ -34,6 +34,7 @@ export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => 
       connectionCountMax: Math.ceil(connectionCountMax / workers),
       lingerMs: config.collect.lingerMs,
       readBytes: config.collect.readBytes,
+      inFlightBlockCountMax: config.collect.inFlightBlockCountMax,
       idleTimeoutMs: config.collect.idleTimeoutMs,
       keepAliveMs: config.collect.keepAliveMs,
       receiveBufferBytes: config.collect.receiveBufferBytes,

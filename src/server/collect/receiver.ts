@@ -55,6 +55,11 @@ export class Receiver {
     this.#packed = counters.index('packedBlocks');
   }
 
+  /** Blocks that the journal has not taken yet. */
+  get inFlight(): number {
+    return this.#ring.used();
+  }
+
   /**
    * Publishes the block of `connection`; `lingered` blocks may be packed. False: try again later.
    */

@@ -44,6 +44,8 @@ export class RingBlockSource implements BlockSource {
   readonly #block: { -readonly [K in keyof BlockView]: BlockView[K] };
   #position: number;
   #isReading = false;
+  /** The ring had a place for this reader when it last looked. */
+  #hasPlace = false;
 
   constructor(pool: PagePool, reader: BroadcastReader, options: RingSourceOptions) {
     this.#pool = pool;
@@ -72,8 +74,12 @@ export class RingBlockSource implements BlockSource {
   tryNext(): BlockView | null {
     assert(!this.#isReading, 'a block is released before the next is taken');
     if (this.#reader.joined) {
+      this.#hasPlace = true;
       const block = this.#nextFromRing();
       if (block !== GAP) return block;
+    } else if (this.#hasPlace) {
+      this.#hasPlace = false;
+      this.evictions++;
     }
     return this.#nextFromSegments();
   }
@@ -117,10 +123,7 @@ export class RingBlockSource implements BlockSource {
     for (;;) {
       const answer = this.#reader.tryRead();
       if (answer === READ_NOTHING) return this.source === 'ring' ? null : GAP;
-      if (answer !== READ_OK) {
-        this.evictions++;
-        return GAP;
-      }
+      if (answer !== READ_OK) return GAP;
       const slot = this.#reader.slot;
       const position = slotPosition(slot, 0);
       if (position > this.#position) {

@@ -66,6 +66,7 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
       }
     },
     publishedOrdinal: () => journal.publishedOrdinal,
+    onStep: failAt(setup.faults),
     onEvent: (level, text) => tell({ kind: 'log', level, text, fields: {} }),
   });
   onRequest((request) => stage.topLive(request.by as LiveDimension, request.count));
@@ -75,4 +76,16 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
     () => source,
     (sink) => report({ kind: 'sink', report: sink }),
   );
+}
+
+/** Throws, or stands still, where a test asked for it. */
+function failAt(faults: WorkerSetup['faults']): (step: string) => void {
+  const left = faults.map((fault) => ({ ...fault }));
+  return (step) => {
+    for (const fault of left) {
+      if (!step.startsWith(fault.step) || --fault.time !== 0) continue;
+      if (fault.pauseMs === undefined) throw new Error(`a fault was asked for at ${step}`);
+      new Control().wait(fault.pauseMs);
+    }
+  };
 }

@@ -324,6 +324,8 @@ export class StoreStage implements Omit<Stage, 'done'> {
       } catch (error) {
         this.#count('flush', error);
         if (isFatal(error)) throw error;
+        // It failed behind its commit: to write the same rows again would double them.
+        if (this.#log.state.position >= sealed.to) return true;
       }
       if (this.#isClosing) return false;
       await this.#pause(delayMs);

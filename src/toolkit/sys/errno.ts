@@ -19,6 +19,7 @@ export const {
   ECONNABORTED,
   ECONNRESET,
   EEXIST,
+  EINPROGRESS,
   EINTR,
   EINVAL,
   EMFILE,

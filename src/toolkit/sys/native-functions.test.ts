@@ -30,6 +30,7 @@ const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
   eventfdClear: [NO_FD],
   socketCreate: [5],
   bind: [NO_FD, 6, BYTES, 0, 0, 0],
+  connect: [NO_FD, 6, BYTES, 0, 1, 0],
   listen: [NO_FD, 1],
   accept4: [NO_FD, BYTES, 14],
   recv: [NO_FD, BYTES, 0, 32],
@@ -137,6 +138,7 @@ test('offset and length beyond the array throw RangeError', needsAddon, () => {
   assert.throws(() => native().accept4(NO_FD, BYTES, 15), RangeError);
   assert.throws(() => native().accept4(NO_FD, new Uint8Array(17), 0), RangeError);
   assert.throws(() => native().bind(NO_FD, 6, BYTES, 17, 0, 0), RangeError);
+  assert.throws(() => native().connect(NO_FD, 6, BYTES, 17, 0, 0), RangeError);
   assert.throws(() => native().epollWait(NO_FD, WORDS, 5, 0), RangeError);
   assert.throws(() => native().epollWait(NO_FD, new Int32Array(1), 1, 0), RangeError);
   assert.throws(() => native().epollWait(NO_FD, new Int32Array(1024), 257, 0), RangeError);

@@ -33,6 +33,14 @@ export interface NativeFunctions {
     port: number,
     scopeId: number,
   ): number;
+  connect(
+    fd: number,
+    family: number,
+    address: Uint8Array,
+    offset: number,
+    port: number,
+    scopeId: number,
+  ): number;
   listen(fd: number, backlog: number): number;
   accept4(fd: number, peer: Uint8Array, offset: number): number;
   recv(fd: number, bytes: Uint8Array, offset: number, length: number): number;
@@ -77,6 +85,7 @@ export const NATIVE_FUNCTION_NAMES = [
   'eventfdClear',
   'socketCreate',
   'bind',
+  'connect',
   'listen',
   'accept4',
   'recv',

@@ -67,6 +67,22 @@ export function bind(
   return native().bind(fd, family, address, offset, port, scopeId);
 }
 
+/**
+ * connect(2) of a non-blocking socket, arguments as for bind. -EINPROGRESS is the normal answer: the
+ * socket becomes writable when it is connected, `pendingError` says whether it is.
+ * Errno: EINPROGRESS, ECONNREFUSED, ENETUNREACH, EISCONN.
+ */
+export function connect(
+  fd: number,
+  family: AddressFamily,
+  address: Uint8Array,
+  offset: number,
+  port: number,
+  scopeId = 0,
+): number {
+  return native().connect(fd, family, address, offset, port, scopeId);
+}
+
 /** listen(2). Errno: EADDRINUSE. */
 export function listen(fd: number, backlog: number): number {
   return native().listen(fd, backlog);

@@ -1,0 +1,117 @@
+/**
+ * Crashes: what is stored of every connection is a prefix of what it sent, whatever died when.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PAGE_BYTES } from '../src/toolkit/base/limits.ts';
+import { addonSkipReason } from '../src/toolkit/sys/index.ts';
+import { ExporterSocket } from './support/exporter-socket.ts';
+import { ServerProcess, sleepMs } from './support/server-process.ts';
+import {
+  type MarkedStream,
+  makeMarkedStream,
+  type StoredRecord,
+  storedByMarker,
+} from './support/stored-records.ts';
+
+const KILLS = 20;
+const CONNECTIONS = 2;
+const STREAM_BYTES = 3_000_000;
+const SOCKET_BUFFER_BYTES = 262_144;
+/** What the server sets is doubled by the kernel; the sender's figure is asked from its socket. */
+const RECEIVE_BUFFER_BYTES = 2 * SOCKET_BUFFER_BYTES;
+const CONFIG = {
+  collect: { receiveBufferBytes: SOCKET_BUFFER_BYTES, inFlightBlockCountMax: 1 },
+  journal: { segmentBytes: 8 * 1024 * 1024 },
+  store: { flushMs: 300, flushRows: 4_000 },
+  pages: { arenaBytes: 32 * 1024 * 1024 },
+};
+
+interface Sent {
+  readonly stream: MarkedStream;
+  /** Bytes that the sender's kernel took. */
+  readonly bytes: number;
+  readonly sendBufferBytes: number;
+}
+
+const skip = addonSkipReason() ?? false;
+
+test('kill -9 at 20 moments leaves a prefix of every connection', { skip }, async () => {
+  const seed = (Date.now() % 1_000_000) + 1;
+  console.error(`seed ${seed}`);
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-crash-'));
+  const data = join(folder, 'data');
+  try {
+    const sent: Sent[] = [];
+    for (let kill = 0; kill < KILLS; kill++) {
+      const fraction = (kill + 0.5) / KILLS;
+      const markers = Array.from({ length: CONNECTIONS }, (_, i) => 1 + kill * CONNECTIONS + i);
+      sent.push(...(await runAndKill(data, seed, markers, fraction)));
+    }
+    await recover(data);
+    const stored = await storedByMarker(data);
+    for (const each of sent) checkPrefix(each, stored.get(each.stream.marker) ?? []);
+    checkOrdinals([...stored.values()].flat());
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** Sends on every connection at once and kills the server when `fraction` of all bytes is taken. */
+async function runAndKill(
+  data: string,
+  seed: number,
+  markers: readonly number[],
+  fraction: number,
+): Promise<Sent[]> {
+  const server = await ServerProcess.start(data, CONFIG);
+  const streams = markers.map((marker) => makeMarkedStream(seed + marker, marker, STREAM_BYTES));
+  const sockets = streams.map(() => new ExporterSocket(server.port, SOCKET_BUFFER_BYTES));
+  const killAt = streams.reduce((sum, stream) => sum + stream.bytes.length, 0) * fraction;
+  const sendBufferBytes = sockets[0]!.sendBufferBytes;
+  let total = 0;
+  while (total < killAt) {
+    let taken = 0;
+    sockets.forEach((socket, index) => {
+      const { bytes } = streams[index]!;
+      const piece = Math.min(20_000, bytes.length - socket.sent);
+      if (piece > 0) taken += socket.offer(bytes, socket.sent, piece);
+    });
+    total += taken;
+    if (taken === 0) await sleepMs(1);
+  }
+  await server.kill();
+  for (const socket of sockets) socket.close();
+  return streams.map((stream, i) => ({ stream, bytes: sockets[i]!.sent, sendBufferBytes }));
+}
+
+/** One more start, until everything in the journal is stored. */
+async function recover(data: string): Promise<void> {
+  const server = await ServerProcess.start(data, CONFIG);
+  await server.until(({ sinks }) => sinks[0] !== undefined && sinks[0].pending === 0);
+  assert.equal(await server.drain(), 0, server.stderr);
+  const closed = server.stdout.match(/closes: nothing is unaccounted for/g) ?? [];
+  assert.equal(closed.length, 2, server.stdout);
+}
+
+function checkPrefix({ stream, bytes, sendBufferBytes }: Sent, stored: StoredRecord[]): void {
+  const about = `connection ${stream.marker}`;
+  const flowIds = stored.map(({ flowId }) => flowId);
+  assert.deepEqual(flowIds, stream.flowIds.slice(0, stored.length), `${about}: a prefix, in order`);
+  assert.ok(new Set(stored.map(({ connectionId }) => connectionId)).size <= 1, `${about}: one id`);
+  const storedBytes = stored.length === 0 ? 0 : stream.ends[stored.length - 1]!;
+  assert.ok(storedBytes <= bytes, `${about}: nothing that was not sent`);
+  const missing = bytes - storedBytes;
+  const most = sendBufferBytes + RECEIVE_BUFFER_BYTES + PAGE_BYTES;
+  assert.ok(missing <= most, `${about}: ${missing} of ${bytes} bytes are missing, at most ${most}`);
+}
+
+function checkOrdinals(stored: StoredRecord[]): void {
+  const ordinals = stored.map(({ ordinal }) => ordinal).sort((a, b) => a - b);
+  assert.ok(ordinals.length > 0);
+  assert.equal(new Set(ordinals).size, ordinals.length, 'no ordinal twice');
+  assert.equal(ordinals.at(-1), ordinals.length - 1, 'no hole in the ordinals');
+}
