@@ -208,8 +208,8 @@ export class JournalStage implements Stage {
   #publish(words: Int32Array, slot: number, position: number): void {
     const { broadcast } = this.#deps;
     const to = broadcast.claim();
-    for (let i = 0; i < SLOT_WORDS; i++) broadcast.words[to + i] = words[slot + i]!;
-    setSlotPosition(broadcast.words, to, position);
+    setSlotPosition(words, slot, position);
+    for (let i = 0; i < SLOT_WORDS; i++) Atomics.store(broadcast.words, to + i, words[slot + i]!);
     broadcast.publish();
   }
 

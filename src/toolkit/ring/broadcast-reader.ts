@@ -73,7 +73,7 @@ export class BroadcastReader {
     }
     const count = this.#handle.slotWords;
     const from = slotsWord(this.#handle) + (seq29 & (this.#handle.capacity - 1)) * count;
-    for (let i = 0; i < count; i++) this.slot[i] = this.#words[from + i]!;
+    for (let i = 0; i < count; i++) this.slot[i] = Atomics.load(this.#words, from + i);
     const claimSeq = Atomics.load(this.#words, BROADCAST_CLAIM_WORD);
     if (((claimSeq - seq29) & 0x1fff_ffff) > this.#handle.capacity) {
       // The copy may be torn: the writer has passed this slot and has marked this reader lapped.

@@ -27,7 +27,7 @@ import {
 } from './layout.ts';
 
 export class BroadcastWriter {
-  /** The slot is written here, at the index that claim returned. */
+  /** The slot is written here, word by word with Atomics.store, at the index that claim returned. */
   readonly words: Int32Array;
   readonly #handle: BroadcastRingHandle;
   readonly #slotsWord: number;
@@ -111,7 +111,7 @@ export class BroadcastWriter {
       }
     }
     if (slowest < 0) return false;
-    this.#evict(slowest);
+    this.#evict(slowest, (this.#writeSeq - 1) | 0);
     this.poll();
     return true;
   }
@@ -125,17 +125,19 @@ export class BroadcastWriter {
       const word = Atomics.load(this.words, readerWord(reader));
       const state = word & STATE_MASK;
       if (state !== READER_IDLE && state !== READER_READING) continue;
-      if (seqDistance(readerSeq(word), oldest) <= 0) this.#evict(reader);
+      if (seqDistance(readerSeq(word), oldest) <= 0) this.#evict(reader, oldest);
     }
   }
 
-  #evict(reader: number): void {
+  /** Takes the reader's place away, unless it has meanwhile passed `upTo`. */
+  #evict(reader: number, upTo: number): void {
     const index = readerWord(reader);
     // Ends as soon as the reader's word stands still between the load and the exchange.
     for (;;) {
       const word = Atomics.load(this.words, index);
       const state = word & STATE_MASK;
       const seq = readerSeq(word);
+      if (seqDistance(seq, upTo) > 0) return;
       if (state === READER_IDLE) {
         const to = packReader(seq, READER_EVICTED);
         if (Atomics.compareExchange(this.words, index, word, to) === word) return;
