@@ -25,6 +25,8 @@ export interface AcceptorOptions {
   readonly receiveLowWaterBytes: number;
 }
 
+/** Refusals in one call: a flood of them must not keep the collector from its connections. */
+const REFUSALS_MAX = 64;
 const KEEP_ALIVE_PROBES = 3;
 const KEEP_ALIVE_INTERVAL_SECONDS = 10;
 
@@ -34,6 +36,8 @@ export class Acceptor {
   /** The 16 address bytes and the port (big endian) of the last accepted peer. */
   readonly peer = new Uint8Array(ADDRESS_BYTES + 2);
   fd = -1;
+  /** The last accept() failed for want of something (fds, memory): trying again at once is no use. */
+  hasFailed = false;
 
   constructor(options: AcceptorOptions, counters: Counters<CollectCounter>) {
     this.#options = options;
@@ -41,14 +45,17 @@ export class Acceptor {
   }
 
   /**
-   * True: `fd` and `peer` hold a new connection. False: none is waiting. Refusals are skipped over.
+   * True: `fd` and `peer` hold a new connection. False: none is waiting, or it is enough for a
+   * turn. Refusals are skipped over.
    */
   accept(listenerFd: number, openCount: number): boolean {
-    for (;;) {
+    this.hasFailed = false;
+    for (let refusals = 0; refusals < REFUSALS_MAX; refusals++) {
       const fd = accept4(listenerFd, this.peer, 0);
       if (fd < 0) {
         if (fd === -ECONNABORTED) continue;
-        if (!this.isTransient(fd)) this.#counters.add('acceptErrors', 1);
+        this.hasFailed = !this.isTransient(fd);
+        if (this.hasFailed) this.#counters.add('acceptErrors', 1);
         return false;
       }
       const reason = this.#refusal(openCount);
@@ -61,6 +68,7 @@ export class Acceptor {
       closeFd(fd);
       this.#counters.add(reason, 1);
     }
+    return false;
   }
 
   get port(): number {

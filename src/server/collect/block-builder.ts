@@ -77,7 +77,10 @@ export class BlockBuilder {
     return this.page !== NO_PAGE && this.records > 0 && this.room < ROLL_BELOW_BYTES;
   }
 
-  /** True when there is a page with room to receive into; false when the pool is empty. */
+  /**
+   * True when there is a page with room to receive into, or to cut from; false when the pool is empty
+   * and nothing is there, or only a tail behind a block that has been published.
+   */
   prepare(): boolean {
     if (this.#tailWaits) return this.#moveTail();
     if (this.page !== NO_PAGE) return true;
@@ -177,14 +180,17 @@ export class BlockBuilder {
     this.fillAt = this.parsedAt + tail;
   }
 
+  /** Moves the tail, and whole records that finish() found in it, to a page of their own. */
   #moveTail(): boolean {
     const page = this.#pool.acquire(this.#owner);
     if (page === NO_PAGE) return false;
     const old = this.page;
-    const from = this.parsedAt;
-    const tail = this.fillAt - from;
+    const from = this.payloadAt;
+    const payload = this.payloadBytes;
+    const open = this.fillAt - from;
     this.#begin(page, page * PAGE_BYTES);
-    this.#takeTail(from, tail);
+    this.#takeTail(from, open);
+    this.parsedAt += payload;
     this.#pool.stopFilling(old);
     this.#tailWaits = false;
     return true;

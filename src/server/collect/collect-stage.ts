@@ -8,10 +8,15 @@
  *             and are shared by all collectors (level-triggered; EAGAIN tells that another was
  *             first).
  * TURN        1. epoll_wait, bounded   2. accept   3. one receive per ready connection, so that a
- *             fast one cannot starve the others   4. linger and idle timers   5. stalled
- *             connections.
- * STALL       No free page or no free slot: the connection leaves the epoll set, is counted and is
- *             tried again every turn; the kernel's buffer and then TCP's window hold the exporter.
+ *             fast one cannot starve the others   4. stalled connections   5. linger and idle
+ *             timers.
+ * STALL       No free page or no free slot: the connection leaves the epoll set (with no events
+ *             asked for it would still report hang-ups, without end), is counted and is tried again
+ *             every turn; the kernel's buffer and then TCP's window hold the exporter. It cannot be
+ *             idle.
+ * INVARIANTS  1. a connection that has ended is stalled, or closed before the turn ends: it is
+ *             never received from again
+ *             2. #stalled is the number of connections that are stalled.
  * DRAIN       Listeners leave the epoll, connections are read until the kernel holds nothing or the
  *             drain's time is over, everything is cut; what is left in the kernel is counted.
  * REFUSED     Edge-triggered epoll (one more way to forget bytes; the call it saves is 1 in 100);
@@ -28,7 +33,6 @@ import {
   epollAdd,
   epollCreate,
   epollDelete,
-  epollModify,
   epollWait,
   eventfdClear,
   recv,
@@ -37,8 +41,8 @@ import type { ExporterTotals } from '../control.ts';
 import { COMMAND_RUN, type Control } from '../control.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import { Acceptor, type AcceptorOptions } from './acceptor.ts';
-import type { Connection } from './connection.ts';
-import { CloseReason, ConnectionTable } from './connection-table.ts';
+import { CloseReason, type Connection } from './connection.ts';
+import { ConnectionTable } from './connection-table.ts';
 import type { CollectCounter } from './counters.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -49,6 +53,10 @@ const WAKE_DATA = 1_000_000;
 const LISTENER_DATA = 2_000_000;
 const EVENTS_PER_WAIT = 64;
 const REPORT_EVERY_MS = 1_000;
+/** Connections accepted from one listener in one turn. */
+const ACCEPTS_PER_TURN = 64;
+/** A listener rests this long when accept4(2) has failed: it stays ready, and would be tried for ever. */
+const ACCEPT_PAUSE_MS = 200;
 /** How long a drain reads from exporters that go on sending. */
 export const DRAIN_READ_MS = 1_000;
 /** How long a drain waits for pages and slots before it gives up, counted as droppedDrain. */
@@ -98,6 +106,8 @@ export class CollectStage implements Stage {
   #nextReportMs = 0;
   #drainEndMs = 0;
   #stalled = 0;
+  /** Monotonic time at which paused listeners are watched again; 0 = they are watched. */
+  #resumeAcceptMs = 0;
   /** True when the drain is complete: the runner stops. */
   done = false;
 
@@ -120,10 +130,8 @@ export class CollectStage implements Stage {
   onStart(): void {
     this.#epollFd = checked('epoll_create1', epollCreate());
     Atomics.store(this.#options.fds, this.#options.connectionCountMax, this.#epollFd + 1);
-    epollAdd(this.#epollFd, this.#options.wakeFd, EPOLLIN, WAKE_DATA);
-    this.#options.listeners.forEach((listener, index) => {
-      epollAdd(this.#epollFd, listener.fd, EPOLLIN, LISTENER_DATA + index);
-    });
+    checked('epoll_ctl', epollAdd(this.#epollFd, this.#options.wakeFd, EPOLLIN, WAKE_DATA));
+    this.#watchListeners();
   }
 
   doWork(): number {
@@ -138,6 +146,7 @@ export class CollectStage implements Stage {
       else this.#receive(this.#table.at(data), nowMs);
     }
     if (this.#stalled > 0) this.#retryStalled(nowMs);
+    if (this.#resumeAcceptMs !== 0 && nowMs >= this.#resumeAcceptMs) this.#watchListeners();
     if (nowMs >= this.#nextTimersMs || draining) this.#timers(nowMs);
     if (draining && !this.done) this.#drain(ready, nowMs);
     return ready;
@@ -160,12 +169,28 @@ export class CollectStage implements Stage {
 
   #accept(listener: number, nowMs: number): void {
     const { fd, port } = this.#options.listeners[listener]!;
-    while (this.#acceptor.accept(fd, this.#table.openCount)) {
+    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+      if (!this.#acceptor.accept(fd, this.#table.openCount)) break;
       const connection = this.#table.open(this.#acceptor, port, nowMs);
-      const index = this.#table.indexOf(connection);
-      const failed = epollAdd(this.#epollFd, connection.fd, EPOLLIN, index);
-      if (failed < 0) this.#table.close(connection, CloseReason.error, this.#epollFd);
+      this.#watch(connection);
     }
+    if (!this.#acceptor.hasFailed || this.#resumeAcceptMs !== 0) return;
+    this.#resumeAcceptMs = nowMs + ACCEPT_PAUSE_MS;
+    for (const paused of this.#options.listeners) epollDelete(this.#epollFd, paused.fd);
+  }
+
+  #watchListeners(): void {
+    this.#resumeAcceptMs = 0;
+    this.#options.listeners.forEach((listener, index) => {
+      checked('epoll_ctl', epollAdd(this.#epollFd, listener.fd, EPOLLIN, LISTENER_DATA + index));
+    });
+  }
+
+  /** Waits for bytes of the connection; closes it when that cannot be had. */
+  #watch(connection: Connection): void {
+    const index = this.#table.indexOf(connection);
+    const result = epollAdd(this.#epollFd, connection.fd, EPOLLIN, index);
+    if (result < 0) this.#end(connection, CloseReason.error, monotonicMs());
   }
 
   /** One receive, the walk, and a cut when the page is full. */
@@ -181,11 +206,13 @@ export class CollectStage implements Stage {
     const length = Math.min(this.#options.readBytes, builder.room);
     const bytes = recv(connection.fd, this.#deps.pool.bytes, builder.fillAt, length);
     if (bytes <= 0) {
-      if (bytes === 0 || !this.#acceptor.isTransient(bytes)) this.#end(connection, bytes, nowMs);
+      if (bytes === 0) this.#end(connection, CloseReason.peer, nowMs);
+      else if (!this.#acceptor.isTransient(bytes)) this.#end(connection, CloseReason.error, nowMs);
       return;
     }
     connection.lastByteMs = nowMs;
-    if (connection.firstByteUs === 0) {
+    // Garbage leaves nothing open: its time is not that of the records behind it.
+    if (connection.firstByteUs === 0 || builder.openBytes === 0) {
       connection.firstByteUs = wallUs();
       connection.lingerAtMs = nowMs + this.#options.lingerMs;
       this.#nextTimersMs = Math.min(this.#nextTimersMs, connection.lingerAtMs);
@@ -219,16 +246,16 @@ export class CollectStage implements Stage {
     const openBefore = builder.openBytes;
     values[this.#index.turn]! += 1;
     let done = true;
-    if (this.#options.discard) {
+    if (!this.#options.discard) {
+      done = this.#deps.receiver.cut(connection, lingered);
+    } else if (builder.records > 0) {
       values[this.#index.bench]! += builder.payloadBytes;
       builder.restart();
       connection.firstByteUs = 0;
-    } else {
-      done = this.#deps.receiver.cut(connection, lingered);
     }
     values[this.#index.open]! += builder.openBytes - openBefore;
     values[this.#index.turn]! += 1;
-    if (!done) this.#stall(connection, nowMs);
+    if (!done && (builder.isFull || connection.ended)) this.#stall(connection, nowMs);
     return done;
   }
 
@@ -238,53 +265,65 @@ export class CollectStage implements Stage {
     connection.stalledSinceMs = nowMs;
     this.#stalled++;
     this.#deps.counters.add('stalls', 1);
-    epollModify(this.#epollFd, connection.fd, 0, this.#table.indexOf(connection));
+    epollDelete(this.#epollFd, connection.fd);
   }
 
   #retryStalled(nowMs: number): void {
     for (const connection of this.#table.used()) {
       if (!connection.stalled) continue;
+      if (connection.ended) {
+        this.#cutAndClose(connection, nowMs);
+        continue;
+      }
       if (connection.builder.isFull && !this.#cut(connection, false, nowMs)) continue;
       if (!connection.builder.prepare()) continue;
-      connection.stalled = false;
-      this.#stalled--;
-      this.#deps.counters.add('stallMs', nowMs - connection.stalledSinceMs);
-      epollModify(this.#epollFd, connection.fd, EPOLLIN, this.#table.indexOf(connection));
+      this.#unstall(connection, nowMs);
+      connection.lastByteMs = nowMs;
+      this.#watch(connection);
     }
   }
 
-  /** The stream is over: the rest is walked, cut and counted, then the connection is closed. */
-  #end(connection: Connection, result: number, nowMs: number): void {
-    connection.ended = true;
-    this.#table.finish(connection);
-    if (!this.#cut(connection, true, nowMs)) return;
-    this.#closeEnded(connection, result === 0 ? CloseReason.peer : CloseReason.error);
+  #unstall(connection: Connection, nowMs: number): void {
+    connection.stalled = false;
+    this.#stalled--;
+    this.#deps.counters.add('stallMs', nowMs - connection.stalledSinceMs);
   }
 
-  #closeEnded(connection: Connection, reason: CloseReason): void {
-    if (connection.stalled) this.#stalled--;
-    this.#table.close(connection, reason, this.#epollFd);
+  /** The stream is over: the rest is walked, cut and counted, then the connection is closed. */
+  #end(connection: Connection, reason: CloseReason, nowMs: number): void {
+    connection.ended = true;
+    connection.closeReason = reason;
+    this.#table.finish(connection);
+    this.#cutAndClose(connection, nowMs);
+  }
+
+  /** Of a connection that has ended; it stays, stalled, when its last block finds no place yet. */
+  #cutAndClose(connection: Connection, nowMs: number): void {
+    if (!this.#cut(connection, true, nowMs)) return;
+    if (connection.stalled) this.#unstall(connection, nowMs);
+    this.#table.close(connection, this.#epollFd);
   }
 
   #timers(nowMs: number): void {
     let nextMs = nowMs + IDLE_WAIT_MS;
     let hasOpenBlocks = false;
     for (const connection of this.#table.used()) {
-      if (connection.ended) {
-        if (this.#cut(connection, true, nowMs)) this.#closeEnded(connection, CloseReason.peer);
-        continue;
+      if (this.#options.receiveLowWaterBytes > 1) {
+        // The kernel does not report less than the low-water mark: it is looked for.
+        this.#receive(connection, nowMs);
+        hasOpenBlocks = true;
+        nextMs = Math.min(nextMs, nowMs + this.#options.lingerMs);
       }
+      if (connection.fd < 0 || connection.stalled) continue;
       if (connection.builder.records > 0) {
-        if (nowMs >= connection.lingerAtMs && !connection.stalled) {
-          this.#cut(connection, true, nowMs);
-        } else {
+        const isDue = nowMs >= connection.lingerAtMs;
+        if (!isDue || !this.#cut(connection, true, nowMs)) {
           hasOpenBlocks = true;
-          nextMs = Math.min(nextMs, connection.lingerAtMs);
+          nextMs = Math.min(nextMs, Math.max(connection.lingerAtMs, nowMs + 1));
         }
       }
       if (nowMs - connection.lastByteMs > this.#options.idleTimeoutMs) {
-        this.#table.finish(connection);
-        if (this.#cut(connection, true, nowMs)) this.#closeEnded(connection, CloseReason.idle);
+        this.#end(connection, CloseReason.idle, nowMs);
       }
     }
     this.#table.hasOpenBlocks = hasOpenBlocks;
@@ -297,6 +336,11 @@ export class CollectStage implements Stage {
 
   #beginDrain(): void {
     this.#drainEndMs = monotonicMs() + DRAIN_READ_MS;
+    // Who is already connected for the kernel is served; then nobody more.
+    this.#options.listeners.forEach((_, index) => {
+      this.#accept(index, monotonicMs());
+    });
+    this.#resumeAcceptMs = 0;
     for (const listener of this.#options.listeners) epollDelete(this.#epollFd, listener.fd);
   }
 
@@ -305,12 +349,14 @@ export class CollectStage implements Stage {
     const timeIsOver = nowMs >= this.#drainEndMs;
     if (ready > 0 && !timeIsOver) return;
     for (const connection of this.#table.used()) {
-      if (!connection.ended) {
-        this.#table.countUnread(connection);
-        this.#table.finish(connection);
-        connection.ended = true;
+      if (connection.ended) continue;
+      if (!timeIsOver && this.#table.hasUnread(connection)) {
+        // Stalled, or below the low-water mark: there is still time.
+        this.#receive(connection, nowMs);
+        continue;
       }
-      if (this.#cut(connection, true, nowMs)) this.#closeEnded(connection, CloseReason.drain);
+      this.#table.countUnread(connection);
+      this.#end(connection, CloseReason.drain, nowMs);
     }
     if (this.#table.openCount === 0) this.done = true;
     else if (nowMs >= this.#drainEndMs + DRAIN_CUT_MS) {

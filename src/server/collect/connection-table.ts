@@ -16,15 +16,6 @@ import { Connection } from './connection.ts';
 import type { CollectCounter } from './counters.ts';
 import { Exporters } from './exporters.ts';
 
-/** Why a connection was closed; `null`: counted by nobody, the server itself ends it. */
-export const CloseReason = {
-  peer: 'closedByPeer',
-  error: 'closedByError',
-  idle: 'closedIdle',
-  drain: null,
-} as const;
-export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
-
 interface TableOptions {
   /** The collector, as the page table knows it. */
   readonly owner: number;
@@ -66,7 +57,7 @@ export class ConnectionTable {
     return this.#all.indexOf(connection);
   }
 
-  /** Open connections; a copy only when one is closed meanwhile. */
+  /** Open connections: a copy, as they may be closed meanwhile. */
   used(): readonly Connection[] {
     return this.#used.slice();
   }
@@ -87,7 +78,8 @@ export class ConnectionTable {
   }
 
   /** Nothing of the connection's bytes may be open any more. */
-  close(connection: Connection, reason: CloseReason, epollFd: number): void {
+  close(connection: Connection, epollFd: number): void {
+    const reason = connection.closeReason;
     if (reason !== null) this.#counters.add(reason, 1);
     epollDelete(epollFd, connection.fd);
     Atomics.store(this.#options.fds, this.indexOf(connection), 0);
@@ -102,7 +94,7 @@ export class ConnectionTable {
   }
 
   closeAll(epollFd: number): void {
-    for (const connection of this.used()) this.close(connection, CloseReason.drain, epollFd);
+    for (const connection of this.used()) this.close(connection, epollFd);
   }
 
   /** Adds what the last walk skipped. */
@@ -128,6 +120,10 @@ export class ConnectionTable {
     if (truncated > 0) this.#counters.add('truncatedConnections', 1);
     connection.exporter!.truncatedBytes += truncated;
     connection.exporter!.records += builder.records - recordsBefore;
+  }
+
+  hasUnread(connection: Connection): boolean {
+    return bytesUnread(connection.fd) > 0;
   }
 
   countUnread(connection: Connection): void {

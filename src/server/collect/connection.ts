@@ -9,6 +9,15 @@ import { ADDRESS_BYTES } from '../address.ts';
 import type { ExporterTotals } from '../control.ts';
 import { BlockBuilder } from './block-builder.ts';
 
+/** Why a connection was closed; `null`: counted by nobody, the server itself ends it. */
+export const CloseReason = {
+  peer: 'closedByPeer',
+  error: 'closedByError',
+  idle: 'closedIdle',
+  drain: null,
+} as const;
+export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
+
 export class Connection {
   readonly builder: BlockBuilder;
   /** -1 = not in use. */
@@ -29,6 +38,8 @@ export class Connection {
   stalledSinceMs = 0;
   /** The peer has closed, or reading failed: what is left is cut, then the connection is closed. */
   ended = false;
+  /** Why it is closed, once it has ended; a counter, or null for none. */
+  closeReason: CloseReason = CloseReason.drain;
   exporter: ExporterTotals | null = null;
 
   constructor(pool: PagePool, owner: number) {
@@ -45,6 +56,7 @@ export class Connection {
     this.lastByteMs = nowMs;
     this.stalled = false;
     this.ended = false;
+    this.closeReason = CloseReason.drain;
     this.builder.resyncing = false;
   }
 }

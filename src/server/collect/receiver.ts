@@ -66,6 +66,8 @@ export class Receiver {
   cut(connection: Connection, lingered: boolean): boolean {
     const builder = connection.builder;
     if (builder.records === 0) return true;
+    // Records found at the end of a stream may stand right behind a published block.
+    if (!builder.prepare()) return false;
     const slot = this.#ring.claim();
     if (slot === NO_SLOT) return false;
     const payloadBytes = builder.payloadBytes;
