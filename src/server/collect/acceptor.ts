@@ -36,7 +36,7 @@ export class Acceptor {
   /** The 16 address bytes and the port (big endian) of the last accepted peer. */
   readonly peer = new Uint8Array(ADDRESS_BYTES + 2);
   fd = -1;
-  /** The last accept() failed for want of something (fds, memory): trying again at once is no use. */
+  /** The last accept() failed for want of fds or memory: trying again at once is no use. */
   hasFailed = false;
 
   constructor(options: AcceptorOptions, counters: Counters<CollectCounter>) {

@@ -78,8 +78,8 @@ export class BlockBuilder {
   }
 
   /**
-   * True when there is a page with room to receive into, or to cut from; false when the pool is empty
-   * and nothing is there, or only a tail behind a block that has been published.
+   * True when there is a page with room to receive into, or to cut from; false when the pool is
+   * empty and there is nothing, or only a tail behind a block that has been published.
    */
   prepare(): boolean {
     if (this.#tailWaits) return this.#moveTail();

@@ -115,7 +115,11 @@ export class RingBlockSource implements BlockSource {
       return block;
     }
     this.#position = Math.max(this.#position, this.#journal.position);
-    if (!this.#reader.joined) this.#reader.join();
+    if (!this.#reader.joined) {
+      // Blocks published before the place is granted are in the segments alone.
+      this.source = 'segments';
+      this.#reader.join();
+    }
     return null;
   }
 
