@@ -20,6 +20,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FILE_TIMEOUT_MS = 180_000;
 const STRESS_TIMEOUT_MS = 1_800_000;
 
+const CLEAR_LINE = process.stderr.isTTY ? '\r\u001b[K' : '';
+
 const parameters = process.argv.slice(2);
 const isStress = parameters.includes('--stress');
 const isVerbose = parameters.includes('--verbose');
@@ -95,10 +97,20 @@ class Report {
     if (verdict === 'fail') this.failures.push({ path, ...data });
     if (isSkip) this.skips.push(`${path}: ${data.name}${reasonOf(data.skip)}`);
     if (isVerbose) console.log(`  ${verdict} ${path}: ${data.name}`);
-    else if (verdict === 'fail') console.log(`FAIL  ${path}: ${data.name}`);
+    else if (verdict === 'fail') console.log(`${CLEAR_LINE}FAIL  ${path}: ${data.name}`);
+    this.#showProgress(path);
+  }
+
+  /** One line that is written over, on a terminal only. */
+  #showProgress(path) {
+    if (!process.stderr.isTTY || isVerbose) return;
+    const { pass, fail } = this.counts;
+    const text = `${pass} passed, ${fail} failed  ${path}`;
+    process.stderr.write(CLEAR_LINE + text.slice(0, process.stderr.columns - 1));
   }
 
   print(startedMs) {
+    process.stderr.write(CLEAR_LINE);
     if (!isVerbose) {
       for (const [path, file] of [...this.files].sort(byPath)) {
         const skipped = file.skip === 0 ? '' : `, ${file.skip} skipped`;
