@@ -334,3 +334,81 @@ test('describeSegment shows uuid, position, sizes and ordinals', (t) => {
   assert.equal(info.uuid, 'a0a1a2a3a4a5a6a7a8a9aaabacadaeaf');
   assert.equal(info.createdUs, 1_700_000_000_000_000);
 });
+
+test('a block that stands elsewhere than it says is no block', (t) => {
+  const folder = temporaryFolder(t);
+  const segment = new SegmentBuilder(0);
+  for (let i = 0; i < 3; i++) segment.add(samplePayload(24, i));
+  const [first, second, third] = segment.blocks as [WrittenBlock, WrittenBlock, WrittenBlock];
+  const bytes = segment.bytes.slice();
+  bytes.copyWithin(second.position, first.position, first.endPosition);
+  segment.writeTo(folder, bytes);
+  const damage: Damage[] = [];
+  const reader = open(folder, damage);
+  const { positions } = readAll(reader, segment.blocks, damage);
+  assert.deepEqual(positions, [first.position, third.position]);
+  assert.deepEqual(
+    damage.map((found) => [found.kind, found.position]),
+    [['header', second.position]],
+  );
+  reader.close();
+});
+
+test('a block inside the payload of a damaged one is not taken for a block', (t) => {
+  const folder = temporaryFolder(t);
+  const inner = new SegmentBuilder(5000);
+  inner.add(samplePayload(24, 1));
+  const segment = new SegmentBuilder(0);
+  segment.add(inner.bytes);
+  segment.add(samplePayload(24, 2));
+  const bytes = segment.bytes.slice();
+  bytes[segment.blocks[0]!.position + 70]! ^= 1;
+  segment.writeTo(folder, bytes);
+  const damage: Damage[] = [];
+  const reader = open(folder, damage);
+  const { positions } = readAll(reader, segment.blocks, damage);
+  assert.deepEqual(positions, [segment.blocks[1]!.position]);
+  assert.equal(damage.length, 1);
+  reader.close();
+});
+
+test('behind a damaged header, a block whose payload is cut off is part of the damage', (t) => {
+  const folder = temporaryFolder(t);
+  const segment = new SegmentBuilder(0);
+  for (let i = 0; i < 3; i++) segment.add(samplePayload(24, i));
+  const next = new SegmentBuilder(segment.endPosition + 10);
+  next.writeTo(folder);
+  const bytes = segment.bytes.slice(0, -1);
+  bytes[segment.blocks[1]!.position]! ^= 1;
+  segment.writeTo(folder, bytes);
+  const damage: Damage[] = [];
+  const reader = open(folder, damage);
+  readAll(reader, segment.blocks, damage);
+  const expected = bytes.length - segment.blocks[1]!.position;
+  assert.deepEqual(
+    damage.map((found) => [found.kind, found.bytes]),
+    [['tail', expected]],
+  );
+  reader.close();
+});
+
+test('behind a damaged header, a live segment is searched across the end of the last look', (t) => {
+  const segment = new SegmentBuilder(0);
+  for (let i = 0; i < 3; i++) segment.add(samplePayload(24, i));
+  const [first, second, third] = segment.blocks as [WrittenBlock, WrittenBlock, WrittenBlock];
+  const bytes = segment.bytes.slice();
+  bytes[second.position]! ^= 1;
+  for (let cut = third.position - 3; cut < third.endPosition; cut++) {
+    const folder = temporaryFolder(t);
+    const path = segment.writeTo(folder, bytes.subarray(0, cut));
+    const damage: Damage[] = [];
+    const reader = open(folder, damage);
+    assert.deepEqual(readAll(reader, segment.blocks, damage).positions, [first.position]);
+    assert.deepEqual(damage, []);
+    appendFileSync(path, bytes.subarray(cut));
+    const rest = readAll(reader, segment.blocks, damage).positions;
+    assert.deepEqual(rest, [third.position], `cut at ${cut}`);
+    assert.equal(damage.length, 1);
+    reader.close();
+  }
+});

@@ -108,8 +108,10 @@ export class JournalReader {
   #isSealed = false;
   /** Readable bytes of the open segment, as last seen. */
   #end = 0;
-  /** A live tail was searched up to this file offset without finding a header. */
+  /** A live tail was searched from the front; headers that begin before this offset are out. */
   #scannedTo = 0;
+  /** The first header of the last search whose payload was not all there, or -1. */
+  #unfinished = -1;
 
   /** A folder of segments, or a fixed list of files (oldest first) for tools. */
   constructor(source: string | readonly SegmentFile[], options: JournalReaderOptions = {}) {
@@ -269,7 +271,8 @@ export class JournalReader {
   #scan(offset: number): Step {
     const isSettled = this.#isSettled();
     if (!isSettled && this.#isZeroAt(offset)) return STEP_WAIT;
-    const from = Math.max(offset + 1, this.#scannedTo - BLOCK_HEADER_BYTES + 1);
+    const from = Math.max(offset + 1, this.#scannedTo);
+    this.#unfinished = -1;
     const found = this.#findHeader(from);
     if (found >= 0) {
       this.#pass('header', found - offset, null);
@@ -277,7 +280,8 @@ export class JournalReader {
     }
     const last = this.#lastNonZero(offset, this.#end);
     if (!isSettled) {
-      this.#scannedTo = last + 1;
+      const lastStart = last + 2 - BLOCK_HEADER_BYTES;
+      this.#scannedTo = this.#unfinished >= 0 ? this.#unfinished : lastStart;
       return STEP_WAIT;
     }
     if (last < offset) this.#position = this.#segment + this.#end;
@@ -306,6 +310,7 @@ export class JournalReader {
           const end = offset + BLOCK_HEADER_BYTES + this.#candidate.payloadLength;
           const isHere = this.#candidate.position === this.#segment + offset;
           if (isHere && end <= this.#end) return offset;
+          if (isHere && this.#unfinished < 0) this.#unfinished = offset;
         }
         offset++;
       }
