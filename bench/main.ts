@@ -14,6 +14,7 @@ import type { Bench, BenchValues } from './bench.ts';
 import { decodeBench } from './decode-bench.ts';
 import { writeBenchmarksPage } from './doc.ts';
 import { generateBench } from './generate-bench.ts';
+import { describeOtherLoad } from './lib/machine.ts';
 import { formatTable, makeResult } from './lib/result.ts';
 import { pipelineBench } from './pipeline.ts';
 
@@ -77,6 +78,8 @@ async function main(): Promise<void> {
     throw new MillraceError('MR_USAGE', `there is no bench named ${name}`, HELP_REMEDY);
   }
   const { values, isJson, out } = parse(bench, parameters);
+  const busy = describeOtherLoad();
+  if (busy !== null) process.stderr.write(`${busy}\n`);
   const rows = await bench.run(values, (text) => {
     process.stderr.write(`${text}\n`);
   });
