@@ -18,7 +18,7 @@ const GENERATED = new Set(['src/rdr/catalog-data.ts']);
 const ONE_LINE = /^(\s*)\/\*\* (.*) \*\/$/;
 const LINE_COMMENT = /^(\s*\/\/ )(.*)$/;
 const BLOCK_LINE = /^(\s*\* )(.*)$/;
-const HANGING = /^(\s*(?:[A-Z]+(?: [A-Z]+)*|[A-Za-z.]+) {2,}|\s*\d+\. |\s+)(?=\S)/;
+const HANGING = /^(\s*(?:[A-Z]+(?: [A-Z]+)*|[A-Za-z.]+) {2,}(?:\d+\. )?|\s*\d+\. |\s+)(?=\S)/;
 const NEW_PARAGRAPH = /^\s*(?:\d+\.|[A-Z]{3,} |@)/;
 
 /** Words into lines of `first`, then `rest` as what stands before them. */

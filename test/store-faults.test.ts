@@ -1,6 +1,6 @@
 /**
- * Faults behind the journal: a worker that throws, an interrupted flush, a flipped bit, a reader that
- * stands still. Nothing is lost that the journal has, and what is damaged is named.
+ * Faults behind the journal: a worker that throws, an interrupted flush, a flipped bit, a reader
+ * that stands still. Nothing is lost that the journal has, and what is damaged is named.
  */
 import assert from 'node:assert/strict';
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';

@@ -51,7 +51,9 @@ export interface WorkerSetup {
   readonly faults: readonly Fault[];
 }
 
-/** Tests only: the store's worker throws, or stands still, at the n-th time that it comes to a step. */
+/**
+ * Tests only: the store's worker throws, or stands still, at the n-th time that it comes to a step.
+ */
 export interface Fault {
   /** Beginning of a step's name, as store/flush.ts and store-stage.ts name them. */
   readonly step: string;

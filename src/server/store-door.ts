@@ -1,9 +1,9 @@
 /**
  * Store door: what the main thread needs of the store: what it has committed, and tops by SQL.
  *
- * WHY        The dashboard must not know DuckDB, the supervisor must not know the commit log. The query
- *            engine here is a reader of committed files, as the command line's is; it is opened when
- *            somebody looks for the first time.
+ * WHY        The dashboard must not know DuckDB, the supervisor must not know the commit log. The
+ *            query engine here is a reader of committed files, as the command line's is; it is
+ *            opened when somebody looks for the first time.
  */
 import { join } from 'node:path';
 import type { TopBy, TopMeasure, TopRow } from './dashboard/index.ts';

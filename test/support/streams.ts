@@ -1,6 +1,6 @@
 /**
- * Streams for tests: bytes of a hostile exporter, and a plain reading of the framing rules to compare
- * with (docs/reference/rdrv1.md): the whole stream at once, one byte forward at a time.
+ * Streams for tests: bytes of a hostile exporter, and a plain reading of the framing rules to
+ * compare with (docs/reference/rdrv1.md): the whole stream at once, one byte forward at a time.
  */
 import { BAD_PREFIX, frameLength, WELL_FORMED, walkFields } from '../../src/rdr/index.ts';
 import {

@@ -104,8 +104,8 @@ function readHead(path: string): SegmentHead | null {
 }
 
 /**
- * Cuts the file to `bytes` and brings it to the disk: a newer segment will declare all of it settled,
- * and readers may commit positions in it.
+ * Cuts the file to `bytes` and brings it to the disk: a newer segment will declare all of it
+ * settled, and readers may commit positions in it.
  */
 function settle(path: string, bytes: number): void {
   const fd = openSync(path, 'r+');

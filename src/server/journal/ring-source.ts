@@ -9,10 +9,10 @@
  * INVARIANTS  1. Blocks come in the order of positions, each once: a slot below `position` is
  *             skipped, a slot above it means that blocks are missing, which the segments have.
  *             2. Nothing at or above the published position is read from segments.
- * CHOICE      With a place in the ring, its slots are compared first: older ones are passed, the one
- *             at `position` is taken, a newer one is put back and what is before it read from disk.
- *             Without a place: segments until nothing is new, then a place is asked for. A segment's
- *             head makes a gap of its own: one block per segment is read from disk.
+ * CHOICE      With a place in the ring, its slots are compared first: older ones are passed, the
+ *             one at `position` is taken, a newer one is put back and what is before it read from
+ *             disk. Without a place: segments until nothing is new, then a place is asked for. A
+ *             segment's head makes a gap of its own: one block per segment is read from disk.
  */
 import { assert } from '../../toolkit/base/assert.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';

@@ -2,9 +2,10 @@
  * Batch: rows of one table as columns, the one form in which rows are handed to a Parquet file.
  *
  * WHY         Rows come from the decoder's columns, from roll-ups and from raw bytes; they leave by
- *             DuckDB (staging.ts) or by our own writer (parquet-write.ts). Both ends know this form only.
- * LAYOUT      Columns stand in the order of the table. `starts` and `ends` of text are separate, so that
- *             many rows may share one piece of the heap.
+ *             DuckDB (staging.ts) or by our own writer (parquet-write.ts). Both ends know this form
+ *             only.
+ * LAYOUT      Columns stand in the order of the table. `starts` and `ends` of text are separate, so
+ *             that many rows may share one piece of the heap.
  * OWNERSHIP   Borrowed: valid until the maker's next change.
  */
 

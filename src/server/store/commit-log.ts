@@ -1,13 +1,14 @@
 /**
  * Commit log: reads `store/commits.log`, and appends to it for the one owner of the store.
  *
- * WHY         See commit-record.ts. Readers (queries, status, another process) read it at any time; the
- *             owner appends with fsync, truncates a torn tail when it opens it, and rewrites it as one
- *             snapshot when it has grown.
+ * WHY         See commit-record.ts. Readers (queries, status, another process) read it at any time;
+ *             the owner appends with fsync, truncates a torn tail when it opens it, and rewrites it
+ *             as one snapshot when it has grown.
  * LAYOUT      Lines of commit-record.ts.
  * OWNERSHIP   One owner (the store worker, under the data folder's lock). Readers never write.
- * INVARIANTS  1. A line that is not whole is the last one: a torn append, ignored by readers, truncated
- *                by the owner.  2. A damaged line with a valid one behind it is damage: MR_STORE_LOG.
+ * INVARIANTS  1. A line that is not whole is the last one: a torn append, ignored by readers,
+ *                truncated by the owner.  2. A damaged line with a valid one behind it is damage:
+ *                MR_STORE_LOG.
  *             3. A snapshot is a new file: tmp, fsync, rename, fsync of the folder.
  *             4. When an append fails, the file is truncated to what it was before the next append.
  * REFUSED     Repairing damage by leaving lines out (it would lose or double records in silence).
@@ -171,8 +172,8 @@ export class CommitLog {
   }
 
   /**
-   * Appends one record durably, then applies it. Calls take turns; `build` is called with the state of
-   * its turn. When it throws, the log is as it was.
+   * Appends one record durably, then applies it. Calls take turns; `build` is called with the state
+   * of its turn. When it throws, the log is as it was.
    */
   append(build: (state: StoreState) => CommitRecord): Promise<void> {
     const turn = this.#turn.then(() => this.#append(build(this.state)));

@@ -1,14 +1,17 @@
 /**
  * Commit record: one line of `store/commits.log`, the only list of what exists in the store.
  *
- * WHY         Output and position become durable in one append: a file that no record names does not
- *             exist, and the store goes on where the last record ends. So nothing is lost or doubled.
+ * WHY         Output and position become durable in one append: a file that no record names does
+ *             not exist, and the store goes on where the last record ends. So nothing is lost or
+ *             doubled.
  * LAYOUT      `<8 hex digits: CRC-32 of the JSON> <JSON>\n`, UTF-8. The JSON is a CommitRecord.
  *             A line is valid when its checksum holds and its sequence is the one expected.
  * INVARIANTS  sequence grows by 1; `from` of a flush = `to` of what is before it; compaction and
- *             retention keep `to`. A snapshot stands only in the first line and replaces all before it.
+ *             retention keep `to`. A snapshot stands only in the first line and replaces all before
+ *             it.
  * REFUSED     A database for the list (a second truth that can be damaged); one file per commit (a
- *             folder scan at each start); binary (a person must be able to read it after a disaster).
+ *             folder scan at each start); binary (a person must be able to read it after a
+ *             disaster).
  */
 import { crc32 } from 'node:zlib';
 

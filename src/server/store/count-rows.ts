@@ -1,8 +1,8 @@
 /**
  * Count rows: what the ledger says was delivered, compared with what is really in the files.
  *
- * WHY     The sink ledger is only worth something when its largest term is checked against the truth.
- *         DuckDB answers count(*) of Parquet from the footers: cheap, whatever the rows.
+ * WHY     The sink ledger is only worth something when its largest term is checked against the
+ *         truth. DuckDB answers count(*) of Parquet from the footers: cheap, whatever the rows.
  */
 import { QueryEngine } from './query.ts';
 import { readRows } from './render.ts';

@@ -1,11 +1,11 @@
 /**
  * DuckDB for writing: one in-memory instance, SQL, and raw data chunks with every bound checked.
  *
- * WHY         `copy_data_to_vector` of the bindings is a memcpy that checks nothing: a wrong offset is a
- *             crash or worse. All use of it is in this file, behind lengths and types.
+ * WHY         `copy_data_to_vector` of the bindings is a memcpy that checks nothing: a wrong offset
+ *             is a crash or worse. All use of it is in this file, behind lengths and types.
  * OWNERSHIP   One instance per store worker, always in memory; files are the truth, never DuckDB.
- * INVARIANTS  1. Bytes copied = rows * width of the vector's type <= 2,048 * width, and lie inside the
- *                source.  2. Text enters by vector_assign_string_element_len only.
+ * INVARIANTS  1. Bytes copied = rows * width of the vector's type <= 2,048 * width, and lie inside
+ *                the source.  2. Text enters by vector_assign_string_element_len only.
  * REFUSED     Pointers in string_t (a freed heap behind them is silent corruption); the public
  *             setColumns / row appender (five to ten times the cost).
  */
@@ -103,7 +103,9 @@ export class Chunk {
     );
   }
 
-  /** Marks as NULL the rows whose byte in `valid` is 0. Call after a reset, for columns with NULLs. */
+  /**
+   * Marks as NULL the rows whose byte in `valid` is 0. Call after a reset, for columns with NULLs.
+   */
   setValid(index: number, valid: Uint8Array, rows: number): void {
     assert(rows <= VECTOR_ROWS && rows <= valid.length, 'validity of at most 2,048 rows');
     const bits = this.#bits;

@@ -1,10 +1,12 @@
 /**
  * Generation: the rows taken in since the last flush began, and what they will be once written.
  *
- * WHY         While one generation is being written, the next one is filled: the flow does not wait for
- *             the disk. All rows of a generation arrived in one hour, so that it has one partition.
+ * WHY         While one generation is being written, the next one is filled: the flow does not wait
+ *             for the disk. All rows of a generation arrived in one hour, so that it has one
+ *             partition.
  * OWNERSHIP   Filled by the store's turn (`doWork`); sealed once; then owned by the flush until its
- *             commit. Nothing in it changes after seal(), so that a failed flush can be tried again.
+ *             commit. Nothing in it changes after seal(), so that a failed flush can be tried
+ *             again.
  * INVARIANTS  1. records = delivered + malformed + dropped of the ledger delta.
  *             2. Tables of at most one batch never enter DuckDB (parquet-write.ts says why).
  */

@@ -1,8 +1,8 @@
 /**
  * Intake: blocks of the journal into the batches of 33 tables, with every record counted.
  *
- * WHY         This is the data path of the store: one decode loop a block, no object per record; what
- *             differs per block (exporter, arrival, ordinal) is added to its rows afterwards.
+ * WHY         This is the data path of the store: one decode loop a block, no object per record;
+ *             what differs per block (exporter, arrival, ordinal) is added to its rows afterwards.
  * OWNERSHIP   The store's turn calls `takeBlock`; it writes the current generation only.
  * INVARIANTS  records of a block = rows + malformed + other + undecodable, each counted where it
  *             happens: rows when they get their origin, the others in the decoder's calls.

@@ -1,13 +1,14 @@
 /**
  * Live tops: who moves the most over the last minute, exactly, and only while somebody looks.
  *
- * WHY         The page asks once a second; SQL over files would be seconds behind and dear. Unwatched,
- *             the cost is one test a block.
+ * WHY         The page asks once a second; SQL over files would be seconds behind and dear.
+ *             Unwatched, the cost is one test a block.
  * LAYOUT      Per dimension a table of keys -> id (u32), and per 10-second bucket two arrays by id:
- *             bytes and sessions. The window is the last six buckets and the running one: 60 to 70 s.
+ *             bytes and sessions. The window is the last six buckets and the running one: 60 to 70
+ *             s.
  * OWNERSHIP   The store's turn writes; topLive() reads in the same thread.
- * INVARIANTS  A dimension whose ids have grown beyond IDS_BEFORE_SWEEP keeps, at the next new bucket,
- *             only the keys that moved within the window. Sums are exact up to 2^53.
+ * INVARIANTS  A dimension whose ids have grown beyond IDS_BEFORE_SWEEP keeps, at the next new
+ *             bucket, only the keys that moved within the window. Sums are exact up to 2^53.
  * REFUSED     Sketches (Count-Min, Space-Saving): not exact, and the exact sums are affordable.
  */
 import { decodeText, type RecordColumns, type TextColumn } from '../../rdr/index.ts';

@@ -1,16 +1,18 @@
 /**
  * Maintenance: merges files, makes the hourly roll-up, removes what is too old; each as a commit.
  *
- * WHY         A flush every few seconds makes thousands of small files an hour; queries open each one.
- * RULES       Merging before an hour is over: as soon as `mergeFiles` files of one table, hour and size
- *             class exist, so that a row is copied a few times at most. After it (and a grace): all files
- *             of a table and hour become one, and traffic_hour is made from the traffic family.
- *             Large row groups are copied (parquet-merge.ts), small ones rewritten by DuckDB; roll-ups
- *             are summed again by key.
- * OWNERSHIP   The store worker; one job at a time, beside flushes. Only the log is shared, which takes
- *             turns. A file is removed by a commit first and unlinked `unlinkDelayMs` later.
+ * WHY         A flush every few seconds makes thousands of small files an hour; queries open each
+ *             one.
+ * RULES       Merging before an hour is over: as soon as `mergeFiles` files of one table, hour and
+ *             size class exist, so that a row is copied a few times at most. After it (and a
+ *             grace): all files of a table and hour become one, and traffic_hour is made from the
+ *             traffic family. Large row groups are copied (parquet-merge.ts), small ones rewritten
+ *             by DuckDB; roll-ups are summed again by key.
+ * OWNERSHIP   The store worker; one job at a time, beside flushes. Only the log is shared, which
+ *             takes turns. A file is removed by a commit first and unlinked `unlinkDelayMs` later.
  * INVARIANTS  Rows before and after a merge are the same multiset (roll-ups: the same sums by key).
- * REFUSED     Sorting rows when merging (costs more than all the rest; arrival order serves `--since`).
+ * REFUSED     Sorting rows when merging (costs more than all the rest; arrival order serves
+ *             `--since`).
  */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';

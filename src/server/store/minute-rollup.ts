@@ -1,15 +1,16 @@
 /**
  * Minute roll-up: sums per key, made while rows pass, written with the rows they come from.
  *
- * WHY         The page and `top` ask for sums per minute all the time. Summing here costs some 40 ns a
- *             row; a GROUP BY in DuckDB over each flush costs four times that, and needs all small
- *             tables in DuckDB, which cost 10 ms each (parquet-write.ts).
- * LAYOUT      Open addressing, linear probing, power-of-two slots. keys: KEYS numbers a slot (group, then
- *             integers of the record); sums: SUMS numbers a slot (records, sessions, upstream,
- *             downstream), exact up to 2^53. A group stands for (minute, exporter[, source]).
+ * WHY         The page and `top` ask for sums per minute all the time. Summing here costs some 40
+ *             ns a row; a GROUP BY in DuckDB over each flush costs four times that, and needs all
+ *             small tables in DuckDB, which cost 10 ms each (parquet-write.ts).
+ * LAYOUT      Open addressing, linear probing, power-of-two slots. keys: KEYS numbers a slot
+ *             (group, then integers of the record); sums: SUMS numbers a slot (records, sessions,
+ *             upstream, downstream), exact up to 2^53. A group stands for (minute, exporter[,
+ *             source]).
  * OWNERSHIP   One generation of the store; drained once.
- * INVARIANTS  used <= slots / 2.  A key that is NULL in the record is NULL_KEY here and NULL again in
- *             the file.
+ * INVARIANTS  used <= slots / 2.  A key that is NULL in the record is NULL_KEY here and NULL again
+ *             in the file.
  */
 import type { Batch } from './batch.ts';
 import { GrowingInts, GrowingText } from './raw-batch.ts';
@@ -119,8 +120,8 @@ export class MinuteRollup {
   }
 
   /**
-   * The rows of `traffic_minute` (keyCount 3) or `usage_minute` (source and one key): minute, exporter,
-   * [source], keys, records, sessions, upstream, downstream.
+   * The rows of `traffic_minute` (keyCount 3) or `usage_minute` (source and one key): minute,
+   * exporter, [source], keys, records, sessions, upstream, downstream.
    */
   asBatch(keyCount: 1 | 3, hasSource: boolean): Batch {
     const minutes = new GrowingInts();

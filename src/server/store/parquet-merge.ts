@@ -1,14 +1,17 @@
 /**
  * Parquet merge: many files of one table into one, byte for byte, without decoding a row.
  *
- * WHY         Merging an hour by reading and writing rows costs DuckDB 2 us a record, more than storing
- *             them did. Row groups do not know where they lie, but for offsets in the footer: copying
- *             them and adding a number to the offsets costs what copying the bytes costs.
+ * WHY         Merging an hour by reading and writing rows costs DuckDB 2 us a record, more than
+ *             storing them did. Row groups do not know where they lie, but for offsets in the
+ *             footer: copying them and adding a number to the offsets costs what copying the bytes
+ *             costs.
  * LAYOUT      "PAR1", the row groups of input 1, of input 2, ..., one footer, its length, "PAR1".
  *             Offsets that are moved: ColumnMetaData 9, 10, 11 (pages) and 14 (bloom filter),
- *             ColumnChunk 2, 4, 6 (chunk, indexes), RowGroup 5. RowGroup 7 (ordinal) is numbered anew.
+ *             ColumnChunk 2, 4, 6 (chunk, indexes), RowGroup 5. RowGroup 7 (ordinal) is numbered
+ *             anew.
  * OWNERSHIP   Reads inputs, writes one new file; the caller fsyncs, renames and commits.
- * INVARIANTS  All inputs have the same columns in the same order with the same types; else it throws.
+ * INVARIANTS  All inputs have the same columns in the same order with the same types; else it
+ *             throws.
  * REFUSED     Merging small row groups this way (each costs a reader more than its rows): those are
  *             rewritten by DuckDB (maintenance.ts).
  */

@@ -1,16 +1,16 @@
 /**
  * Query engine: SQL over the store, from any process, also while the server runs.
  *
- * WHY         The truth is the commit log and the files it names; so a reader needs no server: it reads
- *             the log, makes one view per table over exactly those files, and asks an own in-memory
- *             DuckDB.
+ * WHY         The truth is the commit log and the files it names; so a reader needs no server: it
+ *             reads the log, makes one view per table over exactly those files, and asks an own
+ *             in-memory DuckDB.
  * OWNERSHIP   One engine per caller; read-only for the data folder.
  * INVARIANTS  1. A table without files is an empty relation with the table's columns.
  *             2. A file that vanishes between reading the log and reading the file (merged and
  *                unlinked meanwhile) costs one retry with the new log.
  *             3. Roll-up tables show one row per key, whatever files they lie in.
- * REFUSED     Globbing the folder (finds files that are not committed); sharing an instance with the
- *             store worker (a query could take its memory).
+ * REFUSED     Globbing the folder (finds files that are not committed); sharing an instance with
+ *             the store worker (a query could take its memory).
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';

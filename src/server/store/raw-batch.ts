@@ -1,8 +1,8 @@
 /**
  * Raw batch: whole records as bytes, for those that have no table or are malformed.
  *
- * Not the normal path, yet an exporter may send nothing else at full speed: growing arrays, no object
- * per record. The last column but one is `reason` (text) or `tag` (integer).
+ * Not the normal path, yet an exporter may send nothing else at full speed: growing arrays, no
+ * object per record. The last column but one is `reason` (text) or `tag` (integer).
  */
 import { type Batch, type BatchColumn, setWords } from './batch.ts';
 import type { BlockOrigin } from './record-batch.ts';

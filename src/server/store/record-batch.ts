@@ -1,10 +1,11 @@
 /**
  * Record batch: the columns of one table as decoded, with the origin of each row beside them.
  *
- * WHY         The decoder knows bytes, not blocks: when a record arrived, from whom, and its ordinal
- *             come from the block header and are the same for a run of rows.
- * OWNERSHIP   One per table, of the store worker. The decoder writes `columns`; `markOrigin` fills the
- *             origin of the rows added since its last call; writers read; `resetOrigin` forgets it.
+ * WHY         The decoder knows bytes, not blocks: when a record arrived, from whom, and its
+ *             ordinal come from the block header and are the same for a run of rows.
+ * OWNERSHIP   One per table, of the store worker. The decoder writes `columns`; `markOrigin` fills
+ *             the origin of the rows added since its last call; writers read; `resetOrigin` forgets
+ *             it.
  * INVARIANTS  originRows <= columns.rowCount; rows below originRows have an origin.
  */
 import type { RecordColumns } from '../../rdr/index.ts';

@@ -1,9 +1,9 @@
 /**
  * Record sums: which columns of which tables feed the roll-ups, and the loops that feed them.
  *
- * FAMILIES    Transaction usage (TRAFFIC_FAMILY): one record is one session, volumes in bytes. Periodic
- *             usage (USAGE_FAMILY): kilobytes, the same traffic once more, so apart and by source.
- *             Sampled Transaction records and Generic Usage are in no roll-up.
+ * FAMILIES    Transaction usage (TRAFFIC_FAMILY): one record is one session, volumes in bytes.
+ *             Periodic usage (USAGE_FAMILY): kilobytes, the same traffic once more, so apart and by
+ *             source. Sampled Transaction records and Generic Usage are in no roll-up.
  * NULLS       A NULL volume counts as 0; a NULL key stays NULL.
  */
 import type { Column, IntColumn, RecordColumns } from '../../rdr/index.ts';

@@ -1,8 +1,8 @@
 /**
  * Staging pool: has the DuckDB tables of the next generation ready before it begins.
  *
- * WHY         CREATE TABLE is a query, and queries answer later; the generation that follows must take
- *             its first full batch at once. Only tables that fill batches get a place.
+ * WHY         CREATE TABLE is a query, and queries answer later; the generation that follows must
+ *             take its first full batch at once. Only tables that fill batches get a place.
  * OWNERSHIP   The store's turn calls it; at most one preparation is under way.
  */
 import type { DuckWriter } from './duckdb.ts';

@@ -4,15 +4,17 @@
  * WHY         Decoding, DuckDB and the commit log belong to one thread, so that the position of the
  *             store and what it holds can never disagree.
  * LAYOUT      Files and log: commit-record.ts, docs/reference/store-schema.md.
- * OWNERSHIP   The worker owns store/ under the data folder's lock. A block is borrowed from the source
- *             for one decode and given back. Generations: one is filled, at most one is being written
- *             (two for a moment when an hour ends).
+ * OWNERSHIP   The worker owns store/ under the data folder's lock. A block is borrowed from the
+ *             source for one decode and given back. Generations: one is filled, at most one is
+ *             being written (two for a moment when an hour ends).
  * INVARIANTS  1. received = committed (delivered + filtered + malformed + dropped) + pending.
- *             2. A flush that fails is tried again with the same rows; the flow stops taking blocks when
- *                the next generation is full, and the journal keeps what follows.
- *             3. An exception in decoding ends the worker; a new one goes on from the log's position.
- * REFUSED     Committing per block (a file per 64 KiB); flushing on a thread of its own (DuckDB answers
- *             by promises already); dropping rows when the disk is full (the journal has room).
+ *             2. A flush that fails is tried again with the same rows; the flow stops taking blocks
+ *                when the next generation is full, and the journal keeps what follows.
+ *             3. An exception in decoding ends the worker; a new one goes on from the log's
+ *                position.
+ * REFUSED     Committing per block (a file per 64 KiB); flushing on a thread of its own (DuckDB
+ *             answers by promises already); dropping rows when the disk is full (the journal has
+ *             room).
  */
 import { mkdir, readdir, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';

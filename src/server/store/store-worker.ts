@@ -1,8 +1,8 @@
 /**
  * Store worker: the store stage as the supervisor knows stages: reports, drains by command.
  *
- * WHY  The store knows nothing of control words and messages, so that tests drive it directly; this is
- *      the thin layer between.
+ * WHY  The store knows nothing of control words and messages, so that tests drive it directly; this
+ *      is the thin layer between.
  */
 import { wallMs } from '../../toolkit/base/clock.ts';
 import { COMMAND_RUN, type Control, type SinkReport } from '../control.ts';

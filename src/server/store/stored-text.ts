@@ -1,9 +1,10 @@
 /**
- * Stored text: a decoded text column made ready to be stored: valid UTF-8, and for DuckDB ASCII only.
+ * Stored text: a decoded text column made ready to be stored: valid UTF-8, and for DuckDB ASCII
+ * only.
  *
- * WHY         DuckDB takes 2,048 texts as one ASCII heap and cuts them apart with substring(); on ASCII
- *             that is a copy, on other UTF-8 it would count characters from the heap's start. Texts that
- *             are not ASCII therefore travel as hex and come back by decode(unhex(...)).
+ * WHY         DuckDB takes 2,048 texts as one ASCII heap and cuts them apart with substring(); on
+ *             ASCII that is a copy, on other UTF-8 it would count characters from the heap's start.
+ *             Texts that are not ASCII therefore travel as hex and come back by decode(unhex(...)).
  * LAYOUT      Row i is bytes[starts[i] .. ends[i]); with ends[i] | HEX_MARK it is hex of UTF-8.
  * OWNERSHIP   Scratch of one table writer; a result is valid until the next prepare().
  */

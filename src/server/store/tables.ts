@@ -3,8 +3,9 @@
  *
  * WHY         A Parquet schema must not depend on what happened to arrive: files of one table are
  *             merged and read together. So it is derived from the catalogue alone.
- * COLUMNS     arrival_time, exporter, connection_id, record_ordinal, nine header_*, the fields in wire
- *             order, extra. Integers BIGINT, text VARCHAR, floats DOUBLE, times TIMESTAMP (us, UTC).
+ * COLUMNS     arrival_time, exporter, connection_id, record_ordinal, nine header_*, the fields in
+ *             wire order, extra. Integers BIGINT, text VARCHAR, floats DOUBLE, times TIMESTAMP (us,
+ *             UTC).
  */
 import { type CatalogEntry, TABLES as RECORD_TYPES } from '../../rdr/index.ts';
 

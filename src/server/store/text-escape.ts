@@ -1,12 +1,13 @@
 /**
  * Text escaping: any bytes to valid UTF-8 and back, without loss.
  *
- * WHY         Parquet text must be UTF-8; SCE strings are bytes that some subscriber's device chose.
- * FORMAT      A backslash is stored as two. A byte that is not part of a valid UTF-8 sequence is stored
- *             as `\xHH` (lower-case hex). Everything else, NUL and line ends included, stays.
- *             As the backslash is always doubled, `\x` can only come from this function.
- *             The inverse is `encodeText` of rdr, whose `decodeText` gives the same text by the value;
- *             here whole columns are rewritten without making strings.
+ * WHY         Parquet text must be UTF-8; SCE strings are bytes that some subscriber's device
+ *             chose.
+ * FORMAT      A backslash is stored as two. A byte that is not part of a valid UTF-8 sequence is
+ *             stored as `\xHH` (lower-case hex). Everything else, NUL and line ends included,
+ *             stays. As the backslash is always doubled, `\x` can only come from this function.
+ *             The inverse is `encodeText` of rdr, whose `decodeText` gives the same text by the
+ *             value; here whole columns are rewritten without making strings.
  * REFUSED     U+FFFD (loses the bytes); base64 (unreadable for the 99.99 % that is text).
  */
 

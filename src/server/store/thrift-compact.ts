@@ -3,12 +3,15 @@
  *
  * WHY         Small files are written and files are merged without DuckDB (parquet-write.ts,
  *             parquet-merge.ts); both only need the footer, which is one Thrift struct.
- * LAYOUT      A field is one byte (id delta << 4 | type), then its value; a long id jump is written as
- *             type, zigzag id. Integers are zigzag varints; a list is (size << 4 | type), elements.
+ * LAYOUT      A field is one byte (id delta << 4 | type), then its value; a long id jump is written
+ *             as type, zigzag id. Integers are zigzag varints; a list is (size << 4 | type),
+ *             elements.
  *             https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
  * OWNERSHIP   Values are plain data of the caller.
- * INVARIANTS  Integers stay below 2^53 (file offsets and counts); larger ones are refused on reading.
- * REFUSED     The thrift package (a dependency for 200 lines); maps and doubles (no footer has them).
+ * INVARIANTS  Integers stay below 2^53 (file offsets and counts); larger ones are refused on
+ *             reading.
+ * REFUSED     The thrift package (a dependency for 200 lines); maps and doubles (no footer has
+ *             them).
  */
 import { MillraceError } from '../../toolkit/base/errors.ts';
 

@@ -1,11 +1,12 @@
 /**
- * Top: who moved the most since a moment, by the roll-ups where they are exact, else by the records.
+ * Top: who moved the most since a moment, by the roll-ups where they are exact, else by the
+ * records.
  *
  * FAMILY      The transaction usage family only (docs/reference/store-schema.md, "Volumes"): bytes.
- * WINDOW      Begins at the full minute of `sinceMs`, so that roll-ups per minute answer exactly; goes
- *             by arrival time; ends with the last commit.
- * SOURCES     services, packages, protocols, exporters: traffic_minute. subscribers: traffic_hour for
- *             whole hours that it covers, the records for the others. hosts: the records.
+ * WINDOW      Begins at the full minute of `sinceMs`, so that roll-ups per minute answer exactly;
+ *             goes by arrival time; ends with the last commit.
+ * SOURCES     services, packages, protocols, exporters: traffic_minute. subscribers: traffic_hour
+ *             for whole hours that it covers, the records for the others. hosts: the records.
  */
 import { MillraceError } from '../../toolkit/base/errors.ts';
 import { partitionOf, type StoredFile, spanOf } from './commit-record.ts';

@@ -1,7 +1,7 @@
 /**
- * Interleavings of the broadcast ring, in one thread: the real code of one side runs, and before each
- * of its atomic operations whole operations of the other side may run. Pages are modelled, so that a
- * release too early, twice or never is seen.
+ * Interleavings of the broadcast ring, in one thread: the real code of one side runs, and before
+ * each of its atomic operations whole operations of the other side may run. Pages are modelled, so
+ * that a release too early, twice or never is seen.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

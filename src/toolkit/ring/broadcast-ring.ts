@@ -15,9 +15,10 @@
  *              keeps that one slot's reference aside until the reader has left.
  *              3. A slot may be overwritten while a reader copies its words: the reader compares
  *              claimSeq afterwards and discards the copy (then it has been or will be evicted).
- * MEMORY ORDER claimSeq is stored before, writeSeq after the words of a slot; the words themselves are
- *              stored and loaded by Atomics too: on arm64 plain accesses may pass those two, and a torn
- *              copy would go unnoticed.
+ * MEMORY ORDER claimSeq is stored before, writeSeq after the words of a slot; the words themselves
+ * are
+ *              stored and loaded by Atomics too: on arm64 plain accesses may pass those two, and a
+ *              torn copy would go unnoticed.
  * PROGRESS     publish, poll, tryRead and finish are wait-free (bounded by the number of readers).
  * REFUSED      A reader that gates the writer (one dead disk would stop the intake); copying slots
  *              to each reader (n times the work, and the pages would still be shared).

@@ -27,7 +27,9 @@ import {
 } from './layout.ts';
 
 export class BroadcastWriter {
-  /** The slot is written here, word by word with Atomics.store, at the index that claim returned. */
+  /**
+   * The slot is written here, word by word with Atomics.store, at the index that claim returned.
+   */
   readonly words: Int32Array;
   readonly #handle: BroadcastRingHandle;
   readonly #slotsWord: number;

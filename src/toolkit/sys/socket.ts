@@ -68,8 +68,8 @@ export function bind(
 }
 
 /**
- * connect(2) of a non-blocking socket, arguments as for bind. -EINPROGRESS is the normal answer: the
- * socket becomes writable when it is connected, `pendingError` says whether it is.
+ * connect(2) of a non-blocking socket, arguments as for bind. -EINPROGRESS is the normal answer:
+ * the socket becomes writable when it is connected, `pendingError` says whether it is.
  * Errno: EINPROGRESS, ECONNREFUSED, ENETUNREACH, EISCONN.
  */
 export function connect(
