@@ -17,9 +17,9 @@ import { launchBrowser } from '../dist/test/support/browser.js';
 const TARGET = path.resolve(import.meta.dirname, '../docs/screenshots');
 const seconds = Number(process.argv[2] ?? 300);
 const LOOKS = [
-  { name: 'light', colorScheme: 'light', width: 1360, height: 900, scale: 1 },
-  { name: 'dark', colorScheme: 'dark', width: 1360, height: 900, scale: 1 },
-  { name: 'phone', colorScheme: 'light', width: 390, height: 844, scale: 2 },
+  { name: 'light', colorScheme: 'light', width: 1360, height: 1376, scale: 1 },
+  { name: 'dark', colorScheme: 'dark', width: 1360, height: 1376, scale: 1 },
+  { name: 'phone', colorScheme: 'light', width: 390, height: 1560, scale: 2 },
 ];
 /** Share of the time at which a wave starts, how long it lasts, records a second. */
 const WAVES = [
@@ -60,8 +60,7 @@ async function takePictures(url) {
     await page.goto(url);
     await page.locator('#top-subscribers .bar-value').first().waitFor();
     await sleep(2_500);
-    const fullPage = name !== 'phone';
-    await page.screenshot({ path: path.join(TARGET, `${name}.png`), fullPage });
+    await page.screenshot({ path: path.join(TARGET, `${name}.png`) });
     await page.close();
   }
   await browser.close();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
@@ -243,6 +244,24 @@ test('events flow over HTTP while snapshots are made, and closing ends them at o
   await dashboard.close();
   await isOver;
   assert.match(text(), /event: bye/);
+});
+
+test('the example follows the events until the server stops', async () => {
+  const source = new FakeSource();
+  const dashboard = await start(source);
+  const example = path.resolve(import.meta.dirname, '../../../examples/watch-events.js');
+  const child = spawn(process.execPath, [example, dashboard.address]);
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk.toString();
+  });
+  const exited = new Promise((resolve) => child.on('exit', resolve));
+  await until(() => text.split('\n').length > 1);
+  source.advance();
+  await until(() => text.split('\n').length > 2);
+  assert.match(text, /^\d+ records\/s, \d+ bytes read \(difference 0\), store \d+ ms behind$/m);
+  await dashboard.close();
+  assert.equal(await exited, 0);
 });
 
 test('one page more than allowed is turned away with a reason', async () => {
