@@ -10,9 +10,10 @@ const DEFAULT_DATA = './millrace-data';
 const SUBJECTS = ['subscribers', 'services', 'packages', 'hosts', 'protocols', 'exporters'];
 
 const HELP = `
-Counts transaction usage (Transaction Usage, HTTP, RTSP, VoIP, Video and anonymised HTTP records), by
-arrival time, from the full minute on; volumes are bytes. Periodic records count the same traffic again
-and are not added. --since takes 90s, 15m, 1h, 7d, all, or a time such as 2026-01-31T08:00 (UTC).
+Counts transaction usage (Transaction Usage, HTTP, RTSP, VoIP, Video and anonymised HTTP records),
+by arrival time, from the full minute on; volumes are bytes. Periodic records count the same traffic
+again and are not added. --since takes 90s, 15m, 1h, 7d, all, or a time such as 2026-01-31T08:00
+(UTC).
 
 Examples:
   $ millrace top subscribers

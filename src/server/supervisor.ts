@@ -118,13 +118,13 @@ export class Supervisor {
 
   /** Resolves when every thread has ended, also one that a drain has left behind. */
   async ended(): Promise<void> {
-    await Promise.all([...this.#lives.values()].map((life) => life.handle?.ended));
+    await Promise.all([...this.#lives.values()].map(async (life) => await life.handle?.ended));
   }
 
   /** Ends every thread at once; the data folder is left as after a kill. */
   async stop(): Promise<void> {
     this.#isDraining = true;
-    await Promise.all([...this.#lives.values()].map((life) => life.handle?.stop()));
+    await Promise.all([...this.#lives.values()].map(async (life) => await life.handle?.stop()));
     this.#lives.clear();
   }
 

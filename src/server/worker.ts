@@ -47,7 +47,7 @@ function onRequest(answer: (request: WorkerRequest) => unknown): void {
 }
 
 function runBlocking(stage: Stage): void {
-  while (!stage.done) stage.doWork();
+  while (!stage.done) void stage.doWork();
 }
 
 async function runOnLoop(stage: Stage): Promise<void> {
@@ -71,7 +71,7 @@ async function main(setup: WorkerSetup): Promise<void> {
       kind: 'failed',
       code: known?.code ?? 'MR_WORKER_DIED',
       message:
-        error instanceof Error ? (known?.message ?? error.stack ?? error.message) : `${error}`,
+        error instanceof Error ? (known?.message ?? error.stack ?? error.message) : String(error),
       remedy: known?.remedy ?? '',
     });
     return;

@@ -68,7 +68,8 @@ function timestamp(ms: number): string {
 
 const SUMS =
   'sum(records)::BIGINT AS records, sum(sessions)::BIGINT AS sessions, ' +
-  'sum(upstream_bytes)::BIGINT AS upstream_bytes, sum(downstream_bytes)::BIGINT AS downstream_bytes, ' +
+  'sum(upstream_bytes)::BIGINT AS upstream_bytes, ' +
+  'sum(downstream_bytes)::BIGINT AS downstream_bytes, ' +
   'sum(upstream_bytes + downstream_bytes)::BIGINT AS bytes';
 /** Columns behind `key`, by number: a name would be that of the unsummed column. */
 const ORDER_COLUMNS: Readonly<Record<TopOrder, number>> = { records: 2, sessions: 3, bytes: 6 };

@@ -96,7 +96,7 @@ if (!isMainThread && workerData !== null) {
     assert.throws(() => SpscRing.create(6, 2), { code: 'MR_ASSERT' });
   });
 
-  test('two threads: every value once and in order, across the wrap, with a sleeping reader', async (t) => {
+  test('two threads: every value once, in order, across the wrap, a sleeping reader', async (t) => {
     const seed = (Math.random() * 2 ** 32) >>> 0;
     t.diagnostic(`seed ${seed}`);
     const ring = SpscRing.create(64, 2, 0xffff_ff00);
@@ -128,7 +128,7 @@ if (!isMainThread && workerData !== null) {
     assert.equal(pop(ring), null);
   });
 
-  test('the bell costs a ringer nothing while nobody sleeps, and work seen late is no sleep', () => {
+  test('the bell costs nothing while nobody sleeps, and work seen late is no sleep', () => {
     const bell = new Doorbell();
     const words = new Int32Array(bell.buffer);
     bell.ring();
