@@ -145,7 +145,7 @@ describe('the live page of a real server', { skip }, () => {
 
   test('HTML in a subscriber id arrives as text, live and from the store', async () => {
     await sendRaw(transactionUsage(HTML_NAME, 2_000_000_000, HTML_RECORDS));
-    const windows = { '1m': 'live from memory', '15m': 'From the store' };
+    const windows = { '1m': 'Live from memory', '15m': 'From the store' };
     for (const [window, note] of Object.entries(windows)) {
       await page.click(`#top-window button[value="${window}"]`);
       await page.getByText(note).waitFor();

@@ -3,9 +3,10 @@
  */
 import { showBars } from './bars.ts';
 import { byId, setText } from './dom.ts';
-import { bytes, clock, integer, milliseconds } from './number-text.ts';
+import { bytes, clock, duration, integer, milliseconds } from './number-text.ts';
 
 const ROWS = 10;
+const MINUTE_MS = 60_000;
 const LIVE_PERIOD_MS = 1_000;
 const STORE_PERIOD_MS = 5_000;
 const LISTS = ['subscribers', 'services'] as const;
@@ -14,6 +15,7 @@ interface TopAnswer {
   readonly source: 'live' | 'store';
   readonly computedMs: number;
   readonly tookMs: number;
+  readonly coveredMs: number;
   readonly rows: readonly {
     readonly name: string;
     readonly bytes: number;
@@ -102,9 +104,14 @@ function labelOf(list: (typeof LISTS)[number], name: string): string {
   return name === '' ? '(empty)' : name;
 }
 
-function noteOf({ source, computedMs, tookMs }: TopAnswer): string {
+function noteOf({ source, computedMs, tookMs, coveredMs }: TopAnswer): string {
   const what = 'Transaction usage records only.';
-  if (source === 'live') return `The last minute, live from memory. ${what}`;
+  if (source === 'live') {
+    // Nobody looked before: the sums are young.
+    const isFull = coveredMs >= MINUTE_MS;
+    const span = isFull ? 'the last minute' : `the last ${duration(coveredMs)}, and counting`;
+    return `Live from memory: ${span}. ${what}`;
+  }
   return `From the store, computed at ${clock(computedMs)} in ${milliseconds(tookMs)}. ${what}`;
 }
 

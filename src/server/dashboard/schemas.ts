@@ -115,7 +115,7 @@ export const topSchema = object({
   window: text,
   measure: text,
   source: { type: 'string', enum: ['live', 'store'] },
-  ...numbersOf('computedMs', 'tookMs'),
+  ...numbersOf('computedMs', 'tookMs', 'coveredMs'),
   rows: {
     type: 'array',
     items: object({ name: text, ...numbersOf('bytes', 'sessions', 'records') }),

@@ -56,6 +56,16 @@ test('rows are sorted by the measure and cut to n', async () => {
   );
 });
 
+test('a live answer says how much of its window it holds', async () => {
+  const tops = new TopCache(new FakeSource());
+  assert.equal((await tops.ask(LIVE, 1)).coveredMs, 0);
+  assert.equal((await tops.ask(STORED, 1)).coveredMs, 900_000);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  // Another question renews the same lease.
+  const { coveredMs } = await tops.ask({ ...LIVE, by: 'hosts' }, 1);
+  assert.ok(coveredMs >= 29 && coveredMs < 60_000, `${coveredMs} ms`);
+});
+
 test('one SQL top runs at a time, and asks for its own window', async () => {
   const source = new SlowSource();
   const tops = new TopCache(source);

@@ -12,6 +12,7 @@
 import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
 import {
   type DashboardSource,
+  LIVE_LEASE_MS,
   TOP_ROWS_MAX,
   TOP_WINDOWS,
   type TopBy,
@@ -37,6 +38,8 @@ export interface TopAnswer extends TopQuestion {
   /** Wall time at which it was computed, ms since 1970. */
   readonly computedMs: number;
   readonly tookMs: number;
+  /** How much of the window is in the sums: a live one fills from when somebody began to look. */
+  readonly coveredMs: number;
   readonly rows: readonly TopRow[];
 }
 
@@ -49,6 +52,9 @@ interface Entry {
 export class TopCache {
   readonly #source: DashboardSource;
   readonly #entries = new Map<string, Entry>();
+  /** Monotonic: when the live aggregates began, and when they were last asked for. */
+  #liveFromMs = 0;
+  #liveAskedMs = Number.NEGATIVE_INFINITY;
   #sqlTail: Promise<unknown> = Promise.resolve();
   /** Questions that were really computed, for the tests and /metrics. */
   computed = 0;
@@ -98,11 +104,13 @@ export class TopCache {
   async #compute(question: TopQuestion): Promise<TopAnswer> {
     const { by, window, measure } = question;
     const fromMs = monotonicMs();
+    const windowMs = TOP_WINDOWS[window];
     const isLive = window === '1m';
     this.computed += 1;
+    if (isLive) this.#renewLive(fromMs);
     const found = isLive
       ? await this.#source.topLive(by, TOP_ROWS_MAX)
-      : await this.#source.topSince(by, wallMs() - TOP_WINDOWS[window], measure, TOP_ROWS_MAX);
+      : await this.#source.topSince(by, wallMs() - windowMs, measure, TOP_ROWS_MAX);
     const rows = found
       .map(({ name, bytes, sessions, records }) => ({ name, bytes, sessions, records }))
       .sort((a, b) => b[measure] - a[measure]);
@@ -110,8 +118,14 @@ export class TopCache {
       ...question,
       source: isLive ? 'live' : 'store',
       computedMs: wallMs(),
+      coveredMs: isLive ? Math.min(windowMs, Math.round(fromMs - this.#liveFromMs)) : windowMs,
       tookMs: Math.round(monotonicMs() - fromMs),
       rows,
     };
+  }
+
+  #renewLive(nowMs: number): void {
+    if (nowMs - this.#liveAskedMs > LIVE_LEASE_MS) this.#liveFromMs = nowMs;
+    this.#liveAskedMs = nowMs;
   }
 }
