@@ -46,6 +46,8 @@ export async function startServer(
   program: string = join(ROOT, 'dist/src/cli/main.js'),
 ): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeFolder);
   const [port, httpPort] = [await freePort(), await freePort()];
   const configPath = join(folder, 'config.yaml');
   writeFileSync(configPath, `stages: ${stages}\n`);
@@ -66,13 +68,13 @@ export async function startServer(
   } catch (error) {
     child.kill('SIGKILL');
     const text = readFileSync(logPath, 'utf8').slice(-2000);
-    rmSync(folder, { recursive: true });
+    removeFolder();
     throw new MillraceError('MR_CONNECT', `the server did not start: ${String(error)}\n${text}`);
   }
   const stop = async (): Promise<number | null> => {
     const code = await stopChild(child);
     log.end();
-    rmSync(folder, { recursive: true });
+    removeFolder();
     return code;
   };
   return { pid: child.pid!, port, status, stop };

@@ -8,7 +8,7 @@
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { MillraceError } from '../../src/toolkit/base/errors.ts';
 import { findLosses, isFinished } from './ledger-check.ts';
-import { runSender } from './peers.ts';
+import { runSender, type SenderTotals } from './peers.ts';
 import { cpuBetween, readPeakRssBytes, readProcessCpu } from './process-stats.ts';
 import { type Server, type Stages, sleep, startServer } from './server.ts';
 import type { StreamFile } from './stream-file.ts';
@@ -88,13 +88,15 @@ export class StageSession {
   async run(): Promise<StageRun> {
     const { seconds } = this.#load;
     const before = readProcessCpu(this.#server.pid);
-    const startMs = performance.now();
-    const { records, seconds: sendSeconds } = await this.#send({ seconds });
+    const sent = await this.#send({ seconds });
+    const { records } = sent;
+    // The sender first maps its file: its clock starts with the first byte.
+    const firstByteMs = performance.now() - sent.settledSeconds * 1000;
     const hasStore = this.#stages === 'all' || this.#stages === 'decode';
     if (hasStore) await this.#finish();
     else await sleep(TAIL_MS);
     const used = cpuBetween(before, readProcessCpu(this.#server.pid));
-    const elapsedSeconds = (performance.now() - startMs) / 1000;
+    const elapsedSeconds = (performance.now() - firstByteMs) / 1000;
     if (!hasStore) await this.#finish();
     const threads = [...used.threadsUs].map(([name, us]) => [name, us / records] as const);
     return {
@@ -102,7 +104,7 @@ export class StageSession {
       cpuUsPerRecord: used.totalUs / records,
       threadUsPerRecord: new Map(threads),
       recordsPerSecond: records / elapsedSeconds,
-      catchUpSeconds: elapsedSeconds - sendSeconds,
+      catchUpSeconds: elapsedSeconds - sent.seconds,
     };
   }
 
@@ -114,9 +116,7 @@ export class StageSession {
     await this.#server.stop();
   }
 
-  async #send(
-    much: { records: number } | { seconds: number },
-  ): Promise<{ records: number; seconds: number }> {
+  async #send(much: { records: number } | { seconds: number }): Promise<SenderTotals> {
     const { file, connections, rate } = this.#load;
     const { port } = this.#server;
     const totals = await runSender({ file: file.path, port, connections, rate, ...much });
