@@ -197,12 +197,10 @@ export class CollectStage implements Stage {
   #receive(connection: Connection, nowMs: number): void {
     if (connection.fd < 0 || connection.stalled) return;
     const builder = connection.builder;
-    const { receiver } = this.#deps;
-    if (!builder.prepare()) {
+    if (this.#hasEnoughInFlight || !builder.prepare()) {
       this.#stall(connection, nowMs);
       return;
     }
-    if (receiver.inFlight >= this.#options.inFlightBlockCountMax) return;
     const length = Math.min(this.#options.readBytes, builder.room);
     const bytes = recv(connection.fd, this.#deps.pool.bytes, builder.fillAt, length);
     if (bytes <= 0) {
@@ -211,8 +209,9 @@ export class CollectStage implements Stage {
       return;
     }
     connection.lastByteMs = nowMs;
-    // Garbage leaves nothing open: its time is not that of the records behind it.
-    if (connection.firstByteUs === 0 || builder.openBytes === 0) {
+    // The time of garbage is not that of the records behind it.
+    const isGarbage = builder.resyncing && builder.records === 0;
+    if (connection.firstByteUs === 0 || isGarbage) {
       connection.firstByteUs = wallUs();
       connection.lingerAtMs = nowMs + this.#options.lingerMs;
       this.#nextTimersMs = Math.min(this.#nextTimersMs, connection.lingerAtMs);
@@ -220,6 +219,10 @@ export class CollectStage implements Stage {
     }
     this.#account(connection, bytes);
     if (builder.isFull) this.#cut(connection, false, nowMs);
+  }
+
+  get #hasEnoughInFlight(): boolean {
+    return this.#deps.receiver.inFlight >= this.#options.inFlightBlockCountMax;
   }
 
   /** Walks the received bytes; all counters of the step change inside one odd turn. */
@@ -276,7 +279,7 @@ export class CollectStage implements Stage {
         continue;
       }
       if (connection.builder.isFull && !this.#cut(connection, false, nowMs)) continue;
-      if (!connection.builder.prepare()) continue;
+      if (this.#hasEnoughInFlight || !connection.builder.prepare()) continue;
       this.#unstall(connection, nowMs);
       connection.lastByteMs = nowMs;
       this.#watch(connection);
