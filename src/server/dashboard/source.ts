@@ -28,8 +28,8 @@ export const TOP_WINDOWS = { '1m': 60_000, '15m': 900_000, '1h': 3_600_000 } as 
 export type TopWindow = keyof typeof TOP_WINDOWS;
 
 /**
- * The live aggregates are kept only while somebody asks for them: they begin with the first question
- * and end when none has come for this long.
+ * The live aggregates are kept only while somebody asks for them: they begin with the first
+ * question and end when none has come for this long.
  */
 export const LIVE_LEASE_MS = 5_000;
 
