@@ -49,8 +49,7 @@ async function runWave(wave, port, senders) {
   await sender.run();
 }
 
-async function takePictures(url) {
-  const browser = await launchBrowser();
+async function takePictures(browser, url) {
   for (const { name, colorScheme, width, height, scale } of LOOKS) {
     const page = await browser.newPage({
       viewport: { width, height },
@@ -63,7 +62,6 @@ async function takePictures(url) {
     await page.screenshot({ path: path.join(TARGET, `${name}.png`) });
     await page.close();
   }
-  await browser.close();
 }
 
 const data = mkdtempSync(path.join(tmpdir(), 'millrace-screenshots-'));
@@ -75,8 +73,14 @@ try {
   const port = Number(server.ports.listen[0].split(':').at(-1));
   const senders = [];
   const waves = Promise.all(WAVES.map((wave) => runWave(wave, port, senders)));
+  const url = `http://${server.ports.http}/`;
+  const browser = await launchBrowser();
+  // Live tops are counted only while somebody looks.
+  const looker = await browser.newPage();
+  await looker.goto(url);
   await sleep(seconds * 1_000);
-  await takePictures(`http://${server.ports.http}/`);
+  await takePictures(browser, url);
+  await browser.close();
   for (const sender of senders) sender.stop();
   await waves;
 } finally {
