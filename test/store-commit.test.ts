@@ -42,7 +42,7 @@ function listFiles(dataDir: string): string[] {
     .filter((name) => /\.(parquet|tmp)$/.test(name));
 }
 
-test('a crash between any two steps of a flush leaves a store that goes on without a gap', async () => {
+test('a crash between any two steps of a flush leaves no gap and no double', async () => {
   await withFolder(async (dataDir) => {
     const { maker } = simulatedBlocks({ records: 9_000, mix: 'default' });
     const copies: string[] = [];
@@ -168,7 +168,8 @@ test('rows of two hours lie in two partitions', async () => {
       dataDir,
       `SELECT regexp_extract(filename, 'hour=(\\d\\d)', 1) AS h, count(*) AS n,
          min(arrival_time) AS first, max(arrival_time) AS last
-       FROM read_parquet('${dataDir}/store/transaction_usage/*/*/*.parquet', filename = true, hive_partitioning = false)
+       FROM read_parquet('${dataDir}/store/transaction_usage/*/*/*.parquet',
+         filename = true, hive_partitioning = false)
        GROUP BY h ORDER BY h`,
     );
     assert.deepEqual(
@@ -185,7 +186,7 @@ test('rows of two hours lie in two partitions', async () => {
   });
 });
 
-test('records that the journal has lost are dropped with a reason, and the ledger closes', async () => {
+test('records that the journal has lost are dropped, and the ledger closes', async () => {
   await withFolder(async (dataDir) => {
     const { maker } = simulatedBlocks({ records: 4_000, mix: 'tur' });
     const [removed, ...rest] = maker.blocks;

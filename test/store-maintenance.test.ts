@@ -62,7 +62,7 @@ function quarterHour(records: number) {
   });
 }
 
-test('compaction of an hour keeps every row and the sums of roll-ups; old files go later', async () => {
+test('compaction of an hour keeps every row and sum; old files go later', async () => {
   await withFolder(async (dataDir) => {
     const { maker } = quarterHour(12_000);
     await storeAll(dataDir, maker.blocks, { flushRows: 700, mergeFiles: 1000 });
@@ -98,7 +98,7 @@ test('compaction of an hour keeps every row and the sums of roll-ups; old files 
   });
 });
 
-test('traffic_hour is the sum of the records of the family, by subscriber and service', async () => {
+test('traffic_hour is the sum of the records by subscriber and service', async () => {
   await withFolder(async (dataDir) => {
     const { maker } = quarterHour(8_000);
     await storeAll(dataDir, maker.blocks, { flushRows: 2_000 });
@@ -109,7 +109,8 @@ test('traffic_hour is the sum of the records of the family, by subscriber and se
     await stage.onClose();
     const parts = TRAFFIC_FAMILY.map(
       ({ table, subscriber }) =>
-        `SELECT date_trunc('hour', arrival_time) AS hour, ${subscriber} AS subscriber_id, service_id,
+        `SELECT date_trunc('hour', arrival_time) AS hour, ${subscriber} AS subscriber_id,
+           service_id,
            session_upstream_volume AS up, session_downstream_volume AS down FROM ${table}`,
     );
     const expected = await ask(
@@ -130,12 +131,14 @@ test('roll-ups per minute are the sums of the records', async () => {
     const parts = TRAFFIC_FAMILY.map(
       ({ table }) =>
         `SELECT date_trunc('minute', arrival_time) AS minute, exporter, service_id, package_id,
-           protocol_id, session_upstream_volume AS up, session_downstream_volume AS down FROM ${table}`,
+           protocol_id, session_upstream_volume AS up, session_downstream_volume AS down
+         FROM ${table}`,
     );
     const traffic = await ask(
       dataDir,
       `SELECT minute, exporter, service_id, package_id, protocol_id, count(*) AS records,
-         count(*) AS sessions, sum(up)::BIGINT AS upstream_bytes, sum(down)::BIGINT AS downstream_bytes
+         count(*) AS sessions, sum(up)::BIGINT AS upstream_bytes,
+         sum(down)::BIGINT AS downstream_bytes
        FROM (${parts.join(' UNION ALL ')}) GROUP BY ALL ORDER BY ALL`,
     );
     assert.deepEqual(await ask(dataDir, 'FROM traffic_minute ORDER BY ALL'), traffic);
@@ -175,7 +178,8 @@ test('top gives the same from roll-ups and from records, before and after compac
           const order = by === 'bytes' ? 'b' : 's';
           const direct = await readRows(
             await engine.run(
-              `SELECT ${keys[subject]}::VARCHAR AS k, sum(upstream_bytes + downstream_bytes)::BIGINT AS b,
+              `SELECT ${keys[subject]}::VARCHAR AS k,
+                 sum(upstream_bytes + downstream_bytes)::BIGINT AS b,
                  count(*) AS s FROM traffic WHERE arrival_time >= TIMESTAMP '2026-01-31 07:57:00'
                GROUP BY ${keys[subject]} ORDER BY ${order} DESC, ${keys[subject]} LIMIT 7`,
             ),
@@ -224,7 +228,8 @@ test('retention by age and by size takes whole hours, counted as expired', async
     await storeAll(dataDir, maker.blocks, { flushRows: 1_000 });
     const [old] = await ask(
       dataDir,
-      "SELECT count(*) AS n FROM transaction_usage WHERE arrival_time < TIMESTAMP '2026-01-31 08:00:00'",
+      `SELECT count(*) AS n FROM transaction_usage
+       WHERE arrival_time < TIMESTAMP '2026-01-31 08:00:00'`,
     );
     const retention = {
       transaction_usage: { maxAgeHours: 2, maxBytes: 0 },

@@ -81,10 +81,10 @@ async function assertRows(dataDir: string, blocks: readonly TestBlock[]): Promis
   engine.close();
 }
 
-test('every column of every row is what was sent, small tables and large ones', async () => {
+test('every column of every row is what was sent, small tables and large ones', async (context) => {
   await withFolder(async (dataDir) => {
     const seed = 1 + Math.floor(Math.random() * 1e9);
-    console.log(`seed ${seed}`);
+    context.diagnostic(`seed ${seed}`);
     const { maker } = simulatedBlocks({ records: 12_000, seed, mix: 'all' });
     const tur = simulatedBlocks({ records: 9_000, seed, mix: 'default', malformedRatio: 0.05 });
     for (const block of tur.maker.blocks) maker.add(block.payload, ARRIVAL_US + 5_000_000, 9);
@@ -158,14 +158,15 @@ for (const rows of [TEXTS.length, 6000]) {
       await assertRows(dataDir, maker.blocks);
       const marks = await ask(
         dataDir,
-        "SELECT hex(encode(info_string))[:6] AS h FROM transaction_usage WHERE info_string LIKE '%bom'",
+        `SELECT hex(encode(info_string))[:6] AS h FROM transaction_usage
+         WHERE info_string LIKE '%bom'`,
       );
       assert.ok(marks.length > 0 && marks.every(({ h }) => h === 'EFBBBF'));
     });
   });
 }
 
-test('records without a table and malformed ones are kept as bytes, the latter up to a bound', async () => {
+test('records without a table and malformed ones are kept as bytes, up to a bound', async () => {
   await withFolder(async (dataDir) => {
     const maker = new BlockMaker();
     const unknown = record(0xf0f0ffff, [uint32(1)]);

@@ -24,6 +24,7 @@ import { registerQuery } from './query.ts';
 import { registerReplay } from './replay.ts';
 import { registerServe } from './serve.ts';
 import { registerStatus } from './status.ts';
+import { registerStore } from './store.ts';
 import { registerTop } from './top.ts';
 import { packageVersion } from './version.ts';
 
@@ -52,6 +53,7 @@ export function makeProgram(): Command {
   registerQuery(program);
   registerStatus(program);
   registerJournal(program);
+  registerStore(program);
   registerDump(program);
   registerReplay(program);
   registerGenerate(program);

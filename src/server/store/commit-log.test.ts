@@ -92,7 +92,7 @@ test('what was appended is there after opening again', async (context) => {
   assert.deepEqual(state.ledger.malformed, { fields_short: 4 });
 });
 
-test('a log cut at every byte: whole lines count, the owner truncates the rest', async (context) => {
+test('a log cut at every byte: whole lines count, the rest is cut off', async (context) => {
   const storeDir = folder(context);
   await writeLog(storeDir, 3);
   const path = join(storeDir, LOG_NAME);
@@ -110,7 +110,7 @@ test('a log cut at every byte: whole lines count, the owner truncates the rest',
   }
 });
 
-test('garbage behind the last line is a torn tail, damage before a line is an error', async (context) => {
+test('garbage at the end is a torn tail, damage before a line an error', async (context) => {
   const storeDir = folder(context);
   await writeLog(storeDir, 3);
   const path = join(storeDir, LOG_NAME);
@@ -150,7 +150,7 @@ test('a snapshot says the same in one line, and appending goes on', async (conte
   assert.ok(statSync(join(storeDir, LOG_NAME)).size < bytes);
   const after = readStoreState(storeDir);
   assert.deepEqual([...after.files], [...before.files]);
-  assert.deepEqual({ ...after.ledger }, { ...before.ledger });
+  assert.deepEqual(after.ledger, before.ledger);
   assert.equal(after.position, before.position);
   await Promise.all([log.append(flush), log.append(flush), log.snapshot(8), log.append(flush)]);
   await log.close();

@@ -1,14 +1,15 @@
 /**
  * Flush: a sealed generation becomes files and one commit record.
  *
- * WHY         The order of the steps is the guarantee: whatever step a crash falls behind, the log names
- *             only whole files, and the position in it is the end of what those files hold.
+ * WHY         The order of the steps is the guarantee: whatever step a crash falls behind, the log
+ *             names only whole files, and the position in it is the end of what those files hold.
  *               1 write all files as .tmp, fsync each   2 rename each    3 fsync the folders
  *               4 journal on disk up to `to`            5 append the commit record, fsync
- *             Files are written side by side: a step of the event loop may wait for a turn of decoding.
+ *             Files are written side by side: a step of the event loop may wait for a turn of
+ *             decoding.
  * OWNERSHIP   One flush at a time; the log's lock is shared with compaction and retention.
- * INVARIANTS  Until step 5 nothing exists for readers. A flush that throws may be called again with the
- *             same generation: files are written anew, under the same names.
+ * INVARIANTS  Until step 5 nothing exists for readers. A flush that throws may be called again with
+ *             the same generation: files are written anew, under the same names.
  */
 import { mkdirSync, renameSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -35,7 +36,7 @@ export interface CommitContext {
   readonly onStep: StepHook;
 }
 
-/** COPY options of files that DuckDB writes. Measured: docs/decisions/0010-text-into-duckdb.md. */
+/** COPY options of files that DuckDB writes. Measured: docs/decisions/0005-text-into-duckdb.md. */
 export function copyOptions(compression: StoreOptions['compression']): string {
   const level = compression === 'zstd' ? ', COMPRESSION_LEVEL 1' : '';
   return (

@@ -88,7 +88,8 @@ async function read(paths: readonly string[]): Promise<Record<string, Cell>[]> {
   const connection = await instance.connect();
   const list = paths.map(quoteText).join(', ');
   const result = await connection.stream(
-    `SELECT epoch_us(moment) - 1769843400000000 AS n, * EXCLUDE (moment) FROM read_parquet([${list}]) ORDER BY n`,
+    `SELECT epoch_us(moment) - 1769843400000000 AS n, * EXCLUDE (moment)
+     FROM read_parquet([${list}]) ORDER BY n`,
   );
   const rows = await readRows(result);
   connection.closeSync();
@@ -128,7 +129,8 @@ test('files of both writers are merged byte for byte and read back', async (cont
     const source = paths[i * 3]!;
     const target = join(dir, `duck${i}.parquet`);
     await connection.run(
-      `COPY (SELECT ${columns} FROM ${quoteText(source)}) TO ${quoteText(target)} (FORMAT parquet, ${options})`,
+      `COPY (SELECT ${columns} FROM ${quoteText(source)}) TO ${quoteText(target)}
+       (FORMAT parquet, ${options})`,
     );
     paths[i * 3] = target;
   }

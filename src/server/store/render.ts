@@ -1,10 +1,10 @@
 /**
  * Render: rows of a query as aligned text, JSON lines or CSV, in pieces, with bounded memory.
  *
- * RULES   JSON: one object a row, one row a line. Integers above 2^53 are text (JSON numbers would lose
- *         digits). CSV: RFC 4180 (CRLF, quotes doubled, a head); NULL is empty, an empty text is "".
- *         Table: for people; the first TABLE_ROWS_MAX rows. Bytes of raw records are shown as hex.
- *         Times are `YYYY-MM-DD HH:MM:SS.ffffff`, UTC.
+ * RULES   JSON: one object a row, one row a line. Integers above 2^53 are text (JSON numbers would
+ *         lose digits). CSV: RFC 4180 (CRLF, quotes doubled, a head); NULL is empty, an empty text
+ *         is "". Table: for people; the first TABLE_ROWS_MAX rows. Bytes of raw records are shown
+ *         as hex. Times are `YYYY-MM-DD HH:MM:SS.ffffff`, UTC.
  */
 import {
   DuckDBBlobValue,
@@ -37,11 +37,10 @@ export function cellOf(value: DuckDBValue): Cell {
 
 /** Microseconds since 1970 as `2026-01-31 07:10:00` or with six digits behind the second. */
 export function timestampText(micros: bigint): string {
-  const ms = Number(micros / 1000n);
-  const date = new Date(ms);
+  const rest = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
+  const date = new Date(Number((micros - rest) / 1000n));
   if (Number.isNaN(date.getTime())) return micros.toString();
   const text = date.toISOString().slice(0, 19).replace('T', ' ');
-  const rest = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
   return rest === 0n ? text : `${text}.${String(rest).padStart(6, '0')}`;
 }
 

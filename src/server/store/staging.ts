@@ -1,19 +1,20 @@
 /**
  * Staging: rows on their way into DuckDB, table by table, until a flush writes them as Parquet.
  *
- * WHY         A native call per text value costs 0.2 us: five texts a record would double the price of
- *             storing. So 2,048 texts of a column enter as one heap (one call), and SQL cuts them apart:
- *             substring() on an ASCII heap is a copy. docs/decisions/0010-text-into-duckdb.md.
+ * WHY         A native call per text value costs 0.2 us: five texts a record would double the price
+ *             of storing. So 2,048 texts of a column enter as one heap (one call), and SQL cuts
+ *             them apart: substring() on an ASCII heap is a copy.
+ *             docs/decisions/0005-text-into-duckdb.md.
  * LAYOUT      Per table and generation g two DuckDB tables:
  *               r<g>_<table>  one row a record: integers as they lie in memory, per text column
  *                             s<i>, e<i> (start, end in the chunk's heap), ck (chunk number)
  *               h<g>_<table>  one row a chunk: ck, and per text column b<i>, the heap
  *             Text column 0 is the exporter, the last one is `extra`.
  * OWNERSHIP   One generation is filled while the one before is being written.
- * INVARIANTS  A heap is ASCII only (stored-text.ts), so that DuckDB's statistics choose the substring
- *             that copies; text in hex carries HEX_MARK in its end.
- * REFUSED     Dictionary tables (30 % and more of host and path are distinct; hashing costs more than
- *             copying); unnest(string_split()) (1.5 times the cost and a separator to escape);
+ * INVARIANTS  A heap is ASCII only (stored-text.ts), so that DuckDB's statistics choose the
+ *             substring that copies; text in hex carries HEX_MARK in its end.
+ * REFUSED     Dictionary tables (30 % and more of host and path are distinct; hashing costs more
+ *             than copying); unnest(string_split()) (1.5 times the cost and a separator to escape);
  *             pointers in string_t (unsafe).
  */
 import type { RecordColumns } from '../../rdr/index.ts';
@@ -218,7 +219,7 @@ export class StagedTable {
   }
 
   /** All rows, in the columns and types of the store's table. */
-  selectSql(where = ''): string {
+  selectSql(): string {
     const { table, textIndexes } = this.shape;
     const columns = table.columns.map((column) => {
       const name = quoteName(column.name);
@@ -226,7 +227,8 @@ export class StagedTable {
       if (textIndex !== undefined) return `${this.#textSql(textIndex)} AS ${name}`;
       return column.type === 'int' ? `${name}::BIGINT AS ${name}` : name;
     });
-    return `SELECT ${columns.join(', ')} FROM ${this.rowsName} JOIN ${this.heapName} USING (ck) ${where}`;
+    const source = `${this.rowsName} JOIN ${this.heapName} USING (ck)`;
+    return `SELECT ${columns.join(', ')} FROM ${source}`;
   }
 
   #textSql(i: number): string {
