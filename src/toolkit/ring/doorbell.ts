@@ -14,6 +14,8 @@ import { CONTROL_WORDS, DOORBELL_PARKED_WORD, DOORBELL_RINGS_WORD } from './layo
 export class Doorbell {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
+  /** Nobody ever notifies on these. */
+  readonly #deaf = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
 
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(CONTROL_WORDS * 4)) {
     this.buffer = buffer;
@@ -25,6 +27,14 @@ export class Doorbell {
     if (Atomics.load(this.#words, DOORBELL_PARKED_WORD) === 0) return;
     Atomics.add(this.#words, DOORBELL_RINGS_WORD, 1);
     Atomics.notify(this.#words, DOORBELL_RINGS_WORD);
+  }
+
+  /**
+   * Sleeps for the time, deaf to the bell: for a sleeper that expects work soon and would rather
+   * find several pieces of it than be woken for each. Ringers then pay one load.
+   */
+  doze(timeoutMs: number): void {
+    Atomics.wait(this.#deaf, DOORBELL_RINGS_WORD, 0, timeoutMs);
   }
 
   /** Sleeps until the bell rings or the time is over, unless `hasWork` answers true. */
