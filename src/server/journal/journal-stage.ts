@@ -10,8 +10,8 @@
  * TURN        per collector, up to BLOCKS_PER_TURN: checksum, header, one pwrite, publish, give the
  *             slot back. Then admit, release and evict readers. Then doze (a wake-up by the bell
  *             costs the collector up to 0.1 ms on virtual machines) or sleep on the doorbell.
- * EVICTION    When less than a quarter of the pages is free, the slowest reader loses its place: it
- *             goes on from the segments, which hold the same bytes.
+ * EVICTION    When too few pages are free (a quarter, by default), the slowest reader loses its
+ *             place: it goes on from the segments, which hold the same bytes.
  * FULL DISK   The block is dropped and counted in bytes and records (journal_full; anything else
  *             journal_error); it gets no ordinal. The next block tries again: resumes by itself.
  * ORDER       append -> publish position -> ring. The page of a block is released only after every
@@ -47,8 +47,6 @@ import type { SegmentWriter } from './segment-writer.ts';
 import type { JournalShared } from './shared.ts';
 
 const BLOCKS_PER_TURN = 64;
-/** Evict when fewer than pageCount / this are free. */
-const FREE_PAGES_PART = 4;
 /** Between two looks at readers that still hold slices. */
 const READER_WAIT_MS = 5;
 /** Goes on dozing for so long after the last block. */
@@ -61,6 +59,8 @@ export interface JournalOptions {
   readonly connectionIdBase: number;
   /** How long a doze is; 0 = sleep only by the bell, so that a block waits for nothing. */
   readonly dozeMs: number;
+  /** Readers are evicted when fewer pages are free. */
+  readonly freePageCountMin: number;
   /** Benchmarks only: publish without appending. */
   readonly discard: boolean;
 }
@@ -132,8 +132,9 @@ export class JournalStage implements Stage {
   }
 
   onClose(): void {
-    this.#deps.shared.currentFd = -1;
+    // In this order: the keeper, who finds no current fd, must find the last one among the sealed.
     this.#deps.writer.seal();
+    this.#deps.shared.currentFd = -1;
   }
 
   #takeFrom(ring: SpscRing): number {
@@ -227,11 +228,11 @@ export class JournalStage implements Stage {
     broadcast.publish();
   }
 
-  /** Keeps a quarter of the pages free by evicting readers that hold too many. */
+  /** Keeps pages free for the collectors by evicting readers that hold too many. */
   #makeRoom(): void {
     const { pool, broadcast } = this.#deps;
     broadcast.poll();
-    const enough = pool.pageCount / FREE_PAGES_PART;
+    const enough = this.#options.freePageCountMin;
     if (this.#options.discard) return;
     while (broadcast.unreleased > 0 && pool.freeCount() < enough) {
       if (!broadcast.evictSlowest()) return;

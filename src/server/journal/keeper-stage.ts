@@ -20,7 +20,14 @@ import { join } from 'node:path';
 import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
 import type { Counters } from '../../toolkit/counters/index.ts';
 import { type Doorbell, NO_SLOT, type SpscRing } from '../../toolkit/ring/index.ts';
-import { closeFd, errnoName, fdatasync, fsync, openFile } from '../../toolkit/sys/index.ts';
+import {
+  checked,
+  closeFd,
+  errnoName,
+  fdatasync,
+  fsync,
+  openFile,
+} from '../../toolkit/sys/index.ts';
 import { COMMAND_RUN, type Control } from '../control.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import type { KeeperCounter } from './counters.ts';
@@ -28,6 +35,8 @@ import { segmentPosition } from './format.ts';
 import type { JournalShared } from './shared.ts';
 
 const RETENTION_EVERY_MS = 5_000;
+/** After a sync that failed. */
+const RETRY_MS = 1_000;
 
 export interface KeeperOptions {
   readonly folder: string;
@@ -54,6 +63,9 @@ export class KeeperStage implements Stage {
   #folderFd = -1;
   #nextSyncMs = 0;
   #nextRetentionMs = 0;
+  #retryMs = 0;
+  /** Sealed and synced fds, to be closed. */
+  #synced: number[] = [];
   done = false;
 
   constructor(options: KeeperOptions, deps: KeeperDependencies) {
@@ -62,7 +74,8 @@ export class KeeperStage implements Stage {
   }
 
   onStart(): void {
-    this.#folderFd = openFile(this.#options.folder, ['read', 'directory']);
+    const fd = openFile(this.#options.folder, ['read', 'directory']);
+    this.#folderFd = checked('open', fd, this.#options.folder);
     this.#retain(monotonicMs());
   }
 
@@ -74,21 +87,27 @@ export class KeeperStage implements Stage {
     const behind = shared.syncedPosition < shared.publishedPosition;
     const asked = shared.syncRequest > shared.syncedPosition;
     const due = this.#options.sync === 'always' || nowMs >= this.#nextSyncMs;
-    if (sealed.used() > 0 || (behind && (asked || draining || (due && this.#syncs)))) {
-      this.#sync();
+    const isTime = draining || nowMs >= this.#retryMs;
+    const isWanted = behind && isTime && (asked || draining || (due && this.#syncs));
+    if (sealed.used() > 0 || isWanted) {
+      const isDone = this.#sync();
       this.#nextSyncMs = nowMs + this.#options.syncIntervalMs;
+      if (!isDone) this.#retryMs = nowMs + RETRY_MS;
+      // A disk that cannot sync at the end will not do so a moment later.
+      if (!isDone && draining && sealed.used() === 0) this.done = true;
       return 1;
     }
     if (draining) this.done = true;
     else {
       const hasWork = (): boolean =>
-        sealed.used() > 0 || shared.syncRequest > shared.syncedPosition;
+        sealed.used() > 0 || (behind && isTime && shared.syncRequest > shared.syncedPosition);
       bell.wait(this.#options.sync === 'always' ? 1 : IDLE_WAIT_MS, hasWork);
     }
     return 0;
   }
 
   onClose(): void {
+    for (const fd of this.#synced) closeFd(fd);
     if (this.#folderFd >= 0) closeFd(this.#folderFd);
   }
 
@@ -96,7 +115,8 @@ export class KeeperStage implements Stage {
     return this.#options.sync !== 'none';
   }
 
-  #sync(): void {
+  /** False when something failed: syncedPosition stays. */
+  #sync(): boolean {
     const { shared, sealed, counters } = this.#deps;
     const beganMs = monotonicMs();
     const published = shared.publishedPosition;
@@ -109,8 +129,9 @@ export class KeeperStage implements Stage {
       if (fd === current) isCurrentSealed = true;
       const result = fdatasync(fd);
       if (result < 0) failure = result;
-      closeFd(fd);
+      this.#synced.push(fd);
     }
+    this.#closeSynced();
     if (current >= 0 && !isCurrentSealed) failure = Math.min(failure, fdatasync(current));
     failure = Math.min(failure, fsync(this.#folderFd));
     counters.add('syncs', 1);
@@ -120,9 +141,20 @@ export class KeeperStage implements Stage {
       this.#deps.warn('fdatasync failed: the newest blocks may not survive a power loss', {
         errno: errnoName(failure),
       });
-      return;
+      return false;
     }
     shared.syncedPosition = published;
+    return true;
+  }
+
+  /**
+   * The journal names the next segment as current only after it has sealed the last: until then
+   * that one stays open, else its number could be another file's when it is synced as current.
+   */
+  #closeSynced(): void {
+    const current = this.#deps.shared.currentFd;
+    for (const fd of this.#synced) if (fd !== current) closeFd(fd);
+    this.#synced = this.#synced.filter((fd) => fd === current);
   }
 
   #retain(nowMs: number): void {
@@ -157,7 +189,8 @@ export class KeeperStage implements Stage {
       const position = segmentPosition(name);
       if (position < 0) continue;
       const path = join(this.#options.folder, name);
-      const status = statSync(path);
+      const status = statSync(path, { throwIfNoEntry: false });
+      if (status === undefined) continue;
       files.push({ path, position, bytes: status.size, modifiedMs: status.mtimeMs });
     }
     return files.sort((a, b) => a.position - b.position);

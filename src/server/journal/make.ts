@@ -6,6 +6,7 @@ import { assert } from '../../toolkit/base/assert.ts';
 import { Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastWriter, Doorbell, NO_SLOT, SpscRing } from '../../toolkit/ring/index.ts';
+import type { Config } from '../config.ts';
 import { Control, type WorkerMessage } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
 import { SLOT_PAGE } from '../slot.ts';
@@ -29,6 +30,12 @@ function warnWith(tell: Tell) {
   };
 }
 
+/** A quarter of all, but no more than half of what remains when every connection fills a page. */
+function freePageCountMin(config: Config, pageCount: number): number {
+  const inFlight = pageCount - config.collect.connectionCountMax - config.collect.workers;
+  return Math.min(pageCount / 4, inFlight / 2);
+}
+
 export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
   const { config, shared } = setup;
   const pool = new PagePool(shared.pool);
@@ -39,11 +46,13 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
       folder: setup.journalFolder,
       segmentBytes: config.journal.segmentBytes,
       uuid: setup.journalUuid,
+      // One slot stays for the segment that is open at the end.
+      canSeal: () => sealed.used() < sealed.handle.capacity - 1,
     },
     setup.firstPosition,
     (fd) => {
       const slot = sealed.claim();
-      assert(slot !== NO_SLOT, 'the keeper takes sealed segments faster than they fill');
+      assert(slot !== NO_SLOT, 'canSeal was asked before');
       sealed.words[slot] = fd;
       sealed.commit();
       keeperBell.ring();
@@ -55,6 +64,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
       connectionIds: new Int32Array(shared.connectionIds),
       connectionIdBase: setup.connectionIdBase,
       dozeMs: config.collect.inFlightBlockCountMax < DOZE_FROM_BLOCKS ? 0 : DOZE_MS,
+      freePageCountMin: freePageCountMin(config, pool.pageCount),
       discard: config.stages === 'decode',
     },
     {

@@ -3,20 +3,28 @@
  *
  * WHY         Positions, ordinals and connection ids must never be given twice, whatever happened;
  *             and the torn end of the newest segment must not hide in front of new blocks.
- * RULES       1. The newest segment is read whole; everything behind its last valid block was never
- *             published and is cut off (tornBytes). Damage before a valid block stays where it is.
+ * RULES       1. The newest segment is read whole; everything behind the last block whose header
+ *                holds and that lies in the file was never published and is cut off (tornBytes).
+ *                Damage before it, or in its payload, stays where it is: readers count it.
  *             2. The next position lies above every number seen: ends of files before the cut, and
- *                the
- *             positions that readers have committed (`seen`).
- *             3. The next ordinal and connection id lie above those of every block and segment head
- *                of
- *             the newest segment, and above what readers have committed.
+ *                the positions that readers have committed (`seen`).
+ *             3. The next ordinal and connection id lie above those of every block header and head
+ *                of the newest segment that has any, and above what readers have committed.
  * COST        one sequential read of at most one segment.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, statSync } from 'node:fs';
-import { readSegmentHead, SEGMENT_HEAD_BYTES, type SegmentHead } from './format.ts';
-import { JournalReader, listSegments } from './reader.ts';
+import { POSITION_MAX } from '../../toolkit/base/limits.ts';
+import {
+  BLOCK_HEADER_BYTES,
+  type BlockHeader,
+  makeBlockHeader,
+  readBlockFields,
+  readSegmentHead,
+  SEGMENT_HEAD_BYTES,
+  type SegmentHead,
+} from './format.ts';
+import { JournalReader, listSegments, type SegmentFile } from './reader.ts';
 
 export interface RecoveredJournal {
   readonly uuid: Uint8Array;
@@ -49,13 +57,11 @@ export function recoverJournal(folder: string, seen: SeenNumbers): RecoveredJour
   }
   const sizeBytes = statSync(newest.path).size;
   const head = readHead(newest.path);
-  const last = readBlocks([newest]);
-  // A newest segment without a head was torn while it was made: the one before it has the numbers.
-  const previous = files.at(-2);
-  if (head === null && last.endPosition === 0 && previous !== undefined) {
-    const before = readBlocks([previous]);
-    last.nextOrdinal = before.nextOrdinal;
-    last.nextConnectionId = before.nextConnectionId;
+  const last = readNumbers(newest);
+  // Newest segments without a head were torn while they were made: older ones have the numbers.
+  for (let i = files.length - 2; i >= 0 && last.isEmpty; i--) {
+    const { endPosition } = last;
+    Object.assign(last, readNumbers(files[i]!), { endPosition });
   }
   const end = Math.max(
     last.endPosition,
@@ -67,29 +73,62 @@ export function recoverJournal(folder: string, seen: SeenNumbers): RecoveredJour
   return {
     uuid,
     nextPosition: Math.max(newest.position + sizeBytes, end, newest.position + 1, seen.position),
-    nextOrdinal: Math.max(last.nextOrdinal, head?.firstOrdinal ?? 0, seen.ordinal),
-    nextConnectionId: Math.max(last.nextConnectionId, head?.firstConnectionId ?? 1),
+    nextOrdinal: Math.max(last.nextOrdinal, seen.ordinal),
+    nextConnectionId: last.nextConnectionId,
     tornBytes,
     segments: files.length,
   };
 }
 
-function readBlocks(files: ReturnType<typeof listSegments>): {
+interface Numbers {
+  /** Behind the last block; 0 when there is none. */
   endPosition: number;
   nextOrdinal: number;
   nextConnectionId: number;
-} {
-  const reader = new JournalReader(files, { position: files[0]!.position });
-  let endPosition = 0;
-  let nextOrdinal = 0;
-  let nextConnectionId = 1;
-  for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
-    endPosition = block.endPosition;
-    nextOrdinal = block.header.firstOrdinal + block.header.recordCount;
-    nextConnectionId = Math.max(nextConnectionId, block.header.connectionId + 1);
-  }
+  /** Neither a head nor a block: it tells nothing. */
+  isEmpty: boolean;
+}
+
+/** What one segment has given away, by its head and by every block header that holds. */
+function readNumbers(file: SegmentFile): Numbers {
+  const head = readHead(file.path);
+  const numbers: Numbers = {
+    endPosition: 0,
+    nextOrdinal: head?.firstOrdinal ?? 0,
+    nextConnectionId: head?.firstConnectionId ?? 1,
+    isEmpty: head === null,
+  };
+  const note = (header: BlockHeader): void => {
+    numbers.endPosition = header.position + BLOCK_HEADER_BYTES + header.payloadLength;
+    numbers.nextOrdinal = Math.max(numbers.nextOrdinal, header.firstOrdinal + header.recordCount);
+    numbers.nextConnectionId = Math.max(numbers.nextConnectionId, header.connectionId + 1);
+    numbers.isEmpty = false;
+  };
+  const reader = new JournalReader([file], {
+    position: file.position,
+    // Everything is looked at: blocks may stand behind a hole of zeros that a power loss left.
+    limitPosition: () => POSITION_MAX,
+    onDamage: (damage) => {
+      if (damage.kind === 'payload') note(readHeader(file, damage.position));
+    },
+  });
+  for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) note(block.header);
   reader.close();
-  return { endPosition, nextOrdinal, nextConnectionId };
+  return numbers;
+}
+
+/** The header of a block whose payload is damaged. */
+function readHeader(file: SegmentFile, position: number): BlockHeader {
+  const bytes = new Uint8Array(BLOCK_HEADER_BYTES);
+  const header = makeBlockHeader();
+  const fd = openSync(file.path, 'r');
+  try {
+    readSync(fd, bytes, 0, bytes.length, position - file.position);
+    readBlockFields(bytes, new DataView(bytes.buffer), 0, header);
+    return header;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function readHead(path: string): SegmentHead | null {

@@ -16,13 +16,22 @@
  */
 import { join } from 'node:path';
 import { wallUs } from '../../toolkit/base/clock.ts';
-import { EEXIST, fallocate, ftruncate, openFile, pwriteFully } from '../../toolkit/sys/index.ts';
+import {
+  closeFd,
+  EEXIST,
+  fallocate,
+  ftruncate,
+  openFile,
+  pwriteFully,
+} from '../../toolkit/sys/index.ts';
 import { SEGMENT_HEAD_BYTES, segmentName, writeSegmentHead } from './format.ts';
 
 export interface SegmentWriterOptions {
   readonly folder: string;
   readonly segmentBytes: number;
   readonly uuid: Uint8Array;
+  /** False: nobody can take a sealed segment over now, so the open one grows beyond its size. */
+  readonly canSeal?: () => boolean;
 }
 
 export class SegmentWriter {
@@ -59,8 +68,10 @@ export class SegmentWriter {
    * Returns 0, or -errno (nothing has changed then).
    */
   reserve(bytes: number, firstOrdinal: number, firstConnectionId: number): number {
-    if (this.#fd >= 0 && this.#position + bytes - this.#start <= this.#options.segmentBytes)
-      return 0;
+    if (this.#fd >= 0) {
+      const isRoomy = this.#position + bytes - this.#start <= this.#options.segmentBytes;
+      if (isRoomy || this.#options.canSeal?.() === false) return 0;
+    }
     const path = join(this.#options.folder, segmentName(this.#position));
     let fd = openFile(path, ['create', 'exclusive', 'readWrite'], 0o640);
     // Left behind by a failed attempt of our own: nothing in it was ever published.
@@ -75,7 +86,8 @@ export class SegmentWriter {
     });
     const wrote = pwriteFully(fd, this.#head, 0, SEGMENT_HEAD_BYTES, 0);
     if (wrote < 0) {
-      this.#onSealed(fd);
+      // Nobody else knows this fd yet: the keeper only knows the current one and sealed ones.
+      closeFd(fd);
       return wrote;
     }
     fallocate(fd, 0, this.#options.segmentBytes, true);
