@@ -197,7 +197,7 @@ export class CollectStage implements Stage {
   #receive(connection: Connection, nowMs: number): void {
     if (connection.fd < 0 || connection.stalled) return;
     const builder = connection.builder;
-    if (this.#hasEnoughInFlight || !builder.prepare()) {
+    if (this.#hasEnoughInFlight() || !builder.prepare()) {
       this.#stall(connection, nowMs);
       return;
     }
@@ -221,7 +221,7 @@ export class CollectStage implements Stage {
     if (builder.isFull) this.#cut(connection, false, nowMs);
   }
 
-  get #hasEnoughInFlight(): boolean {
+  #hasEnoughInFlight(): boolean {
     return this.#deps.receiver.inFlight >= this.#options.inFlightBlockCountMax;
   }
 
@@ -279,7 +279,7 @@ export class CollectStage implements Stage {
         continue;
       }
       if (connection.builder.isFull && !this.#cut(connection, false, nowMs)) continue;
-      if (this.#hasEnoughInFlight || !connection.builder.prepare()) continue;
+      if (this.#hasEnoughInFlight() || !connection.builder.prepare()) continue;
       this.#unstall(connection, nowMs);
       connection.lastByteMs = nowMs;
       this.#watch(connection);

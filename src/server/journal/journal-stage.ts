@@ -19,6 +19,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { assert } from '../../toolkit/base/assert.ts';
+import { monotonicMs } from '../../toolkit/base/clock.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';
 import type { Counters } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
@@ -111,7 +112,7 @@ export class JournalStage implements Stage {
     let blocks = 0;
     for (const ring of this.#deps.rings) blocks += this.#takeFrom(ring);
     this.#deps.broadcast.poll();
-    if (blocks > 0) this.#lastBlockMs = performance.now();
+    if (blocks > 0) this.#lastBlockMs = monotonicMs();
     if (this.#deps.control.command !== COMMAND_RUN) this.done = !this.#hasWork();
     else if (blocks < BLOCKS_PER_TURN) this.#sleep();
     return blocks;
@@ -124,7 +125,7 @@ export class JournalStage implements Stage {
   #sleep(): void {
     const { broadcast, bell } = this.#deps;
     const { dozeMs } = this.#options;
-    if (dozeMs > 0 && performance.now() - this.#lastBlockMs < DOZE_FOR_MS) {
+    if (dozeMs > 0 && monotonicMs() - this.#lastBlockMs < DOZE_FOR_MS) {
       bell.doze(dozeMs);
       return;
     }
@@ -208,7 +209,7 @@ export class JournalStage implements Stage {
     values[full ? this.#index.droppedFullBytes : this.#index.droppedErrorBytes]! += bytes;
     values[full ? this.#index.droppedFullRecords : this.#index.droppedErrorRecords]! += records;
     values[this.#index.errors]! += 1;
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     if (nowMs < this.#nextLogMs) return;
     this.#nextLogMs = nowMs + LOG_EVERY_MS;
     const reason = full ? 'journal_full' : 'journal_error';
