@@ -209,3 +209,24 @@ test('a store without files has every table, empty and typed', async () => {
     engine.close();
   });
 });
+
+test('131,072 records in one flush: every one is there; the times are printed', async (context) => {
+  await withFolder(async (dataDir) => {
+    const { maker } = simulatedBlocks({ records: 131_072, mix: 'tur' });
+    const { stage } = await startStage(dataDir, maker.blocks);
+    const before = process.cpuUsage();
+    const startMs = performance.now();
+    assert.equal(await stage.drain(120_000), true);
+    const cpu = process.cpuUsage(before);
+    const cpuUs = (cpu.user + cpu.system) / maker.ordinal;
+    const stats = stage.stats();
+    await stage.onClose();
+    context.diagnostic(
+      `${cpuUs.toFixed(2)} us CPU a record in all (cold), flush ${Math.round(stats.flushMs)} ms, ` +
+        `in all ${Math.round(performance.now() - startMs)} ms`,
+    );
+    assert.equal(stats.commits, 1);
+    assert.equal(stats.delivered, maker.ordinal);
+    assert.equal((await countRows(dataDir)).found, maker.ordinal);
+  });
+});
