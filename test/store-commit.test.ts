@@ -81,7 +81,7 @@ test('a crash between any two steps of a flush leaves no gap and no double', asy
 
 test('a flush that fails at any step is tried again, and nothing is lost or doubled', async () => {
   const { maker } = simulatedBlocks({ records: 6_000, mix: 'default' });
-  for (const failing of ['written', 'renamed', 'folders-synced', 'journal-synced']) {
+  for (const failing of ['written', 'renamed', 'folders-synced', 'journal-synced', 'committed']) {
     await withFolder(async (dataDir) => {
       let failures = 0;
       const onStep = (step: string): void => {
@@ -101,6 +101,26 @@ test('a flush that fails at any step is tried again, and nothing is lost or doub
       assert.equal(await assertPrefixes(dataDir, maker.blocks), maker.ordinal);
     });
   }
+});
+
+test('a commit waits until the journal is on disk up to its position', async () => {
+  await withFolder(async (dataDir) => {
+    const { maker } = simulatedBlocks({ records: 3_000, mix: 'tur' });
+    const asked: number[] = [];
+    const committed: number[] = [];
+    const position = (): number => readStoreState(join(dataDir, 'store')).position;
+    const syncJournal = async (to: number): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.ok(position() < to, 'not before the journal is on disk');
+      asked.push(to);
+    };
+    const onStep = (step: string): void => {
+      if (step === 'committed') committed.push(position());
+    };
+    await storeAll(dataDir, maker.blocks, { flushRows: 1_000 }, { syncJournal, onStep });
+    assert.ok(asked.length > 2);
+    assert.deepEqual(asked, committed);
+  });
 });
 
 test('while a flush fails, rows are bounded and the ledger closes', async () => {
