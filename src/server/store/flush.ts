@@ -144,8 +144,6 @@ export async function flushGeneration(
   generation: SealedGeneration,
 ): Promise<void> {
   const { storeDir, log, onStep } = context;
-  // A first try may have failed behind its commit: its records must not be committed again.
-  if (log.state.position > generation.from) return;
   onStep('flush-started');
   const files = await writeFiles(context, generation);
   await publishFiles(storeDir, files, onStep);
