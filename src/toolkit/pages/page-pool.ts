@@ -22,10 +22,13 @@ import { assert } from '../base/assert.ts';
 import { PAGE_BYTES } from '../base/limits.ts';
 import {
   GENERATION_WORD,
-  OWNER_WORD,
   PAGE_ENTRY_WORDS,
   PAGE_FILLING,
   PAGE_FREE,
+  PAGE_OWNER_MASK,
+  PAGE_OWNER_MAX,
+  PAGE_OWNER_SHIFT,
+  PAGE_SLICES_MASK,
   STATE_WORD,
 } from './layout.ts';
 import { type SharedMemory, SharedWasmMemory } from './webassembly.ts';
@@ -70,14 +73,15 @@ export class PagePool {
 
   /** A free page, now filling for `owner`, or NO_PAGE. */
   acquire(owner: number): number {
+    assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
     const table = this.#table;
+    const filling = PAGE_FILLING | (owner << PAGE_OWNER_SHIFT);
     for (let page = 0; page < this.pageCount; page++) {
       const word = page * PAGE_ENTRY_WORDS;
       // The plain read is a hint only; the compare-and-swap decides.
       if (table[word + STATE_WORD] !== PAGE_FREE) continue;
-      const seen = Atomics.compareExchange(table, word + STATE_WORD, PAGE_FREE, PAGE_FILLING);
+      const seen = Atomics.compareExchange(table, word + STATE_WORD, PAGE_FREE, filling);
       if (seen !== PAGE_FREE) continue;
-      Atomics.store(table, word + OWNER_WORD, owner);
       Atomics.add(table, word + GENERATION_WORD, 1);
       return page;
     }
@@ -96,21 +100,27 @@ export class PagePool {
   /** The last reader of a slice has passed. */
   release(page: number): void {
     const before = Atomics.sub(this.#table, page * PAGE_ENTRY_WORDS + STATE_WORD, 1);
-    assert((before & ~PAGE_FILLING) > 0, 'a page is released once per slice');
+    assert((before & PAGE_SLICES_MASK) > 0, 'a page is released once per slice');
   }
 
   /** The collector will not write into the page again. */
   stopFilling(page: number): void {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
-    const before = Atomics.and(this.#table, word, ~PAGE_FILLING);
+    const before = Atomics.and(this.#table, word, PAGE_SLICES_MASK);
     assert((before & PAGE_FILLING) !== 0, 'only a filling page stops filling');
   }
 
   /** After the thread of `owner` has ended: it fills none of its pages any more. */
   abandon(owner: number): void {
     for (let page = 0; page < this.pageCount; page++) {
-      const isOwned = Atomics.load(this.#table, page * PAGE_ENTRY_WORDS + OWNER_WORD) === owner;
-      if (isOwned && this.isFilling(page)) this.stopFilling(page);
+      const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+      // Again only when the journal releases a slice in between.
+      for (;;) {
+        const state = Atomics.load(this.#table, word);
+        if ((state & PAGE_OWNER_MASK) >>> PAGE_OWNER_SHIFT !== owner) break;
+        const to = state & PAGE_SLICES_MASK;
+        if (Atomics.compareExchange(this.#table, word, state, to) === state) break;
+      }
     }
   }
 
