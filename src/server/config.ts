@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { COLLECT_SLOTS } from '../toolkit/base/limits.ts';
+import { COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
 import { parseCidr } from './address.ts';
 
 const MIB = 1024 * 1024;
@@ -66,7 +66,8 @@ const collect = z.strictObject({
 });
 
 const pages = z.strictObject({
-  arenaBytes: bytes(32 * MIB, 4096 * MIB - 65_536)
+  // Offsets into the arena stay below 2^31: the walks over frames compute with 32-bit integers.
+  arenaBytes: bytes(32 * MIB, 2048 * MIB - PAGE_BYTES)
     .default(128 * MIB)
     .describe('shared memory for received bytes; absorbs a slow disk'),
 });
@@ -202,7 +203,14 @@ export function makeConfig(input: unknown, where = 'configuration'): Config {
       'the hard cap must be at least the retention',
     );
   }
-  return Object.freeze(config);
+  return freezeAll(config);
+}
+
+function freezeAll<T extends object>(data: T): T {
+  for (const value of Object.values(data)) {
+    if (typeof value === 'object' && value !== null) freezeAll(value as object);
+  }
+  return Object.freeze(data);
 }
 
 /**
@@ -232,7 +240,7 @@ export function readConfigFile(path: string): Record<string, unknown> {
       'correct the YAML at this place',
     );
   }
-  const data: unknown = document.toJS() ?? {};
+  const data: unknown = plainData(path, document) ?? {};
   if (typeof data !== 'object' || Array.isArray(data)) {
     throw new MillraceError(
       'MR_CONFIG_FILE',
@@ -241,4 +249,18 @@ export function readConfigFile(path: string): Record<string, unknown> {
     );
   }
   return data as Record<string, unknown>;
+}
+
+/** Aliases are resolved here, so that one without an anchor, or a bomb of them, is told here. */
+function plainData(path: string, document: ReturnType<typeof parseDocument>): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new MillraceError(
+      'MR_CONFIG_FILE',
+      `${path}: ${(error as Error).message}`,
+      'write the value instead of the alias',
+      { cause: error },
+    );
+  }
 }

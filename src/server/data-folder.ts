@@ -33,10 +33,10 @@ export function openDataFolder(path: string): DataFolder {
   }
   const fd = openFile(join(folder, 'lock'), ['create', 'readWrite'], 0o640);
   if (fd < 0) {
-    throw new MillraceError(
-      'MR_DATA_ACCESS',
-      `${folder}: the lock file cannot be opened: ${errnoName(fd)}`,
-      'make the folder writable for this user, or choose another with --data',
+    const code = errnoName(fd);
+    throw accessError(
+      folder,
+      Object.assign(new Error(`the lock file cannot be opened: ${code}`), { code }),
     );
   }
   const locked = flockExclusive(fd);

@@ -1,6 +1,6 @@
 /**
- * Journal rig: the journal stage, its rings, its segments and its readers in the thread of the test,
- * which gives the turns. Producers make blocks of known bytes; appends can be made to fail.
+ * Journal rig: the journal stage, its rings, segments and readers in the thread of the test, which
+ * gives the turns. Producers make blocks of known bytes; appends can be made to fail.
  */
 import assert from 'node:assert/strict';
 import { Control } from '../../src/server/control.ts';

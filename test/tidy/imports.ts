@@ -96,7 +96,7 @@ const AREAS: readonly Area[] = [
   },
   {
     name: 'server',
-    pattern: /^src\/server\/[\w-]+\.ts$/,
+    pattern: /^src\/server\/[\w-]+(?:\.test)?\.ts$/,
     mayImport: [...TOOLKIT, 'rdr', 'contract', 'meeting', ...STAGES],
     hasNode: true,
   },

@@ -54,7 +54,11 @@ test(
     const fourth = await rig.connect();
     fourth.write(frameOf(70));
     await rig.until(() => rig.payload().length === 130, 'both records');
-    assert.deepEqual([...rig.taken.keys()].sort(), [100, 102], 'a number is never given twice');
+    assert.deepEqual(
+      [...rig.taken.keys()].sort((a, b) => a - b),
+      [100, 102],
+      'a number is never given twice',
+    );
     second.destroy();
     fourth.destroy();
   },

@@ -56,7 +56,7 @@ test('numbers above all of the newest segment, and above what was committed', (t
   assert.deepEqual([seen.nextPosition, seen.nextOrdinal], [size + 5_000, 40]);
 });
 
-test('a tail torn at every byte: whole blocks stay, the rest is cut, no number comes again', (t) => {
+test('a tail torn at every byte: whole blocks stay, no number comes again', (t) => {
   const folder = temporaryFolder(t);
   const segment = threeBlocks(4_096, 100);
   const ends = segment.blocks.map((block) => block.endPosition - 4_096);
@@ -135,7 +135,7 @@ test('damage in the middle stays, also a hole of zeros as a power loss leaves it
   }
 });
 
-test('a last block with a damaged payload is damage, not a torn end: its numbers are taken', (t) => {
+test('a last block with a damaged payload is damage, not a torn end', (t) => {
   const folder = temporaryFolder(t);
   const segment = threeBlocks();
   const bytes = segment.bytes.slice();

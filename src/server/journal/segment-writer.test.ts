@@ -78,8 +78,9 @@ test('a file left behind by a failed attempt is written anew', needsAddon, (t) =
 
 /** In a process of its own: no file may grow beyond `blocks` times 1,024 bytes. */
 function withFileLimit(blocks: number, folder: string): { status: number | null; text: string } {
+  const url = new URL('./segment-writer.js', import.meta.url).href;
   const script = `
-    import { SegmentWriter } from ${JSON.stringify(new URL('./segment-writer.js', import.meta.url).href)};
+    import { SegmentWriter } from ${JSON.stringify(url)};
     import { readdirSync } from 'node:fs';
     process.on('SIGXFSZ', () => {});
     let handed = 0;
@@ -120,7 +121,7 @@ test(
       assert.deepEqual(results.slice(0, written), Array(written).fill(700));
       assert.ok(
         results.slice(written).every((result) => result === -constants.errno.EFBIG),
-        `${results}`,
+        results.join(' '),
       );
       assert.equal(position, written === 0 ? 0 : SEGMENT_HEAD_BYTES + written * 700);
       assert.equal(handed, 0);

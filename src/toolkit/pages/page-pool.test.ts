@@ -119,7 +119,7 @@ if (!isMainThread && workerData !== null) {
     );
     assert.ok(
       taken.every((count) => count > 1_000),
-      `${taken}`,
+      taken.join(' '),
     );
     assert.equal(pool.freeCount(), pool.pageCount, 'every page comes back');
   });

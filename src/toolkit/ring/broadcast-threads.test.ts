@@ -1,6 +1,6 @@
 /**
- * Broadcast ring between threads: readers in workers, the writer here. Each slot refers to a page of
- * shared words that is filled with the slot's stamp; a page that is given back is filled with another.
+ * Broadcast ring between threads: readers in workers, the writer here. Each slot refers to a page
+ * of shared words, filled with the slot's stamp; one that is given back is filled with another.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
