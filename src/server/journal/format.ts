@@ -16,8 +16,8 @@
  *   16  16  journal UUID                        16   8  first-record ordinal (journal's life)
  *   32   8  position of this head               24   8  connection id (unique across restarts)
  *   40   8  first ordinal at creation           32   8  connection ordinal of the first record
- *   48   8  creation time, us since 1970        40  16  exporter address, IPv6 (v4 as
- *   ::ffff:a.b.c.d) 56   8  first connection id at creation     56   8  arrival time, us since 1970
+ *   48   8  creation time, us since 1970        40  16  exporter address, IPv6 or ::ffff:a.b.c.d
+ *   56   8  first connection id at creation     56   8  arrival time, us since 1970
  *   64  60  zero                                64   4  record count
  *   124  4  CRC-32 of bytes 0..123              68   4  payload bytes (whole records only)
  *                                               72   4  CRC-32 of the payload

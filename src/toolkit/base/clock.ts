@@ -5,7 +5,7 @@
 /** Looked up once: the global is a getter, and this is called thousands of times a second. */
 const monotonic = performance;
 
-/** Wall time, microseconds since 1970-01-01 UTC, in steps of a millisecond; steps when it is set. */
+/** Wall time, microseconds since 1970-01-01 UTC, in milliseconds' steps; jumps when it is set. */
 export function wallUs(): number {
   return Date.now() * 1000;
 }
