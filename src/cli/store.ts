@@ -19,7 +19,8 @@ export function registerStore(program: Command): void {
   const store = program
     .command('store')
     .summary('verify the store')
-    .description('Looks into the store of a data folder; the server may be running.');
+    .description('Looks into the store of a data folder; the server may be running.')
+    .addHelpText('after', '\nExamples:\n  $ millrace store verify');
   store
     .command('verify')
     .description('Compares the delivered records of the ledger with a count of the rows.')

@@ -75,7 +75,7 @@ export async function startServer(config: Config, faults: readonly Fault[] = [])
   const folder = openDataFolder(config.data);
   let listeners: readonly Listener[] = [];
   try {
-    listeners = await openListeners(config.listen);
+    listeners = await openListeners(config.listen, config.collect.receiveBufferBytes);
     return await RunningServer.start({ config, plan, log, folder, listeners, faults });
   } catch (error) {
     for (const listener of listeners) closeFd(listener.fd);

@@ -43,6 +43,7 @@ export interface SupervisorState {
   /** Bytes open in the pages of collectors that died. */
   droppedWorkerDied: number;
   workerDeaths: number;
+  /** By collector; those of dead ones under negative numbers. */
   exporters: Map<number, readonly ExporterTotals[]>;
   sink: SinkReport | null;
   isSinkRunning: boolean;

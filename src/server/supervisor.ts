@@ -233,6 +233,13 @@ export class Supervisor {
     counters.set('open', 0);
     if (counters.get('turn') % 2 === 1) counters.add('turn', 1);
     memory.pool.abandon(index + 1);
+    // Its totals stay, under a key of their own: its successor counts from 0.
+    const rows = this.state.exporters.get(index) ?? [];
+    this.state.exporters.set(
+      -this.state.workerDeaths,
+      rows.map((row) => ({ ...row, connections: 0 })),
+    );
+    this.state.exporters.delete(index);
   }
 
   async #drainRole(role: Role, timeoutMs: number, wake: (index: number) => void): Promise<boolean> {

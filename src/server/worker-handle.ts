@@ -22,6 +22,7 @@ export class WorkerHandle {
   readonly #ended: Promise<void>;
   #drained = false;
   #isExpected = false;
+  #hasStarted = false;
   #error: Error | null = null;
 
   private constructor(setup: WorkerSetup, worker: Worker) {
@@ -40,8 +41,10 @@ export class WorkerHandle {
     const handle = new WorkerHandle(setup, worker);
     await new Promise<void>((resolve, reject) => {
       worker.on('message', (message: WorkerMessage) => {
-        if (message.kind === 'started') resolve();
-        else if (message.kind === 'failed') reject(toError(message));
+        if (message.kind === 'started') {
+          handle.#hasStarted = true;
+          resolve();
+        } else if (message.kind === 'failed') reject(toError(message));
         else if (message.kind === 'drained') handle.#drained = true;
         else events.onMessage(message);
       });
@@ -52,7 +55,8 @@ export class WorkerHandle {
       worker.once('exit', () => {
         const error = handle.#error ?? new Error(`the ${setup.role} worker ended`);
         reject(error);
-        if (!handle.#drained && !handle.#isExpected) events.onDeath(error);
+        const isDeath = handle.#hasStarted && !handle.#drained && !handle.#isExpected;
+        if (isDeath) events.onDeath(error);
       });
     }).catch(async (error: unknown) => {
       handle.#isExpected = true;

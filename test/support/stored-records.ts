@@ -49,7 +49,8 @@ export async function storedByMarker(dataDir: string): Promise<Map<number, Store
   const engine = await QueryEngine.open(dataDir);
   try {
     const columns =
-      'header_processor_id AS marker, connection_id AS c, record_ordinal AS o, header_flow_context_id AS f';
+      'header_processor_id AS marker, connection_id AS c, record_ordinal AS o,' +
+      ' header_flow_context_id AS f';
     const tables = STORE_TABLES.filter(({ kind }) => kind === 'records');
     const union = tables.map(({ name }) => `SELECT ${columns} FROM "${name}"`).join(' UNION ALL ');
     const rows = await readRows(await engine.run(`SELECT * FROM (${union}) ORDER BY o`));

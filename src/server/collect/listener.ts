@@ -35,10 +35,15 @@ export interface Listener {
 /**
  * Opens all, or none: on an error those already open are closed. Throws MR_PORT_IN_USE, MR_LISTEN.
  */
-export async function openListeners(texts: readonly string[]): Promise<readonly Listener[]> {
+export async function openListeners(
+  texts: readonly string[],
+  receiveBufferBytes = 0,
+): Promise<readonly Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const text of texts) listeners.push(await openListener(parseEndpoint(text)));
+    for (const text of texts) {
+      listeners.push(await openListener(parseEndpoint(text), receiveBufferBytes));
+    }
   } catch (error) {
     for (const listener of listeners) closeFd(listener.fd);
     throw error;
@@ -46,13 +51,15 @@ export async function openListeners(texts: readonly string[]): Promise<readonly 
   return listeners;
 }
 
-async function openListener(endpoint: Endpoint): Promise<Listener> {
+async function openListener(endpoint: Endpoint, receiveBufferBytes: number): Promise<Listener> {
   const bytes = addressBytes(endpoint.host) ?? (await resolveHost(endpoint));
   const family = isMappedIpv4(bytes) ? 4 : 6;
   const fd = socketCreate(family);
   if (fd < 0) throw listenError(endpoint, fd);
   setSocketOption(fd, 'reuseAddress', 1);
   if (family === 6) setSocketOption(fd, 'ipv6Only', 1);
+  // Before listen: the window scale of a connection is settled by its first packet (tcp(7)).
+  if (receiveBufferBytes > 0) setSocketOption(fd, 'receiveBufferBytes', receiveBufferBytes);
   let result = bind(fd, family, bytes, 0, endpoint.port);
   if (result >= 0) result = listen(fd, BACKLOG);
   if (result < 0) {
