@@ -9,7 +9,8 @@ import { QueryEngine } from '../src/server/store/query.ts';
 import { type Cell, readRows } from '../src/server/store/render.ts';
 import type { StoreStage } from '../src/server/store/store-stage.ts';
 import { STORE_TABLES, TRAFFIC_FAMILY } from '../src/server/store/tables.ts';
-import { coveredHours, TOP_SUBJECTS, top } from '../src/server/store/top.ts';
+import { coveredHours, top } from '../src/server/store/top.ts';
+import { TOP_SUBJECTS } from '../src/server/top-words.ts';
 import { simulatedBlocks } from './support/store-blocks.ts';
 import { ask, startStage, storeAll, withFolder } from './support/store-harness.ts';
 

@@ -20,6 +20,8 @@ import {
   FIELD_TYPE,
   FLOW_CONTEXT_ID_OFFSET,
   HEADER_BYTES,
+  integerAt,
+  isIntegerType,
   MALFORMED_NAMES,
   PROCESSOR_ID_OFFSET,
   recordByTag,
@@ -75,25 +77,8 @@ function eachField({ run, offset }: RecordPlace, visit: FieldVisitor): void {
 }
 
 function numberAt(view: DataView, type: number, at: number): number | null {
-  switch (type) {
-    case FIELD_TYPE.INT8:
-      return view.getInt8(at);
-    case FIELD_TYPE.INT16:
-      return view.getInt16(at);
-    case FIELD_TYPE.INT32:
-      return view.getInt32(at);
-    case FIELD_TYPE.UINT8:
-    case FIELD_TYPE.BOOLEAN:
-      return view.getUint8(at);
-    case FIELD_TYPE.UINT16:
-      return view.getUint16(at);
-    case FIELD_TYPE.UINT32:
-      return view.getUint32(at);
-    case FIELD_TYPE.FLOAT:
-      return view.getFloat32(at);
-    default:
-      return null;
-  }
+  if (isIntegerType(type)) return integerAt(view, type, at);
+  return type === FIELD_TYPE.FLOAT ? view.getFloat32(at) : null;
 }
 
 function hexOf(bytes: Uint8Array, from: number, length: number): string {

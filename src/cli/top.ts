@@ -2,12 +2,17 @@
  * `millrace top`: the question that is asked most.
  */
 import { Argument, type Command, Option } from 'commander';
-import type { TopOrder, TopRow, TopSubject } from '../server/store/top.ts';
+import type { TopRow } from '../server/store/top.ts';
+import {
+  TOP_MEASURES,
+  TOP_SUBJECTS,
+  type TopMeasure,
+  type TopSubject,
+} from '../server/top-words.ts';
 import { parseCount } from './option-values.ts';
 import { bytesText, countText, table } from './text-table.ts';
 
 const DEFAULT_DATA = './millrace-data';
-const SUBJECTS = ['subscribers', 'services', 'packages', 'hosts', 'protocols', 'exporters'];
 
 const HELP = `
 Counts transaction usage (Transaction Usage, HTTP, RTSP, VoIP, Video and anonymised HTTP records),
@@ -23,7 +28,7 @@ Examples:
 interface TopCommandOptions {
   readonly data: string;
   readonly since: string;
-  readonly by: TopOrder;
+  readonly by: TopMeasure;
   readonly n: number;
   readonly json?: boolean;
 }
@@ -33,13 +38,9 @@ export function registerTop(program: Command): void {
     .command('top')
     .summary('top subscribers, services, packages, hosts, protocols or exporters')
     .description('Shows who moved the most.')
-    .addArgument(new Argument('<what>', 'of what').choices(SUBJECTS))
+    .addArgument(new Argument('<what>', 'of what').choices(TOP_SUBJECTS))
     .option('--since <time>', 'span or time', '1h')
-    .addOption(
-      new Option('--by <measure>', 'order')
-        .choices(['bytes', 'sessions', 'records'])
-        .default('bytes'),
-    )
+    .addOption(new Option('--by <measure>', 'order').choices(TOP_MEASURES).default('bytes'))
     .option('-n <count>', 'rows', parseCount(1), 10)
     .option('--data <dir>', 'data folder', DEFAULT_DATA)
     .option('--json', 'print JSON')

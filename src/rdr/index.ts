@@ -36,6 +36,7 @@ export {
   RecordDecoder,
 } from './decoder.ts';
 export { type FrameHeader, makeFrameHeader, RecordEncoder } from './encoder.ts';
+export { integerAt, isIntegerType } from './extra.ts';
 export {
   MALFORMED,
   MALFORMED_NAMES,

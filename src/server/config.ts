@@ -144,10 +144,6 @@ const dashboard = z.strictObject({
   clientCountMax: z.number().int().min(1).max(1_000).default(32).describe('live pages at once'),
 });
 
-const cpu = z.strictObject({
-  pin: z.enum(['off']).default('off').describe('CPU binding of workers'),
-});
-
 const log = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 });
@@ -173,7 +169,6 @@ export const configSchema = z.strictObject({
   journal: journal.prefault({}),
   store: store.prefault({}),
   dashboard: dashboard.prefault({}),
-  cpu: cpu.prefault({}),
   log: log.prefault({}),
 });
 

@@ -6,7 +6,7 @@
  *            opened when somebody looks for the first time.
  */
 import { join } from 'node:path';
-import type { TopBy, TopMeasure, TopRow } from './dashboard/index.ts';
+import type { TopMeasure, TopRow, TopSubject } from './dashboard/index.ts';
 import type { SeenNumbers } from './journal/recovery.ts';
 import { readStoreState } from './store/commit-log.ts';
 import { QueryEngine } from './store/query.ts';
@@ -29,12 +29,12 @@ export class StoreDoor {
     return { position: state.position, ordinal: state.nextOrdinal };
   }
 
-  async topLive(supervisor: Supervisor, by: TopBy, count: number): Promise<readonly TopRow[]> {
+  async topLive(supervisor: Supervisor, by: TopSubject, count: number): Promise<readonly TopRow[]> {
     return (await supervisor.topLive(by, count)) as readonly TopRow[];
   }
 
   async topSince(
-    by: TopBy,
+    by: TopSubject,
     sinceMs: number,
     measure: TopMeasure,
     count: number,

@@ -6,9 +6,9 @@
  */
 import type {
   DashboardSource,
-  TopBy,
   TopMeasure,
   TopRow,
+  TopSubject,
 } from '../../src/server/dashboard/source.ts';
 import type {
   ExporterStatus,
@@ -81,13 +81,13 @@ export class FakeSource implements DashboardSource {
     return this.isReady;
   }
 
-  topLive(by: TopBy, n: number): Promise<readonly TopRow[]> {
+  topLive(by: TopSubject, n: number): Promise<readonly TopRow[]> {
     this.topCalls += 1;
     return Promise.resolve(this.#tops(by, n, 1));
   }
 
   topSince(
-    by: TopBy,
+    by: TopSubject,
     sinceMs: number,
     _measure: TopMeasure,
     n: number,
@@ -252,7 +252,7 @@ export class FakeSource implements DashboardSource {
     return list;
   }
 
-  #tops(by: TopBy, n: number, minutes: number): TopRow[] {
+  #tops(by: TopSubject, n: number, minutes: number): TopRow[] {
     if (this.#records === 0) return [];
     const rows: TopRow[] = [];
     const names = by === 'subscribers' ? [...this.#options.names, ...NAMES[by]] : NAMES[by];
@@ -269,7 +269,7 @@ export class FakeSource implements DashboardSource {
   }
 }
 
-const NAMES: Readonly<Record<TopBy, readonly string[]>> = {
+const NAMES: Readonly<Record<TopSubject, readonly string[]>> = {
   subscribers: [
     'cm-00:1e:bd:4f:a2:11',
     'anna.berg@cable.example',

@@ -90,7 +90,8 @@ const AREAS: readonly Area[] = [
   })),
   {
     name: 'contract',
-    pattern: /^src\/server\/(?:config|control|setup|slot|stage|snapshot|log|address)\.ts$/,
+    pattern:
+      /^src\/server\/(?:config|control|setup|slot|stage|snapshot|log|address|top-words)\.ts$/,
     mayImport: [...TOOLKIT, 'rdr', 'meeting'],
     hasNode: true,
   },

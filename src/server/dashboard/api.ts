@@ -9,7 +9,7 @@ import type { DashboardContext } from './context.ts';
 import type { DashboardFigures } from './metrics.ts';
 import * as schemas from './schemas.ts';
 import { SECURITY_HEADERS } from './security.ts';
-import type { TopBy, TopMeasure, TopWindow } from './source.ts';
+import type { TopMeasure, TopSubject, TopWindow } from './source.ts';
 import type { TopAnswer, TopCache, TopQuestion } from './tops.ts';
 
 const EVENT_HEADERS = {
@@ -38,7 +38,7 @@ export function addApi(app: FastifyInstance, context: DashboardContext): void {
 }
 
 interface TopRoute {
-  Params: { by: TopBy };
+  Params: { by: TopSubject };
   Querystring: { window: TopWindow; measure: TopMeasure; n: number };
 }
 

@@ -3,4 +3,4 @@
  */
 export { type Dashboard, type DashboardOptions, startDashboard } from './dashboard.ts';
 export { History } from './history.ts';
-export type { DashboardSource, TopBy, TopMeasure, TopRow, TopWindow } from './source.ts';
+export type { DashboardSource, TopMeasure, TopRow, TopSubject, TopWindow } from './source.ts';

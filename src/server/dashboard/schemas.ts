@@ -4,7 +4,7 @@
  * must reach the page even before it is written down here (a test then asks for it).
  */
 import { HISTORY_POINTS } from './history.ts';
-import { TOP_BY, TOP_MEASURES, TOP_ROWS_MAX, TOP_WINDOWS } from './source.ts';
+import { TOP_MEASURES, TOP_ROWS_MAX, TOP_SUBJECTS, TOP_WINDOWS } from './source.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -97,7 +97,7 @@ export const exportersSchema = object({
 export const topParamsSchema: Schema = {
   type: 'object',
   required: ['by'],
-  properties: { by: { type: 'string', enum: TOP_BY } },
+  properties: { by: { type: 'string', enum: TOP_SUBJECTS } },
 };
 
 export const topQuerySchema: Schema = {

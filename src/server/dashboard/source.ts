@@ -7,19 +7,9 @@
  *           The tops are asked only while somebody looks (tops.ts).
  */
 import type { Snapshot } from '../snapshot.ts';
+import { TOP_MEASURES, TOP_SUBJECTS, type TopMeasure, type TopSubject } from '../top-words.ts';
 
-export const TOP_BY = [
-  'subscribers',
-  'services',
-  'packages',
-  'hosts',
-  'protocols',
-  'exporters',
-] as const;
-export type TopBy = (typeof TOP_BY)[number];
-
-export const TOP_MEASURES = ['bytes', 'sessions', 'records'] as const;
-export type TopMeasure = (typeof TOP_MEASURES)[number];
+export { TOP_MEASURES, TOP_SUBJECTS, type TopMeasure, type TopSubject };
 
 /**
  * Window name of the API -> its length in ms. `1m` is live, the others are SQL over the roll-ups.
@@ -47,9 +37,14 @@ export interface TopRow {
 export interface DashboardSource {
   snapshot(): Snapshot;
   /** The last minute by bytes, most first, from the live aggregates; at most `n` rows. */
-  topLive(by: TopBy, n: number): Promise<readonly TopRow[]>;
+  topLive(by: TopSubject, n: number): Promise<readonly TopRow[]>;
   /** Since `sinceMs` (wall time, ms since 1970) from the store, most of `measure` first. */
-  topSince(by: TopBy, sinceMs: number, measure: TopMeasure, n: number): Promise<readonly TopRow[]>;
+  topSince(
+    by: TopSubject,
+    sinceMs: number,
+    measure: TopMeasure,
+    n: number,
+  ): Promise<readonly TopRow[]>;
   /** True only while the server takes records: not while it starts or drains. */
   ready(): boolean;
 }

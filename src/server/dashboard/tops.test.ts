@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeSource } from '../../../test/support/fake-source.ts';
-import type { TopBy, TopMeasure, TopRow } from './source.ts';
+import type { TopMeasure, TopRow, TopSubject } from './source.ts';
 import { TopCache, type TopQuestion } from './tops.ts';
 
 const LIVE: TopQuestion = { by: 'subscribers', window: '1m', measure: 'bytes' };
@@ -15,10 +15,10 @@ function row(name: string, bytes: number, sessions: number): TopRow {
 class SlowSource extends FakeSource {
   running = 0;
   runningMost = 0;
-  readonly asked: { by: TopBy; sinceMs: number; measure: TopMeasure }[] = [];
+  readonly asked: { by: TopSubject; sinceMs: number; measure: TopMeasure }[] = [];
   #waiting: (() => void)[] = [];
 
-  override topSince(by: TopBy, sinceMs: number, measure: TopMeasure) {
+  override topSince(by: TopSubject, sinceMs: number, measure: TopMeasure) {
     this.asked.push({ by, sinceMs, measure });
     this.running += 1;
     this.runningMost = Math.max(this.runningMost, this.running);

@@ -15,9 +15,9 @@ import {
   LIVE_LEASE_MS,
   TOP_ROWS_MAX,
   TOP_WINDOWS,
-  type TopBy,
   type TopMeasure,
   type TopRow,
+  type TopSubject,
   type TopWindow,
 } from './source.ts';
 
@@ -27,7 +27,7 @@ const SQL_TTL_MS = 5_000;
 const SQL_REST_FACTOR = 10;
 
 export interface TopQuestion {
-  readonly by: TopBy;
+  readonly by: TopSubject;
   readonly window: TopWindow;
   readonly measure: TopMeasure;
 }

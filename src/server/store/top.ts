@@ -9,30 +9,18 @@
  *             for whole hours that it covers, the records for the others. hosts: the records.
  */
 import { MillraceError } from '../../toolkit/base/errors.ts';
+import type { TopMeasure, TopSubject } from '../top-words.ts';
 import { partitionOf, type StoredFile, spanOf } from './commit-record.ts';
 import { familySql, readSql } from './merge.ts';
 import { emptySql, type QueryEngine } from './query.ts';
 import { readRows } from './render.ts';
 import { TRAFFIC_FAMILY, TRAFFIC_HOUR, TRAFFIC_MINUTE, tableByName } from './tables.ts';
 
-export const TOP_SUBJECTS = [
-  'subscribers',
-  'services',
-  'packages',
-  'hosts',
-  'protocols',
-  'exporters',
-] as const;
-export type TopSubject = (typeof TOP_SUBJECTS)[number];
-
-export const TOP_ORDERS = ['bytes', 'sessions', 'records'] as const;
-export type TopOrder = (typeof TOP_ORDERS)[number];
-
 export interface TopOptions {
   readonly subject: TopSubject;
   /** Wall time, ms since 1970. */
   readonly sinceMs: number;
-  readonly by: TopOrder;
+  readonly by: TopMeasure;
   readonly count: number;
 }
 
@@ -72,7 +60,7 @@ const SUMS =
   'sum(downstream_bytes)::BIGINT AS downstream_bytes, ' +
   'sum(upstream_bytes + downstream_bytes)::BIGINT AS bytes';
 /** Columns behind `key`, by number: a name would be that of the unsummed column. */
-const ORDER_COLUMNS: Readonly<Record<TopOrder, number>> = { records: 2, sessions: 3, bytes: 6 };
+const ORDER_COLUMNS: Readonly<Record<TopMeasure, number>> = { records: 2, sessions: 3, bytes: 6 };
 
 function source(engine: QueryEngine, table: string, files: readonly StoredFile[]): string {
   if (files.length > 0) return readSql(engine.storeDir, files);
