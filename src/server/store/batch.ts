@@ -1,9 +1,8 @@
 /**
  * Batch: rows of one table as columns, the one form in which rows are handed to a Parquet file.
  *
- * WHY         Rows come from the decoder's columns, from roll-ups and from raw bytes; they leave by
- *             DuckDB (staging.ts) or by our own writer (parquet-write.ts). Both ends know this form
- *             only.
+ * WHY         Rows come from the decoder's columns, from roll-ups and from raw bytes; they leave as
+ *             pages of a plain file (plain-column.ts). Both ends know this form only.
  * LAYOUT      Columns stand in the order of the table. `starts` and `ends` of text are separate, so
  *             that many rows may share one piece of the heap.
  * OWNERSHIP   Borrowed: valid until the maker's next change.
@@ -16,8 +15,8 @@ export type BatchColumn =
   /** Little-endian int64: two words a row. */
   | { readonly kind: 'int'; readonly words: Int32Array; readonly valid: Uint8Array | null }
   | { readonly kind: 'small'; readonly values: SmallInts }
-  /** The same integer in every row. */
-  | { readonly kind: 'same'; readonly value: number }
+  /** The same text in every row. */
+  | { readonly kind: 'same'; readonly text: Uint8Array }
   | { readonly kind: 'float'; readonly values: Float64Array; readonly valid: Uint8Array | null }
   /** Valid UTF-8, or any bytes for a blob. */
   | {

@@ -22,6 +22,8 @@ export interface StoredFile {
   readonly bytes: number;
   /** Parquet row groups. */
   readonly groups: number;
+  /** Present when a flush wrote it: plain pages, to be rewritten by the next merge. */
+  readonly plain?: true;
 }
 
 /** Records, by what became of them. Totals in a snapshot, differences in the others. */

@@ -8,31 +8,23 @@
  *             commit. Nothing in it changes after seal(), so that a failed flush can be tried
  *             again.
  * INVARIANTS  1. records = delivered + malformed + dropped of the ledger delta.
- *             2. Tables of at most one batch never enter DuckDB (parquet-write.ts says why).
+ *             2. Rows are encoded when their batch is full: what is held is bytes of files.
  */
-import type { RecordColumns } from '../../rdr/index.ts';
+
+import type { Batch } from './batch.ts';
 import type { LedgerCounts } from './commit-record.ts';
 import { MinuteRollup } from './minute-rollup.ts';
-import { encodeParquet } from './parquet-write.ts';
+import type { PlainFile, PlainFilePool } from './plain-file.ts';
 import { RawBatch } from './raw-batch.ts';
 import type { RecordBatch } from './record-batch.ts';
-import type { StagedTable } from './staging.ts';
 import {
   MALFORMED_TABLE,
   OTHER_TABLE,
-  type Table,
   TRAFFIC_MINUTE,
   tableByName,
   USAGE_MINUTE,
 } from './tables.ts';
 import type { EscapeCounts } from './text-escape.ts';
-
-/** Rows that are a Parquet file already. */
-export interface DirectFile {
-  readonly table: string;
-  readonly rows: number;
-  readonly bytes: Uint8Array;
-}
 
 /** One generation, sealed: what a flush writes. */
 export interface SealedGeneration {
@@ -41,8 +33,7 @@ export interface SealedGeneration {
   readonly to: number;
   readonly toOrdinal: number;
   readonly records: number;
-  readonly direct: readonly DirectFile[];
-  readonly staged: readonly StagedTable[];
+  readonly files: readonly PlainFile[];
   readonly ledger: LedgerCounts;
 }
 
@@ -62,69 +53,56 @@ export class Generation {
   readonly usage = new MinuteRollup();
   readonly malformed = new RawBatch('reason');
   readonly other = new RawBatch('tag');
-  readonly #direct: DirectFile[] = [];
-  readonly #takeStaging: (table: string) => StagedTable | undefined;
-  readonly #staged = new Map<string, StagedTable>();
+  readonly #pool: PlainFilePool;
+  readonly #files = new Map<string, PlainFile>();
+  #fileBytes = 0;
 
-  /** `takeStaging` gives DuckDB tables to append to, if they are ready. */
-  constructor(
-    from: number,
-    fromOrdinal: number,
-    takeStaging: (table: string) => StagedTable | undefined,
-  ) {
-    this.#takeStaging = takeStaging;
+  constructor(from: number, fromOrdinal: number, pool: PlainFilePool) {
+    this.#pool = pool;
     this.from = from;
     this.to = from;
     this.toOrdinal = fromOrdinal;
   }
 
-  /** Raw bytes held, which count against memory beside the rows. */
-  get rawBytes(): number {
-    return this.malformed.bytes + this.other.bytes;
+  /** Bytes held: encoded rows, and raw records. */
+  get heldBytes(): number {
+    return this.#fileBytes + this.malformed.bytes + this.other.bytes;
   }
 
-  /** A full batch: into DuckDB, or as a file of its own while the table has no staging yet. */
+  /** A full batch. */
   takeFull(batch: RecordBatch, counts: EscapeCounts): void {
-    const name = batch.columns.tableName;
-    const staged = this.#staged.get(name) ?? this.#takeStaging(name);
-    if (staged === undefined) {
-      this.#encode(tableByName(name)!, batch, counts);
-      return;
-    }
-    this.#staged.set(name, staged);
-    staged.append(batch, counts);
+    this.#append(batch.columns.tableName, batch.asBatch(counts));
   }
 
-  #encode(table: Table, batch: RecordBatch, counts: EscapeCounts): void {
-    const rows = batch.columns.rowCount;
-    this.#direct.push({
-      table: table.name,
-      rows,
-      bytes: encodeParquet(table, batch.asBatch(counts)),
-    });
+  #append(tableName: string, batch: Batch): void {
+    if (batch.rowCount === 0) return;
+    let file = this.#files.get(tableName);
+    if (file === undefined) {
+      file = this.#pool.take(tableByName(tableName)!);
+      this.#files.set(tableName, file);
+    }
+    this.#fileBytes += file.append(batch);
   }
 
   /** Takes what is left in the batches and closes the generation. Resets the batches it takes. */
   seal(batches: readonly RecordBatch[], counts: EscapeCounts): SealedGeneration {
     for (const batch of batches) {
-      const { columns } = batch;
-      if (columns.rowCount === 0) continue;
-      const staged = this.#staged.get(columns.tableName);
-      if (staged !== undefined) staged.append(batch, counts);
-      else this.#encode(tableByName(columns.tableName)!, batch, counts);
-      resetBatch(batch, columns);
+      if (batch.columns.rowCount === 0) continue;
+      this.takeFull(batch, counts);
+      batch.columns.reset();
+      batch.resetOrigin();
     }
-    this.#sealRaw();
-    for (const staged of this.#staged.values()) staged.close();
-    const staged = [...this.#staged.values()];
+    this.#append(MALFORMED_TABLE, this.malformed.asBatch());
+    this.#append(OTHER_TABLE, this.other.asBatch());
+    this.#append(TRAFFIC_MINUTE, this.traffic.asBatch(3, false));
+    this.#append(USAGE_MINUTE, this.usage.asBatch(1, true));
     return {
       hour: this.hour,
       from: this.from,
       to: this.to,
       toOrdinal: this.toOrdinal,
       records: this.records,
-      direct: this.#direct,
-      staged,
+      files: [...this.#files.values()],
       ledger: {
         delivered: this.delivered,
         malformed: this.malformedCounts,
@@ -134,23 +112,4 @@ export class Generation {
       },
     };
   }
-
-  #sealRaw(): void {
-    const add = (name: string, batch: { readonly rowCount: number }, bytes: () => Uint8Array) => {
-      if (batch.rowCount > 0) {
-        this.#direct.push({ table: name, rows: batch.rowCount, bytes: bytes() });
-      }
-    };
-    const file = (name: string, batch: Parameters<typeof encodeParquet>[1]): Uint8Array =>
-      encodeParquet(tableByName(name)!, batch);
-    add(MALFORMED_TABLE, this.malformed, () => file(MALFORMED_TABLE, this.malformed.asBatch()));
-    add(OTHER_TABLE, this.other, () => file(OTHER_TABLE, this.other.asBatch()));
-    add(TRAFFIC_MINUTE, this.traffic, () => file(TRAFFIC_MINUTE, this.traffic.asBatch(3, false)));
-    add(USAGE_MINUTE, this.usage, () => file(USAGE_MINUTE, this.usage.asBatch(1, true)));
-  }
-}
-
-function resetBatch(batch: RecordBatch, columns: RecordColumns): void {
-  columns.reset();
-  batch.resetOrigin();
 }

@@ -1,13 +1,14 @@
 /**
  * Maintenance: merges files, makes the hourly roll-up, removes what is too old; each as a commit.
  *
- * WHY         A flush every few seconds makes thousands of small files an hour; queries open each
- *             one.
- * RULES       Merging before an hour is over: as soon as `mergeFiles` files of one table, hour and
- *             size class exist, so that a row is copied a few times at most. After it (and a
- *             grace): all files of a table and hour become one, and traffic_hour is made from the
- *             traffic family. Large row groups are copied (parquet-merge.ts), small ones rewritten
- *             by DuckDB; roll-ups are summed again by key.
+ * WHY         A flush every few seconds makes thousands of plain files an hour; they are large, and
+ *             queries open each one.
+ * RULES       Merging before an hour is over: as soon as `mergeFiles` plain files of one table and
+ *             hour exist, or so many compressed ones of one size class, so that a row is copied a
+ *             few times at most and compressed once. After it (and a grace): all files of a table
+ *             and hour become one, and traffic_hour is made from the traffic family. Large row
+ *             groups are copied (parquet-merge.ts), small ones and plain files rewritten by DuckDB;
+ *             roll-ups are summed again by key.
  * OWNERSHIP   The store worker; one job at a time, beside flushes. Only the log is shared, which
  *             takes turns. A file is removed by a commit first and unlinked `unlinkDelayMs` later.
  * INVARIANTS  Rows before and after a merge are the same multiset (roll-ups: the same sums by key).
@@ -50,10 +51,18 @@ export function partitionsOf(files: Iterable<StoredFile>): Partition[] {
   return [...partitions.values()].sort((a, b) => a.hour - b.hour);
 }
 
-/** Files of one size class that are due for a merge before their hour is over, or []. */
-export function dueBySize(files: readonly StoredFile[], mergeFileCount: number): StoredFile[] {
+/** Plain files in one merge at most: what was left to do while merges failed is done in turns. */
+const PLAIN_FILES_MAX = 128;
+
+/** Files that are due for a merge before their hour is over: plain, or of one size; or []. */
+export function dueFiles(files: readonly StoredFile[], mergeFileCount: number): StoredFile[] {
+  const plain = files.filter((file) => file.plain === true);
+  if (plain.length >= mergeFileCount) {
+    return plain.slice(0, Math.max(mergeFileCount, PLAIN_FILES_MAX));
+  }
   const classes = new Map<number, StoredFile[]>();
   for (const file of files) {
+    if (file.plain === true) continue;
     const size = Math.floor(Math.log(Math.max(1, file.rows)) / Math.log(mergeFileCount));
     const list = classes.get(size) ?? [];
     list.push(file);
@@ -140,8 +149,8 @@ export class Maintenance {
     if (table === undefined || table.name === TRAFFIC_HOUR) return;
     const isOver = this.#isOver(partition.hour, openHour);
     const { files } = partition;
-    const inputs = isOver ? files : dueBySize(files, this.#context.options.mergeFiles);
-    if (inputs.length < 2) return;
+    const inputs = isOver ? files : dueFiles(files, this.#context.options.mergeFiles);
+    if (inputs.length < 2 && inputs[0]?.plain !== true) return;
     const merged = await mergeFiles(this.#context, table, partition.hour, inputs);
     await this.#commit('compact', [merged], inputs);
     this.compactions++;

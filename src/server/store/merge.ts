@@ -1,29 +1,36 @@
 /**
  * Merge: the SQL and the choice of means behind maintenance.ts.
  *
- * RULES   Roll-ups are summed by key. Files with large row groups are concatenated; the others are
- *         rewritten by DuckDB into one first, which is then concatenated with the large ones.
+ * RULES   Roll-ups are summed by key. Compressed files with large row groups are concatenated; the
+ *         others, and all that a flush wrote plainly, are rewritten by DuckDB into one first, which
+ *         is then concatenated with the large ones.
  */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { partitionPath, type StoredFile, spanOf } from './commit-record.ts';
-import {
-  type CommitContext,
-  copyOptions,
-  fsyncFile,
-  groupsOf,
-  makeFolders,
-  type PendingFile,
-} from './flush.ts';
+import { type CommitContext, fsyncFile, makeFolders, type PendingFile } from './flush.ts';
 import type { Partition } from './maintenance.ts';
+import type { StoreOptions } from './options.ts';
 import { mergeParquet } from './parquet-merge.ts';
 import { quoteName, quoteText, type Table, TRAFFIC_FAMILY, TRAFFIC_HOUR } from './tables.ts';
 
 /** Row groups of so many rows are worth keeping as they are. */
 const GROUP_ROWS_MIN = 24_576;
 
+/** Rows of a group: DuckDB holds one group of all columns in memory while it writes. */
+const GROUP_ROWS = 122_880;
+
+/** Measured: docs/decisions/0005-text-into-duckdb.md. */
+function copyOptions(compression: StoreOptions['compression']): string {
+  const level = compression === 'zstd' ? ', COMPRESSION_LEVEL 1' : '';
+  return (
+    `FORMAT parquet, PARQUET_VERSION V2, COMPRESSION ${compression}${level}, ` +
+    `DICTIONARY_SIZE_LIMIT 1000, WRITE_BLOOM_FILTER false, ROW_GROUP_SIZE ${GROUP_ROWS}`
+  );
+}
+
 function isLarge(file: StoredFile): boolean {
-  return file.rows >= GROUP_ROWS_MIN * file.groups;
+  return file.plain !== true && file.rows >= GROUP_ROWS_MIN * file.groups;
 }
 
 function fileList(storeDir: string, files: readonly StoredFile[]): string {
@@ -60,13 +67,13 @@ async function copySql(
   tmpPath: string,
 ): Promise<{ rows: number; bytes: number; groups: number }> {
   const options = copyOptions(context.options.compression);
-  const rows = await context.duck.runBeside(
+  const rows = await context.duck.run(
     `COPY (${select}) TO ${quoteText(tmpPath)} (${options}, USE_TMP_FILE false)`,
   );
-  return { rows, bytes: await fsyncFile(tmpPath), groups: groupsOf(rows) };
+  return { rows, bytes: await fsyncFile(tmpPath), groups: Math.ceil(rows / GROUP_ROWS) };
 }
 
-/** Writes the merged file of these inputs (two or more) as .tmp. */
+/** Writes the merged file of these inputs as .tmp: two or more, or one plain. */
 export async function mergeFiles(
   context: CommitContext,
   table: Table,

@@ -12,12 +12,12 @@
  * OWNERSHIP   Reads inputs, writes one new file; the caller fsyncs, renames and commits.
  * INVARIANTS  All inputs have the same columns in the same order with the same types; else it
  *             throws.
- * REFUSED     Merging small row groups this way (each costs a reader more than its rows): those are
- *             rewritten by DuckDB (maintenance.ts).
+ * REFUSED     Merging plain files and small row groups this way (they cost a reader more than their
+ *             rows): those are rewritten by DuckDB (merge.ts).
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { MillraceError } from '../../toolkit/base/errors.ts';
-import { footerBytes, PARQUET_MAGIC } from './parquet-write.ts';
+import { footerBytes, PARQUET_MAGIC } from './parquet-footer.ts';
 import {
   fieldOf,
   T_I64,

@@ -7,7 +7,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { Batch } from './batch.ts';
 import { setWords } from './batch.ts';
 import { mergeParquet } from './parquet-merge.ts';
-import { encodeParquet } from './parquet-write.ts';
+import { PlainFile } from './plain-file.ts';
 import { type Cell, readRows } from './render.ts';
 import { quoteText, type Table } from './tables.ts';
 import { ThriftReader, ThriftWriter } from './thrift-compact.ts';
@@ -70,6 +70,12 @@ function makeBatch(rows: number, first = 0): Batch {
       { kind: 'text', bytes, starts, ends, valid: null },
     ],
   };
+}
+
+function encodeParquet(table: Table, ...batches: Batch[]): Uint8Array {
+  const file = new PlainFile(table);
+  for (const batch of batches) file.append(batch);
+  return new Uint8Array(Buffer.concat(file.parts()));
 }
 
 function expected(n: number): Record<string, Cell> {

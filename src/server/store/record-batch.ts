@@ -10,7 +10,7 @@
  */
 import type { RecordColumns } from '../../rdr/index.ts';
 import type { Batch, BatchColumn } from './batch.ts';
-import { AS_IT_IS, PLAIN_UTF8, StoredText } from './stored-text.ts';
+import { StoredText } from './stored-text.ts';
 import type { EscapeCounts } from './text-escape.ts';
 
 const TWO_32 = 4294967296;
@@ -97,20 +97,21 @@ export class RecordBatch {
     return this.#exporterLength + 64 <= EXPORTER_HEAP_BYTES;
   }
 
-  /** The rows in the form of our own Parquet writer: plain UTF-8. */
+  /** One exporter's text, or that of each row. */
+  #exporterColumn(): BatchColumn {
+    const { exporterBytes: bytes, exporterStarts: starts, exporterEnds: ends } = this;
+    if (this.#lastStart > 0) return { kind: 'text', bytes, starts, ends, valid: null };
+    return { kind: 'same', text: bytes.subarray(0, this.#exporterLength) };
+  }
+
+  /** The rows as they are stored: text is plain UTF-8. */
   asBatch(counts: EscapeCounts): Batch {
     const { columns } = this;
     const rows = columns.rowCount;
     const { header } = columns;
     const out: BatchColumn[] = [
       { kind: 'int', words: this.arrivals, valid: null },
-      {
-        kind: 'text',
-        bytes: this.exporterBytes,
-        starts: this.exporterStarts,
-        ends: this.exporterEnds,
-        valid: null,
-      },
+      this.#exporterColumn(),
       { kind: 'int', words: this.connections, valid: null },
       { kind: 'int', words: this.ordinals, valid: null },
       { kind: 'small', values: header.processorId },
@@ -129,12 +130,12 @@ export class RecordBatch {
       else if (column.kind === 'float') out.push({ kind: 'float', values: column.values, valid });
       else {
         const text = this.texts[index]!;
-        text.prepare(column, rows, PLAIN_UTF8, counts);
+        text.prepare(column, rows, counts);
         out.push({ kind: 'text', bytes: text.bytes, starts: text.starts, ends: text.ends, valid });
       }
     });
     const { extra } = columns;
-    this.extraText.prepare(extra, rows, AS_IT_IS, counts);
+    this.extraText.take(extra, rows);
     const { bytes, starts, ends } = this.extraText;
     out.push({ kind: 'text', bytes, starts, ends, valid: extra.valid });
     return { rowCount: rows, columns: out };
@@ -144,6 +145,7 @@ export class RecordBatch {
   resetOrigin(): void {
     this.originRows = 0;
     this.#exporterLength = 0;
+    this.#lastStart = 0;
     this.#lastExporter = null;
   }
 }

@@ -12,8 +12,8 @@
  *                when the next generation is full, and the journal keeps what follows.
  *             3. An exception in decoding ends the worker; a new one goes on from the log's
  *                position.
- * REFUSED     Committing per block (a file per 64 KiB); flushing on a thread of its own (DuckDB
- *             answers by promises already); dropping rows when the disk is full (the journal has
+ * REFUSED     Committing per block (a file per 64 KiB); flushing on a thread of its own (files and
+ *             DuckDB answer by promises already); dropping rows when the disk is full (the journal has
  *             room).
  */
 import { mkdir, readdir, rm, unlink } from 'node:fs/promises';
@@ -30,13 +30,13 @@ import { RecordIntake, US_PER_HOUR } from './intake.ts';
 import { type LiveDimension, type LiveTopRow, LiveTops } from './live-tops.ts';
 import { Maintenance } from './maintenance.ts';
 import type { StoreOptions } from './options.ts';
-import { StagingPool } from './staging-pool.ts';
+import { PlainFilePool } from './plain-file.ts';
 import { MALFORMED_TABLE } from './tables.ts';
 
 /** One turn takes blocks for so long at most, so that promises get their turn, too. */
 const TURN_MS = 4;
-/** Raw bytes (malformed and other records) that make a flush due, whatever the rows. */
-const RAW_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes of a generation that make a flush due, whatever the rows. */
+const HELD_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface StoreHooks {
   /** Opens the source of blocks at a position of the journal. */
@@ -97,7 +97,7 @@ export class StoreStage implements Omit<Stage, 'done'> {
   #log!: CommitLog;
   #source!: BlockSource;
   #intake!: RecordIntake;
-  #pool!: StagingPool;
+  readonly #pool = new PlainFilePool();
   #maintenance!: Maintenance;
   #context!: CommitContext;
   #generation!: Generation;
@@ -133,7 +133,6 @@ export class StoreStage implements Omit<Stage, 'done'> {
     const { memoryBytes, threads } = options;
     this.#duck = await DuckWriter.open({ memoryBytes, threads, spillDir });
     this.#intake = new RecordIntake(this.#tops, (hour) => this.#keepMalformed(hour));
-    this.#pool = new StagingPool(this.#duck, this.#intake.batches);
     this.#context = {
       storeDir: this.#storeDir,
       duck: this.#duck,
@@ -193,7 +192,6 @@ export class StoreStage implements Omit<Stage, 'done'> {
     await this.#maintenance.close();
     await this.#flushing;
     this.#source.close();
-    await this.#pool.close();
     await this.#log.close();
     this.#duck.close();
   }
@@ -264,22 +262,22 @@ export class StoreStage implements Omit<Stage, 'done'> {
   }
 
   #newGeneration(position: number, ordinal: number): Generation {
-    return new Generation(position, ordinal, (table) => this.#pool.take(table));
+    return new Generation(position, ordinal, this.#pool);
   }
 
   #isDue(): boolean {
-    const { records, startedMs, rawBytes } = this.#generation;
+    const { records, startedMs, heldBytes } = this.#generation;
     if (records === 0) return false;
-    if (records >= this.#options.flushRows || rawBytes >= RAW_BYTES_MAX) return true;
+    if (records >= this.#options.flushRows || heldBytes >= HELD_BYTES_MAX) return true;
     return this.#nowMs() - startedMs >= this.#options.flushMs;
   }
 
   /** May one more block be taken? Not while a full generation waits for the one being written. */
   #mayTake(): boolean {
-    const { records, rawBytes } = this.#generation;
+    const { records, heldBytes } = this.#generation;
     if (this.#sealed.length > 1) return false;
     if (this.#sealed.length === 0) return true;
-    return records < this.#options.flushRows && rawBytes < RAW_BYTES_MAX;
+    return records < this.#options.flushRows && heldBytes < HELD_BYTES_MAX;
   }
 
   #flushIfDue(): void {
@@ -311,7 +309,7 @@ export class StoreStage implements Omit<Stage, 'done'> {
       if (!(await this.#flushUntilDone(sealed))) return;
       this.#flushMs = this.#nowMs() - startMs;
       this.#sealed.shift();
-      for (const staged of sealed.staged) await this.#duck.run(staged.dropSql);
+      for (const file of sealed.files) this.#pool.give(file);
       if (this.#log.lines > this.#options.snapshotLines) await this.#snapshot();
     }
   }
