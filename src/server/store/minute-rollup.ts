@@ -3,7 +3,7 @@
  *
  * WHY         The page and `top` ask for sums per minute all the time. Summing here costs some 40
  *             ns a row; a GROUP BY in DuckDB over each flush costs four times that, and needs all
- *             small tables in DuckDB, which cost 10 ms each (parquet-write.ts).
+ *             small tables in DuckDB, which cost 10 ms each (plain-file.ts).
  * LAYOUT      Open addressing, linear probing, power-of-two slots. keys: KEYS numbers a slot
  *             (group, then integers of the record); sums: SUMS numbers a slot (records, sessions,
  *             upstream, downstream), exact up to 2^53. A group stands for (minute, exporter[,

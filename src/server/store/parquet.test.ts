@@ -7,7 +7,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { Batch } from './batch.ts';
 import { setWords } from './batch.ts';
 import { mergeParquet } from './parquet-merge.ts';
-import { PlainFile } from './plain-file.ts';
+import { PlainFile, PlainFilePool } from './plain-file.ts';
 import { type Cell, readRows } from './render.ts';
 import { quoteText, type Table } from './tables.ts';
 import { ThriftReader, ThriftWriter } from './thrift-compact.ts';
@@ -103,7 +103,7 @@ async function read(paths: readonly string[]): Promise<Record<string, Cell>[]> {
   return rows;
 }
 
-test('DuckDB reads back what the small writer wrote', async (context) => {
+test('DuckDB reads back what the plain writer wrote', async (context) => {
   const dir = folder(context);
   for (const rows of [1, 7, 8, 9, 2048, 5000]) {
     const path = join(dir, `${rows}.parquet`);
@@ -114,6 +114,92 @@ test('DuckDB reads back what the small writer wrote', async (context) => {
       assert.deepEqual(row, expected(n));
     });
   }
+});
+
+test('pages of many batches: NULLs of all kinds, texts of all lengths', async (context) => {
+  const dir = folder(context);
+  const path = join(dir, 'pages.parquet');
+  const rows = 300;
+  const lengths = [0, 1, 2, 3, 4, 5, 7, 8, 127, 128, 129, 1000];
+  const texts = Array.from({ length: rows }, (_, i) => 'x'.repeat(lengths[i % 12]!) + (i % 7));
+  texts[5] = '';
+  const bytes = new TextEncoder().encode(texts.join(''));
+  const ends = new Uint32Array(rows);
+  const starts = new Uint32Array(rows);
+  let end = 0;
+  texts.forEach((text, i) => {
+    starts[i] = end;
+    end += text.length;
+    ends[i] = end;
+  });
+  const words = new Int32Array(2 * rows);
+  for (let i = 0; i < rows; i++) setWords(words, i, i - 100);
+  const exporter = new TextEncoder().encode('10.1.2.3');
+  const none = new Uint8Array(rows);
+  const some = Uint8Array.from(none, (_, i) => (i % 3 === 0 ? 0 : 1));
+  const file = new PlainFile(TABLE);
+  for (const valid of [null, none, some]) {
+    file.append({
+      rowCount: rows,
+      columns: [
+        { kind: 'int', words, valid: null },
+        { kind: 'text', bytes, starts, ends, valid },
+        { kind: 'int', words, valid },
+        { kind: 'small', values: new Uint32Array(rows).fill(4294967295) },
+        { kind: 'float', values: new Float64Array(rows).fill(0.5), valid },
+        { kind: 'same', text: exporter },
+      ],
+    });
+  }
+  writeFileSync(path, Buffer.concat(file.parts()));
+  const instance = await DuckDBInstance.create(':memory:');
+  const connection = await instance.connect();
+  const found = await readRows(
+    await connection.stream(
+      `SELECT name, count, small, ratio, decode(raw) AS raw, epoch_us(moment) AS moment
+       FROM read_parquet(${quoteText(path)}, file_row_number = true) ORDER BY file_row_number`,
+    ),
+  );
+  assert.equal(found.length, 3 * rows);
+  found.forEach((row, n) => {
+    const i = n % rows;
+    const page = Math.floor(n / rows);
+    const isNull = page === 1 || (page === 2 && i % 3 === 0);
+    assert.deepEqual(row, {
+      name: isNull ? null : texts[i],
+      count: isNull ? null : i - 100,
+      small: 4294967295,
+      ratio: isNull ? null : 0.5,
+      raw: '10.1.2.3',
+      moment: i - 100,
+    });
+  });
+  const [range] = await readRows(
+    await connection.stream(
+      `SELECT stats_min_value AS low, stats_max_value AS high, stats_null_count AS nulls
+       FROM parquet_metadata(${quoteText(path)}) WHERE path_in_schema = 'moment'`,
+    ),
+  );
+  assert.match(String(range!.low), /^1969-12-31 23:59:59.9999/);
+  assert.match(String(range!.high), /^1970-01-01 00:00:00.000199/);
+  connection.closeSync();
+  instance.closeSync();
+});
+
+test('a file taken from the pool again holds nothing of before', async (context) => {
+  const path = join(folder(context), 'again.parquet');
+  const pool = new PlainFilePool();
+  const first = pool.take(TABLE);
+  first.append(makeBatch(3000, 50));
+  pool.give(first);
+  const file = pool.take(TABLE);
+  assert.equal(file, first, 'reused');
+  file.append(makeBatch(9));
+  writeFileSync(path, Buffer.concat(file.parts()));
+  assert.deepEqual(
+    await read([path]),
+    Array.from({ length: 9 }, (_, n) => expected(n)),
+  );
 });
 
 test('files of both writers are merged byte for byte and read back', async (context) => {

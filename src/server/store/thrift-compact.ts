@@ -1,7 +1,7 @@
 /**
  * Thrift compact protocol: as much of it as a Parquet footer needs, read and written generically.
  *
- * WHY         Small files are written and files are merged without DuckDB (parquet-write.ts,
+ * WHY         Small files are written and files are merged without DuckDB (plain-file.ts,
  *             parquet-merge.ts); both only need the footer, which is one Thrift struct.
  * LAYOUT      A field is one byte (id delta << 4 | type), then its value; a long id jump is written
  *             as type, zigzag id. Integers are zigzag varints; a list is (size << 4 | type),
