@@ -17,8 +17,8 @@ import { quoteName, quoteText, type Table, TRAFFIC_FAMILY, TRAFFIC_HOUR } from '
 /** Row groups of so many rows are worth keeping as they are. */
 const GROUP_ROWS_MIN = 24_576;
 
-/** Rows of a group: DuckDB holds one group of all columns in memory while it writes. */
-const GROUP_ROWS = 122_880;
+/** Rows of a group: DuckDB holds a group of all columns while it writes, some 350 bytes a row. */
+const GROUP_ROWS = 65_536;
 
 /** Measured: docs/decisions/0005-text-into-duckdb.md. */
 function copyOptions(compression: StoreOptions['compression']): string {

@@ -1,9 +1,9 @@
 /**
  * Parquet footer: the schema of the store's tables and the end of a file, as Thrift structs.
  *
- * WHY         Files are written and merged without DuckDB (plain-file.ts, parquet-merge.ts). Columns
- *             are OPTIONAL and typed exactly as DuckDB writes them, so that files of both writers
- *             are read together.
+ * WHY         Files are written and merged without DuckDB (plain-file.ts, parquet-merge.ts).
+ *             Columns are OPTIONAL and typed exactly as DuckDB writes them, so that files of both
+ *             writers are read together.
  * LAYOUT      "PAR1", pages, FileMetaData (parquet.thrift in apache/parquet-format), its length,
  *             "PAR1".
  */

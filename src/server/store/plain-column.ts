@@ -4,9 +4,9 @@
  * WHY         A flush must cost little more than copying what was decoded. Plain pages are that:
  *             integers are one copy of the decoder's words, text is its bytes with lengths between
  *             them. Dictionaries and compression come with the first merge, in large batches.
- * LAYOUT      Pages one after the other: header (Thrift), levels (u32 length, then RLE: one run when
- *             all rows or none are NULL, else a bit a row), the values that are not NULL: int64 and
- *             double little-endian, text as u32 length and bytes.
+ * LAYOUT      Pages one after the other: header (Thrift), levels (u32 length, then RLE: one run
+ *             when all rows or none are NULL, else a bit a row), the values that are not NULL:
+ *             int64 and double little-endian, text as u32 length and bytes.
  * OWNERSHIP   One plain file; reset() keeps the buffer for the next one.
  * INVARIANTS  bytes[0 .. length) is whole pages. No allocation a row. DuckDB's own typed arrays and
  *             Parquet are both little-endian, as is every machine this runs on.

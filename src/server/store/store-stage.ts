@@ -13,8 +13,8 @@
  *             3. An exception in decoding ends the worker; a new one goes on from the log's
  *                position.
  * REFUSED     Committing per block (a file per 64 KiB); flushing on a thread of its own (files and
- *             DuckDB answer by promises already); dropping rows when the disk is full (the journal has
- *             room).
+ *             DuckDB answer by promises already); dropping rows when the disk is full (the
+ *             journal has room).
  */
 import { mkdir, readdir, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
