@@ -30,6 +30,8 @@ export class DuckWriter {
     duckdb.set_config(config, 'threads', String(options.threads));
     duckdb.set_config(config, 'temp_directory', options.spillDir);
     duckdb.set_config(config, 'autoinstall_known_extensions', 'false');
+    // Each file is read once: a cache of them took 200 MB and a tenth of the time of a merge.
+    duckdb.set_config(config, 'enable_external_file_cache', 'false');
     const database = await duckdb.open(':memory:', config);
     return new DuckWriter(database, await duckdb.connect(database));
   }

@@ -20,13 +20,13 @@ export interface StoreOptions {
   readonly memoryBytes: number;
   /** DuckDB `threads`: it works beside the event loop, so 1 already overlaps decoding. */
   readonly threads: number;
-  /** Parquet codec of files that DuckDB writes: 'zstd' | 'lz4_raw' | 'snappy' | 'uncompressed'. */
+  /** Parquet codec of merged files; a flush writes plain pages. */
   readonly compression: 'zstd' | 'lz4_raw' | 'snappy' | 'uncompressed';
   /** Rows kept per hour in malformed_records; further malformed records are counted only. */
   readonly malformedRowsPerHour: number;
   /** An hour is compacted so long after its end. */
   readonly compactGraceMs: number;
-  /** So many files of one table and hour are merged into one before the hour is over. */
+  /** So many plain files of a table and hour are merged into one before the hour is over. */
   readonly mergeFiles: number;
   /** How often compaction and retention look for work. */
   readonly maintainMs: number;
@@ -44,7 +44,7 @@ export interface StoreOptions {
 export const STORE_DEFAULTS: Omit<StoreOptions, 'dataDir'> = {
   flushMs: 5000,
   flushRows: 131_072,
-  memoryBytes: 384 * 1024 * 1024,
+  memoryBytes: 256 * 1024 * 1024,
   threads: 1,
   compression: 'zstd',
   malformedRowsPerHour: 100_000,
