@@ -42,6 +42,12 @@ function filesPerPartition(dataDir: string): Map<string, number> {
   return counts;
 }
 
+/** Files that DuckDB has not rewritten yet. */
+function plainFiles(dataDir: string): string[] {
+  const files = [...readStoreState(join(dataDir, 'store')).files.values()];
+  return files.filter(({ plain }) => plain === true).map(({ path }) => path);
+}
+
 async function waitUntil(what: string, isTrue: () => boolean, stage: StoreStage): Promise<void> {
   for (let i = 0; i < 1000; i++) {
     stage.doWork();
@@ -77,7 +83,10 @@ test('compaction of an hour keeps every row and sum; old files go later', async 
       { maintainMs: 0, unlinkDelayMs: 1000 },
       { wallMs: () => wallMs },
     );
-    const isCompact = (): boolean => [...filesPerPartition(dataDir).values()].every((n) => n === 1);
+    assert.deepEqual(plainFiles(dataDir).sort(), [...filesBefore].sort(), 'a flush writes plainly');
+    const isCompact = (): boolean =>
+      plainFiles(dataDir).length === 0 &&
+      [...filesPerPartition(dataDir).values()].every((n) => n === 1);
     await waitUntil('one file a partition', isCompact, stage);
     await waitUntil(
       'traffic_hour',
