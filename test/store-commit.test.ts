@@ -236,3 +236,27 @@ test('a leftover of a dead flush is removed by the owner and never seen by a que
     assert.equal(await assertPrefixes(dataDir, maker.blocks), maker.ordinal);
   });
 });
+
+test('the oldest held record is that of the flush under way, not of the rows behind it', async () => {
+  await withFolder(async (dataDir) => {
+    const { maker } = simulatedBlocks({ records: 9_000, mix: 'default' });
+    let during = -1;
+    let ask = (): number => -1;
+    const { stage } = await startStage(
+      dataDir,
+      maker.blocks,
+      { flushRows: 4_000 },
+      {
+        onStep: (step) => {
+          if (step === 'journal-synced' && during === -1) during = ask();
+        },
+      },
+    );
+    ask = () => stage.stats().oldestHeldMs;
+    assert.equal(stage.stats().oldestHeldMs, 0, 'nothing is held');
+    await stage.drain(60_000);
+    assert.equal(during, maker.blocks[0]!.arrivalUs / 1000);
+    assert.equal(stage.stats().oldestHeldMs, 0, 'nothing is held any more');
+    await stage.onClose();
+  });
+});

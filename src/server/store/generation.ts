@@ -33,6 +33,7 @@ export interface SealedGeneration {
   readonly to: number;
   readonly toOrdinal: number;
   readonly records: number;
+  readonly firstArrivalUs: number;
   readonly files: readonly PlainFile[];
   readonly ledger: LedgerCounts;
 }
@@ -46,6 +47,8 @@ export class Generation {
   records = 0;
   /** Monotonic ms of the first record; 0 while empty. */
   startedMs = 0;
+  /** Arrival of the oldest record, us since 1970; 0 while empty. */
+  firstArrivalUs = 0;
   readonly delivered: Record<string, number> = {};
   readonly malformedCounts: Record<string, number> = {};
   readonly dropped: Record<string, number> = {};
@@ -102,6 +105,7 @@ export class Generation {
       to: this.to,
       toOrdinal: this.toOrdinal,
       records: this.records,
+      firstArrivalUs: this.firstArrivalUs,
       files: [...this.#files.values()],
       ledger: {
         delivered: this.delivered,

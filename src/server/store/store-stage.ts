@@ -80,8 +80,8 @@ export interface StoreStats {
   readonly lastError: string;
   /** How long the last flush took. */
   readonly flushMs: number;
-  /** Age of the oldest record that is held, ms. */
-  readonly heldMs: number;
+  /** Arrival of the oldest record that is not committed, ms since 1970; 0 = none is held. */
+  readonly oldestHeldMs: number;
   readonly compactions: number;
 }
 
@@ -211,7 +211,7 @@ export class StoreStage implements Omit<Stage, 'done'> {
     const received = Math.max(this.#hooks.publishedOrdinal?.() ?? consumed, consumed);
     let fileBytes = 0;
     for (const file of state.files.values()) fileBytes += file.bytes;
-    const started = this.#generation.startedMs;
+    const oldest = this.#sealed[0] ?? this.#generation;
     return {
       received,
       delivered: sumOf(state.ledger.delivered),
@@ -235,7 +235,7 @@ export class StoreStage implements Omit<Stage, 'done'> {
       errors: this.#errors,
       lastError: this.#lastError,
       flushMs: this.#flushMs,
-      heldMs: started === 0 ? 0 : this.#nowMs() - started,
+      oldestHeldMs: oldest.firstArrivalUs / 1000,
       compactions: this.#maintenance.compactions,
     };
   }
@@ -246,7 +246,10 @@ export class StoreStage implements Omit<Stage, 'done'> {
     if (this.#generation.hour !== hour && this.#generation.hour !== -1) this.#flushNow();
     const generation = this.#generation;
     generation.hour = hour;
-    if (generation.startedMs === 0) generation.startedMs = this.#nowMs();
+    if (generation.startedMs === 0) {
+      generation.startedMs = this.#nowMs();
+      generation.firstArrivalUs = header.arrivalUs;
+    }
     const gap = header.firstOrdinal - generation.toOrdinal;
     if (gap > 0) {
       const isDamage = this.#source.skippedBytes > this.#skippedBytes;

@@ -4,7 +4,6 @@
  * WHY  The store knows nothing of control words and messages, so that tests drive it directly; this
  *      is the thin layer between.
  */
-import { wallMs } from '../../toolkit/base/clock.ts';
 import { COMMAND_RUN, type Control, type SinkReport } from '../control.ts';
 import type { RingBlockSource } from '../journal/ring-source.ts';
 import type { Stage } from '../stage.ts';
@@ -70,7 +69,7 @@ export class StoreWorker implements Stage {
       malformedByReason: stats.malformedNow,
       tables: stats.decoded,
       committedPosition: stats.position,
-      oldestHeldMs: stats.heldMs === 0 ? 0 : wallMs() - stats.heldMs,
+      oldestHeldMs: stats.oldestHeldMs,
       source: stats.source === 'ring' ? 'ring' : 'segments',
       evictions: this.#source()?.evictions ?? 0,
       commits: stats.commits,
