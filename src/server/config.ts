@@ -117,7 +117,7 @@ const store = z.strictObject({
     .min(2)
     .max(10_000)
     .default(32)
-    .describe('so many small files of one table and hour are merged before the hour is over'),
+    .describe('so many plain files of one table and hour are rewritten as one, compressed'),
   compactAfterMs: ms(1_000, 24 * HOUR_MS)
     .default(120_000)
     .describe('an hour is compacted this long after its end'),
