@@ -237,7 +237,7 @@ test('a leftover of a dead flush is removed by the owner and never seen by a que
   });
 });
 
-test('the oldest held record is that of the flush under way, not of the rows behind it', async () => {
+test('the oldest held record is that of the flush under way', async () => {
   await withFolder(async (dataDir) => {
     const { maker } = simulatedBlocks({ records: 9_000, mix: 'default' });
     let during = -1;
