@@ -42,7 +42,8 @@ export class Memory {
   readonly collect: readonly Counters<CollectCounter>[];
   readonly journalCounters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
   readonly keeperCounters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
-  readonly #storeCounters = Counters.create<string>(['unused']);
+  /** The store reports by messages: it counts nothing in shared memory. */
+  readonly #storeCounters = Counters.create<string>([]);
   /** eventfd per collector. */
   readonly wakeFds: readonly number[];
   /** Per collector: fd + 1 of its open connections, then of its epoll. */

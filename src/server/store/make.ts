@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastReader, Doorbell } from '../../toolkit/ring/index.ts';
-import { Control, type WorkerMessage, type WorkerRequest } from '../control.ts';
+import { Control, type SinkReport, type WorkerMessage, type WorkerRequest } from '../control.ts';
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
 import { STORE_READER, type WorkerSetup } from '../setup.ts';
@@ -41,14 +41,14 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
           fields: { ...damage },
         }),
     });
-  const report = (message: Parameters<Tell>[0]): void => tell(message);
+  const report = (sink: SinkReport): void => tell({ kind: 'sink', report: sink });
   if (setup.config.stages === 'decode') {
     return new DecodeStage(
       openSource(setup.firstPosition),
       control,
       setup.firstOrdinal,
       () => journal.publishedPosition,
-      (sink) => report({ kind: 'sink', report: sink }),
+      report,
     );
   }
   const bell = new Doorbell(shared.keeperBell);
@@ -70,12 +70,7 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
     onEvent: (level, text) => tell({ kind: 'log', level, text, fields: {} }),
   });
   onRequest((request) => stage.topLive(request.by as LiveDimension, request.count));
-  return new StoreWorker(
-    stage,
-    control,
-    () => source,
-    (sink) => report({ kind: 'sink', report: sink }),
-  );
+  return new StoreWorker(stage, control, () => source, report);
 }
 
 /** Throws, or stands still, where a test asked for it. */
