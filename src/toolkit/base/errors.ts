@@ -40,6 +40,10 @@ export const ERRORS = {
   MR_INPUT: { exit: EXIT_FAILED, meaning: 'an input file cannot be read' },
   MR_OUTPUT: { exit: EXIT_FAILED, meaning: 'an output file cannot be written' },
   MR_CONNECT: { exit: EXIT_FAILED, meaning: 'a connection to a server cannot be made or was lost' },
+  MR_STALE_PAGE: {
+    exit: EXIT_FAILED,
+    meaning: 'a page was used after it had been given back: a bug of the caller',
+  },
   MR_WORKER_DIED: { exit: EXIT_FAILED, meaning: 'a worker thread ended by itself' },
   MR_HTTP_PATH: { exit: EXIT_FAILED, meaning: 'the HTTP server has nothing at this address' },
   MR_HTTP_ARGUMENT: { exit: EXIT_FAILED, meaning: 'a parameter of an HTTP request is wrong' },

@@ -1,4 +1,5 @@
 /**
- * Pages: the arena and the states of its pages.
+ * Door `millrace/pages`: the arena and the states of its pages.
  */
-export { NO_PAGE, PagePool, type PagePoolHandle } from './page-pool.ts';
+export { NO_PAGE, PagePool, type PagePoolHandle, type PagePoolOptions } from './page-pool.ts';
+export type { PageHolders, PageStats } from './page-stats.ts';

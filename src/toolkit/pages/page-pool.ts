@@ -1,45 +1,84 @@
 /**
- * Page pool: fixed pages of one arena, lent to collectors, given back when the last reader is
- * through.
+ * Page pool: fixed pages of one arena, lent out, and free again when nobody can read them.
  *
- * WHY         Received bytes stay where recv(2) put them until the journal has appended them and
- *             every reader has consumed them; so somebody must know when a page may be filled
- *             again.
- * LAYOUT      arena: pages of PAGE_BYTES, page-aligned shared WebAssembly.Memory (it travels to
- *             workers and its buffer starts on an OS page; a plain SharedArrayBuffer does not).
- *             table: layout.ts.
- * OWNERSHIP   free -> filling (one collector) -> filling + n slices -> n slices -> free.
- *             The collector adds slices, the journal releases them.
- * INVARIANTS  1. a page is written only by the collector that holds it filling, and only beyond its
- *             published slices (the journal completes the block header of a slice it was given)
- *             2. state 0 means: nobody refers to the page
- *             3. the generation of a slice equals that of its page as long as the slice is in use.
- * PROGRESS    acquire: lock-free (compare-and-swap per free page); the others wait-free.
+ * WHY         Received bytes stay where recv(2) put them until every reader has consumed them, and
+ *             bytes that are sent by reference stay where they are until the network is through:
+ *             so somebody must know when a page may be filled again.
+ * LAYOUT      arena.ts, layout.ts. A page's bytes start at page * pageBytes of `bytes`.
+ * OWNERSHIP   free -> filling (one owner) -> shared (n readers) -> in flight (m lends) -> free;
+ *             steps may be left out, and a page may be in several of these states at once.
+ *             A page is lent by who holds it (filling, or as a reader) and given back by the thread
+ *             that lent it, when its policy has proved that nobody outside reads it any more. Where
+ *             nobody can prove that any more (a socket closed with pages in flight, a dead thread)
+ *             it is marked stale first: acquire() then replaces its memory, so that whoever still
+ *             reads the old one keeps it.
+ * INVARIANTS  1. a page is written only by the owner that holds it filling, and only beyond its
+ *             published slices and lent bytes (the journal completes the block header of a slice)
+ *             2. state 0, or STALE alone, means: nobody of this process refers to the page
+ *             3. the generation of a reference equals that of its page as long as it is in use
+ *             4. flights of all owners of a page sum up to its in-flight count, or to less: a
+ *             thread stopped between the two words leaves a page in flight, never free too early
+ *             5. page count = sum of who may hold a page.
+ * PROGRESS    lock-free (compare-and-swap on the page's own state word).
  * REFUSED     A free list (the table is its own: the lowest free page is the one that was used
- *             last, hence warm in the cache); one pool per connection (idle memory).
+ *             last, hence warm in the cache); one pool per connection (idle memory); waiting for
+ *             the kernel before a stale page is used (there is no signal to wait for).
  */
 import { assert } from '../base/assert.ts';
-import { PAGE_BYTES } from '../base/limits.ts';
+import { MillraceError } from '../base/errors.ts';
+import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
+import { createArena, renewMemory } from './arena.ts';
 import {
+  EXHAUSTED_COUNT,
+  flightsBytes,
   GENERATION_WORD,
+  HELD_MASK,
+  IN_FLIGHT_MASK,
+  IN_FLIGHT_MAX,
+  IN_FLIGHT_ONE,
+  IN_FLIGHT_SHIFT,
+  isFreeState,
+  NOT_FILLING_MASK,
   PAGE_ENTRY_WORDS,
   PAGE_FILLING,
-  PAGE_FREE,
   PAGE_OWNER_MASK,
   PAGE_OWNER_MAX,
   PAGE_OWNER_SHIFT,
-  PAGE_SLICES_MASK,
+  PAGE_STALE,
+  RENEWAL_REFUSED_COUNT,
+  RENEWED_COUNT,
+  SHARED_MASK,
+  SHARED_MAX,
+  SHARED_ONE,
   STATE_WORD,
+  tableBytes,
 } from './layout.ts';
-import { type SharedMemory, SharedWasmMemory } from './webassembly.ts';
-
-const WASM_PAGE_BYTES = 65_536;
+import { countPages, type PageHolders, type PageStats } from './page-stats.ts';
+import type { SharedMemory } from './webassembly.ts';
 
 /** What travels to workers. */
 export interface PagePoolHandle {
   readonly arena: SharedMemory;
+  /** Where page 0 starts in the arena. */
+  readonly arenaOffset: number;
   readonly table: SharedArrayBuffer;
+  readonly flights: SharedArrayBuffer;
   readonly pageCount: number;
+  readonly pageBytes: number;
+  readonly holders: PageHolders;
+}
+
+export interface PagePoolOptions {
+  /** A multiple of 4096; 262,144 when left out. */
+  readonly pageBytes?: number;
+  /** How many pages, or `holders`; where both are given they must agree. */
+  readonly pageCount?: number;
+  /** Who may hold how many pages at once: the sum is the page count. */
+  readonly holders?: PageHolders;
+  /** Have all memory at once, not as pages are first touched. */
+  readonly prefault?: boolean;
+  /** Ask for huge pages. */
+  readonly huge?: boolean;
 }
 
 /** No page is free: an answer, not an exception. */
@@ -51,27 +90,53 @@ export class PagePool {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly pageCount: number;
+  readonly pageBytes: number;
+  /** Under this number this view lends pages: 1..127, or 0 for a thread that nobody abandons. */
+  readonly owner: number;
   readonly #table: Int32Array;
+  readonly #counts: BigInt64Array;
+  readonly #flights: Uint16Array;
 
-  constructor(handle: PagePoolHandle) {
+  /** A view of the pool, one per thread; `owner` as in acquire, for what this thread lends. */
+  constructor(handle: PagePoolHandle, owner = 0) {
+    assert(owner >= 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
+    const { arena, arenaOffset, pageCount, pageBytes } = handle;
     this.handle = handle;
-    this.bytes = new Uint8Array(handle.arena.buffer, 0, handle.pageCount * PAGE_BYTES);
-    this.view = new DataView(handle.arena.buffer, 0, handle.pageCount * PAGE_BYTES);
-    this.pageCount = handle.pageCount;
+    this.owner = owner;
+    this.pageCount = pageCount;
+    this.pageBytes = pageBytes;
+    this.bytes = new Uint8Array(arena.buffer, arenaOffset, pageCount * pageBytes);
+    this.view = new DataView(arena.buffer, arenaOffset, pageCount * pageBytes);
     this.#table = new Int32Array(handle.table);
+    this.#counts = new BigInt64Array(handle.table, pageCount * PAGE_ENTRY_WORDS * 4);
+    this.#flights = new Uint16Array(handle.flights);
   }
 
-  /** Reserves address space for the arena; memory is used as pages are touched. */
-  static create(arenaBytes: number): PagePool {
-    const pageCount = Math.floor(arenaBytes / PAGE_BYTES);
+  /**
+   * A pool with its arena. A number: bytes of an arena with pages of 256 KiB whose memory is used
+   * as they are touched.
+   */
+  static create(what: number | PagePoolOptions): PagePool {
+    const options = typeof what === 'number' ? { pageCount: Math.floor(what / PAGE_BYTES) } : what;
+    const { pageBytes = PAGE_BYTES } = options;
+    const holders = options.holders ?? { anyone: options.pageCount ?? 0 };
+    const pageCount = sumOfHolders(holders);
     assert(pageCount > 0, 'an arena holds at least one page');
-    const wasmPages = (pageCount * PAGE_BYTES) / WASM_PAGE_BYTES;
-    const arena = new SharedWasmMemory({ initial: wasmPages, maximum: wasmPages, shared: true });
-    const table = new SharedArrayBuffer(pageCount * PAGE_ENTRY_WORDS * 4);
-    return new PagePool({ arena, table, pageCount });
+    assert((options.pageCount ?? pageCount) === pageCount, 'page count = sum of the holders');
+    assert(pageBytes > 0 && pageBytes % OS_PAGE_BYTES === 0, 'a page is made of whole OS pages');
+    const arena = createArena(pageCount * pageBytes);
+    return new PagePool({
+      arena: arena.memory,
+      arenaOffset: arena.offset,
+      table: new SharedArrayBuffer(tableBytes(pageCount)),
+      flights: new SharedArrayBuffer(flightsBytes(pageCount)),
+      pageCount,
+      pageBytes,
+      holders: { ...holders },
+    });
   }
 
-  /** A free page, now filling for `owner`, or NO_PAGE. */
+  /** A free page, now filling for `owner`, or NO_PAGE (counted). Its bytes are what they were. */
   acquire(owner: number): number {
     assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
     const table = this.#table;
@@ -79,61 +144,181 @@ export class PagePool {
     for (let page = 0; page < this.pageCount; page++) {
       const word = page * PAGE_ENTRY_WORDS;
       // The plain read is a hint only; the compare-and-swap decides.
-      if (table[word + STATE_WORD] !== PAGE_FREE) continue;
-      const seen = Atomics.compareExchange(table, word + STATE_WORD, PAGE_FREE, filling);
-      if (seen !== PAGE_FREE) continue;
+      const state = table[word + STATE_WORD]!;
+      if (!isFreeState(state)) continue;
+      if (!this.#exchange(word + STATE_WORD, state, filling | state)) continue;
+      if (state === PAGE_STALE && !this.#renew(page)) continue;
       Atomics.add(table, word + GENERATION_WORD, 1);
       return page;
     }
+    Atomics.add(this.#counts, EXHAUSTED_COUNT, 1n);
     return NO_PAGE;
   }
 
+  /** How often the page was acquired, as int32 that wraps. */
   generation(page: number): number {
     return Atomics.load(this.#table, page * PAGE_ENTRY_WORDS + GENERATION_WORD);
   }
 
+  /** Whether a reference made at `generation` (int32 or uint32) is to this life of the page. */
+  isCurrent(page: number, generation: number): boolean {
+    return this.generation(page) === (generation | 0) && !isFreeState(this.#state(page));
+  }
+
+  /** Throws MR_STALE_PAGE for a reference to an earlier life of the page. */
+  checkCurrent(page: number, generation: number): void {
+    if (this.isCurrent(page, generation)) return;
+    const now = this.generation(page);
+    const found = now === (generation | 0) ? 'which is free again' : `which is now at ${now}`;
+    throw new MillraceError(
+      'MR_STALE_PAGE',
+      `a reference to generation ${generation | 0} of page ${page}, ${found}`,
+      'hold the page (retain) for as long as something refers to it',
+    );
+  }
+
   /** One more slice of a page may be read by others. Before the slice is published. */
   retain(page: number): void {
-    Atomics.add(this.#table, page * PAGE_ENTRY_WORDS + STATE_WORD, 1);
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    for (;;) {
+      const state = Atomics.load(this.#table, word);
+      assert((state & HELD_MASK) !== 0, 'a page gets readers from who holds it');
+      assert((state & SHARED_MASK) < SHARED_MAX, 'at most 1,023 slices of a page are in use');
+      if (this.#exchange(word, state, state + SHARED_ONE)) return;
+    }
   }
 
   /** The last reader of a slice has passed. */
   release(page: number): void {
-    const before = Atomics.sub(this.#table, page * PAGE_ENTRY_WORDS + STATE_WORD, 1);
-    assert((before & PAGE_SLICES_MASK) > 0, 'a page is released once per slice');
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    for (;;) {
+      const state = Atomics.load(this.#table, word);
+      assert((state & SHARED_MASK) > 0, 'a page is released once per slice');
+      if (this.#exchange(word, state, state - SHARED_ONE)) return;
+    }
   }
 
-  /** The collector will not write into the page again. */
+  /**
+   * The kernel, or a peer on this machine, may read the page until giveBack. By the thread that
+   * gives it back, while it, or a reader, holds the page.
+   */
+  lend(page: number): void {
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    for (;;) {
+      const state = Atomics.load(this.#table, word);
+      assert((state & HELD_MASK) !== 0, 'a page is lent by who holds it');
+      const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
+      assert(count < IN_FLIGHT_MAX, 'a page is lent at most 4,095 times at once');
+      if (this.#exchange(word, state, state + IN_FLIGHT_ONE)) break;
+    }
+    Atomics.add(this.#flights, this.owner * this.pageCount + page, 1);
+  }
+
+  /** It is proved that what lend() allowed to be read is read no more, or the page is stale. */
+  giveBack(page: number): void {
+    const flight = this.owner * this.pageCount + page;
+    assert(Atomics.load(this.#flights, flight) > 0, 'a page is given back once per lend');
+    Atomics.sub(this.#flights, flight, 1);
+    this.#endFlights(page, 1);
+  }
+
+  /**
+   * Nobody can prove any more when the readers outside are done: the page's memory is replaced
+   * before it is filled again. Before giveBack.
+   */
+  markStale(page: number): void {
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    for (;;) {
+      const state = Atomics.load(this.#table, word);
+      assert(!isFreeState(state), 'a page becomes stale while somebody holds it');
+      if (this.#exchange(word, state, state | PAGE_STALE)) return;
+    }
+  }
+
+  /** The owner will not write into the page again. */
   stopFilling(page: number): void {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
-    const before = Atomics.and(this.#table, word, PAGE_SLICES_MASK);
+    const before = Atomics.and(this.#table, word, NOT_FILLING_MASK);
     assert((before & PAGE_FILLING) !== 0, 'only a filling page stops filling');
   }
 
-  /** After the thread of `owner` has ended: it fills none of its pages any more. */
+  /**
+   * After the thread of `owner` has ended: it fills none of its pages any more, and what it lent is
+   * stale and given back. Slices that it retained stay in use.
+   */
   abandon(owner: number): void {
+    assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
     for (let page = 0; page < this.pageCount; page++) {
       const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
-      // Again only when the journal releases a slice in between.
+      const lends = Atomics.exchange(this.#flights, owner * this.pageCount + page, 0);
+      if (lends > 0) {
+        this.markStale(page);
+        this.#endFlights(page, lends);
+      }
+      // Again only when another thread releases a slice or gives the page back in between.
       for (;;) {
         const state = Atomics.load(this.#table, word);
         if ((state & PAGE_OWNER_MASK) >>> PAGE_OWNER_SHIFT !== owner) break;
-        const to = state & PAGE_SLICES_MASK;
-        if (Atomics.compareExchange(this.#table, word, state, to) === state) break;
+        if (this.#exchange(word, state, state & NOT_FILLING_MASK)) break;
       }
     }
   }
 
   isFilling(page: number): boolean {
-    return (Atomics.load(this.#table, page * PAGE_ENTRY_WORDS + STATE_WORD) & PAGE_FILLING) !== 0;
+    return (this.#state(page) & PAGE_FILLING) !== 0;
   }
 
-  /** Pages in state free, by plain reads: exact only while nobody works. */
+  /** Pages that acquire() would find, by plain reads: exact only while nobody works. */
   freeCount(): number {
     let free = 0;
     for (let page = 0; page < this.pageCount; page++) {
-      if (this.#table[page * PAGE_ENTRY_WORDS + STATE_WORD] === PAGE_FREE) free++;
+      if (isFreeState(this.#table[page * PAGE_ENTRY_WORDS + STATE_WORD]!)) free++;
     }
     return free;
   }
+
+  stats(): PageStats {
+    return countPages(this.#table, this.#counts, this.pageBytes, this.handle.holders);
+  }
+
+  #state(page: number): number {
+    return Atomics.load(this.#table, page * PAGE_ENTRY_WORDS + STATE_WORD);
+  }
+
+  #exchange(word: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#table, word, from, to) === from;
+  }
+
+  #endFlights(page: number, lends: number): void {
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    for (;;) {
+      const state = Atomics.load(this.#table, word);
+      const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
+      assert(count >= lends, 'a page is given back once per lend');
+      if (this.#exchange(word, state, state - lends * IN_FLIGHT_ONE)) return;
+    }
+  }
+
+  /** Replaces the memory of a page that this thread has just acquired; else gives it up again. */
+  #renew(page: number): boolean {
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    if (!renewMemory(this.bytes, page * this.pageBytes, this.pageBytes)) {
+      Atomics.and(this.#table, word, NOT_FILLING_MASK);
+      Atomics.add(this.#counts, RENEWAL_REFUSED_COUNT, 1n);
+      return false;
+    }
+    // Only now: had this thread ended before, the page would still be stale.
+    Atomics.and(this.#table, word, ~PAGE_STALE);
+    Atomics.add(this.#counts, RENEWED_COUNT, 1n);
+    return true;
+  }
+}
+
+function sumOfHolders(holders: PageHolders): number {
+  let sum = 0;
+  for (const count of Object.values(holders)) {
+    assert(Number.isInteger(count) && count >= 0, 'a holder holds a whole number of pages');
+    sum += count;
+  }
+  return sum;
 }
