@@ -97,6 +97,13 @@ bool arg_slice(napi_env env, const napi_value *args, uint8_t **data, size_t *len
 	return true;
 }
 
+bool check_least(napi_env env, const char *name, size_t length, double least)
+{
+	if ((double)length >= least)
+		return true;
+	return throw_range(env, name, (double)length, least, SAFE_INTEGER_MAX);
+}
+
 bool arg_room(napi_env env, const napi_value *args, size_t need, uint8_t **data)
 {
 	double offset;
@@ -104,10 +111,8 @@ bool arg_room(napi_env env, const napi_value *args, size_t need, uint8_t **data)
 
 	if (!arg_array(env, args[0], napi_uint8_array, data, &have))
 		return false;
-	if (have < need)
-		return throw_range(env, "the array's length", (double)have, (double)need,
-				   SAFE_INTEGER_MAX);
-	if (!arg_number(env, args[1], "offset", 0, (double)(have - need), &offset))
+	if (!check_least(env, "the array's length", have, (double)need) ||
+	    !arg_number(env, args[1], "offset", 0, (double)(have - need), &offset))
 		return false;
 	*data += (size_t)offset;
 	return true;

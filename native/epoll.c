@@ -7,12 +7,6 @@
 
 #define EPOLL_WAIT_EVENTS_MAX 256
 
-static napi_value epoll_create_call(napi_env env, napi_callback_info info)
-{
-	(void)info;
-	return result(env, epoll_create1(EPOLL_CLOEXEC));
-}
-
 /* epollControl(epollFd, operation 1 add | 2 del | 3 mod, fd, events, data) */
 static napi_value epoll_control(napi_env env, napi_callback_info info)
 {
@@ -52,12 +46,6 @@ static napi_value epoll_wait_call(napi_env env, napi_callback_info info)
 	return result(env, ready);
 }
 
-static napi_value eventfd_create(napi_env env, napi_callback_info info)
-{
-	(void)info;
-	return result(env, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-}
-
 /* eventfdSignal(fd): adds 1 */
 static napi_value eventfd_signal(napi_env env, napi_callback_info info)
 {
@@ -85,10 +73,8 @@ static napi_value eventfd_clear(napi_env env, napi_callback_info info)
 }
 
 const struct native_function EPOLL_FUNCTIONS[] = {
-	{"epollCreate", epoll_create_call},
 	{"epollControl", epoll_control},
 	{"epollWait", epoll_wait_call},
-	{"eventfdCreate", eventfd_create},
 	{"eventfdSignal", eventfd_signal},
 	{"eventfdClear", eventfd_clear},
 	{NULL, NULL},

@@ -45,7 +45,11 @@ struct native_function {
 extern const struct native_function EPOLL_FUNCTIONS[];
 extern const struct native_function SOCKET_FUNCTIONS[];
 extern const struct native_function FILE_FUNCTIONS[];
+extern const struct native_function PIPE_FUNCTIONS[];
 extern const struct native_function PROCESS_FUNCTIONS[];
+
+/* The rows of calls.c. */
+napi_status export_calls(napi_env env, napi_value exports);
 
 /* Names of the socket options, in the order of their indexes; NULL ends the list. */
 const char *socket_option_name(size_t index);
@@ -58,6 +62,7 @@ bool arg_int(napi_env env, napi_value value, const char *name, int min, int max,
 bool arg_fd(napi_env env, napi_value value, int *out);
 /* args[0] = Uint8Array, args[1] = offset, args[2] = length. */
 bool arg_slice(napi_env env, const napi_value *args, uint8_t **data, size_t *length);
+bool check_least(napi_env env, const char *name, size_t length, double least);
 /* args[0] = Uint8Array, args[1] = offset; at least `need` bytes must follow. */
 bool arg_room(napi_env env, const napi_value *args, size_t need, uint8_t **data);
 /* args[0] = Int32Array, args[1] = count of its elements that may be used. */

@@ -37,9 +37,11 @@ static napi_status export_option_names(napi_env env, napi_value exports)
 
 NAPI_MODULE_INIT()
 {
-	if (export_functions(env, exports, EPOLL_FUNCTIONS) != napi_ok ||
+	if (export_calls(env, exports) != napi_ok ||
+	    export_functions(env, exports, EPOLL_FUNCTIONS) != napi_ok ||
 	    export_functions(env, exports, SOCKET_FUNCTIONS) != napi_ok ||
 	    export_functions(env, exports, FILE_FUNCTIONS) != napi_ok ||
+	    export_functions(env, exports, PIPE_FUNCTIONS) != napi_ok ||
 	    export_functions(env, exports, PROCESS_FUNCTIONS) != napi_ok ||
 	    export_option_names(env, exports) != napi_ok)
 		napi_throw_error(env, NULL, "the addon could not export its functions");

@@ -1,16 +1,12 @@
-/* The process and its threads: CPU time, names, and the CPUs that a thread may run on. */
+/* The process and its threads: CPU time, and the CPUs that a thread may run on. */
 #include "millrace.h"
 
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* The kernel refuses a mask shorter than its own; 8,192 CPUs is the most that Linux supports. */
 #define CPU_COUNT_MAX 8192
 #define CPU_WORD_BITS (8 * sizeof(unsigned long))
-#define THREAD_NAME_BYTES 16
 
 static napi_value cpu_us(napi_env env, int who)
 {
@@ -36,36 +32,6 @@ static napi_value thread_cpu_us(napi_env env, napi_callback_info info)
 {
 	(void)info;
 	return cpu_us(env, RUSAGE_THREAD);
-}
-
-/* exitNow(code): _exit, ends the process without waiting for any thread */
-static napi_value exit_now(napi_env env, napi_callback_info info)
-{
-	napi_value args[1];
-	int code;
-
-	if (!read_args(env, info, args, 1) || !arg_int(env, args[0], "code", 0, 255, &code))
-		return NULL;
-	_exit(code);
-}
-
-/* threadId(): gettid, the folder name under /proc/self/task */
-static napi_value thread_id(napi_env env, napi_callback_info info)
-{
-	(void)info;
-	return result(env, syscall(SYS_gettid));
-}
-
-/* setThreadName(name of 1 to 15 bytes): of the calling thread, as shown by ps -T */
-static napi_value thread_set_name(napi_env env, napi_callback_info info)
-{
-	char name[THREAD_NAME_BYTES];
-	napi_value args[1];
-
-	if (!read_args(env, info, args, 1) ||
-	    !arg_string(env, args[0], "name", name, sizeof(name)))
-		return NULL;
-	return result(env, prctl(PR_SET_NAME, name, 0, 0, 0));
 }
 
 /* schedSetAffinity(threadId or 0, Int32Array of CPU indexes, count) */
@@ -114,9 +80,6 @@ static napi_value get_affinity(napi_env env, napi_callback_info info)
 const struct native_function PROCESS_FUNCTIONS[] = {
 	{"processCpuUs", process_cpu_us},
 	{"threadCpuUs", thread_cpu_us},
-	{"exitNow", exit_now},
-	{"threadId", thread_id},
-	{"setThreadName", thread_set_name},
 	{"schedSetAffinity", set_affinity},
 	{"schedGetAffinity", get_affinity},
 	{NULL, NULL},

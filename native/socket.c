@@ -1,20 +1,27 @@
 /*
- * TCP sockets: every socket is made non-blocking and close-on-exec.
+ * Sockets, as far as a result is more than a number (the rest are rows of calls.c).
  *
- * An address is 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2); a peer is 18 bytes: the
- * address and the port, big endian. Options come from a closed list, named by index.
+ * Every socket is made non-blocking and close-on-exec. A peer is 18 bytes: 16 of the address, IPv4
+ * as ::ffff:a.b.c.d (RFC 4291 2.5.5.2), and the port, big endian; zeros for a UNIX socket. Options
+ * come from a closed list, named by index.
  */
 #include "millrace.h"
 
+#include <time.h>
+
+#include <linux/errqueue.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #define ADDRESS_BYTES 16
 #define PEER_BYTES 18
+#define RANGES_MAX 64
+#define NOTICES_MAX 256
 
 static const uint8_t MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -35,6 +42,10 @@ static const struct {
 	{"userTimeoutMs", IPPROTO_TCP, TCP_USER_TIMEOUT},
 	{"ipv6Only", IPPROTO_IPV6, IPV6_V6ONLY},
 	{"pendingError", SOL_SOCKET, SO_ERROR},
+	{"zeroCopy", SOL_SOCKET, SO_ZEROCOPY},
+	{"domain", SOL_SOCKET, SO_DOMAIN},
+	{"type", SOL_SOCKET, SO_TYPE},
+	{"protocol", SOL_SOCKET, SO_PROTOCOL},
 };
 
 #define OPTION_COUNT ((int)(sizeof(OPTIONS) / sizeof(OPTIONS[0])))
@@ -42,74 +53,6 @@ static const struct {
 const char *socket_option_name(size_t index)
 {
 	return index < (size_t)OPTION_COUNT ? OPTIONS[index].name : NULL;
-}
-
-/* socketCreate(family 4 | 6) */
-static napi_value socket_create(napi_env env, napi_callback_info info)
-{
-	const int flags = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-	napi_value args[1];
-	int family;
-
-	if (!read_args(env, info, args, 1) || !arg_int(env, args[0], "family", 4, 6, &family))
-		return NULL;
-	if (family == 5)
-		return result_number(env, -EAFNOSUPPORT);
-	return result(env, socket(family == 4 ? AF_INET : AF_INET6, flags, 0));
-}
-
-/* bind(2) and connect(2) take the same arguments */
-typedef int (*address_call)(int fd, const struct sockaddr *address, socklen_t length);
-
-static napi_value with_address(napi_env env, napi_callback_info info, address_call call)
-{
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	int fd, family, port, scope;
-	napi_value args[6];
-	uint8_t *address;
-
-	if (!read_args(env, info, args, 6) || !arg_fd(env, args[0], &fd) ||
-	    !arg_int(env, args[1], "family", 4, 6, &family) ||
-	    !arg_room(env, args + 2, ADDRESS_BYTES, &address) ||
-	    !arg_int(env, args[4], "port", 0, UINT16_MAX, &port) ||
-	    !arg_int(env, args[5], "scopeId", 0, INT32_MAX, &scope))
-		return NULL;
-	if (family == 4) {
-		if (memcmp(address, MAPPED_PREFIX, sizeof(MAPPED_PREFIX)) != 0)
-			return result_number(env, -EAFNOSUPPORT);
-		memcpy(&v4.sin_addr, address + 12, 4);
-		v4.sin_port = htons((uint16_t)port);
-		return result(env, call(fd, (struct sockaddr *)&v4, sizeof(v4)));
-	}
-	memcpy(&v6.sin6_addr, address, ADDRESS_BYTES);
-	v6.sin6_port = htons((uint16_t)port);
-	v6.sin6_scope_id = (uint32_t)scope;
-	return result(env, call(fd, (struct sockaddr *)&v6, sizeof(v6)));
-}
-
-/* bind(fd, family, address, offset, port, scopeId) */
-static napi_value socket_bind(napi_env env, napi_callback_info info)
-{
-	return with_address(env, info, bind);
-}
-
-/* connect(fd, family, address, offset, port, scopeId) */
-static napi_value socket_connect(napi_env env, napi_callback_info info)
-{
-	return with_address(env, info, connect);
-}
-
-/* listen(fd, backlog) */
-static napi_value socket_listen(napi_env env, napi_callback_info info)
-{
-	napi_value args[2];
-	int fd, backlog;
-
-	if (!read_args(env, info, args, 2) || !arg_fd(env, args[0], &fd) ||
-	    !arg_int(env, args[1], "backlog", 0, INT32_MAX, &backlog))
-		return NULL;
-	return result(env, listen(fd, backlog));
 }
 
 static void write_peer(const struct sockaddr_storage *from, uint8_t *peer)
@@ -147,32 +90,72 @@ static napi_value socket_accept(napi_env env, napi_callback_info info)
 	return result(env, accepted);
 }
 
-/* recv(fd, array, offset, length): bytes received, 0 at the end of the stream */
-static napi_value socket_recv(napi_env env, napi_callback_info info)
+/* sendRanges(fd, flags, array, offset, length, Int32Array of [offset, length], count) */
+static napi_value socket_send_ranges(napi_env env, napi_callback_info info)
 {
-	napi_value args[4];
+	struct iovec ranges[RANGES_MAX];
+	struct msghdr message = {.msg_iov = ranges};
+	int fd, flags, count;
+	napi_value args[7];
+	int32_t *pairs;
 	uint8_t *data;
 	size_t length;
-	int fd;
 
-	if (!read_args(env, info, args, 4) || !arg_fd(env, args[0], &fd) ||
-	    !arg_slice(env, args + 1, &data, &length))
+	if (!read_args(env, info, args, 7) || !arg_fd(env, args[0], &fd) ||
+	    !arg_int(env, args[1], "flags", 0, INT32_MAX, &flags) ||
+	    !arg_slice(env, args + 2, &data, &length) ||
+	    !arg_words(env, args + 5, 2, RANGES_MAX, &pairs, &count))
 		return NULL;
-	return result(env, RETRY(recv(fd, data, length, MSG_DONTWAIT)));
+	for (int i = 0; i < count; i++) {
+		/* Read once: the array may be shared with a thread that changes it. */
+		int64_t start = __atomic_load_n(&pairs[2 * i], __ATOMIC_RELAXED);
+		int64_t bytes = __atomic_load_n(&pairs[2 * i + 1], __ATOMIC_RELAXED);
+
+		if (start < 0 || bytes < 0 || start + bytes > (int64_t)length)
+			return result_number(env, -EFAULT);
+		ranges[i] = (struct iovec){.iov_base = data + start, .iov_len = (size_t)bytes};
+	}
+	message.msg_iovlen = (size_t)count;
+	return result(env, RETRY(sendmsg(fd, &message, flags | MSG_DONTWAIT | MSG_NOSIGNAL)));
 }
 
-/* send(fd, array, offset, length): bytes taken by the kernel */
-static napi_value socket_send(napi_env env, napi_callback_info info)
+/* One notice of the error queue as [code, low, high]; 0, or -errno when there is none. */
+static int read_notice(int fd, int32_t *triple)
 {
-	napi_value args[4];
-	uint8_t *data;
-	size_t length;
-	int fd;
+	char control[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6))];
+	struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
+	struct sock_extended_err notice = {0};
 
-	if (!read_args(env, info, args, 4) || !arg_fd(env, args[0], &fd) ||
-	    !arg_slice(env, args + 1, &data, &length))
+	if (RETRY(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) == -1)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c))
+		if ((c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR) ||
+		    (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR))
+			memcpy(&notice, CMSG_DATA(c), sizeof(notice));
+	if (notice.ee_origin == SO_EE_ORIGIN_ZEROCOPY) {
+		triple[0] = notice.ee_code;
+		triple[1] = (int32_t)notice.ee_info;
+		triple[2] = (int32_t)notice.ee_data;
+	} else {
+		triple[0] = -(int32_t)notice.ee_errno;
+		triple[1] = triple[2] = 0;
+	}
+	return 0;
+}
+
+/* receiveNotifications(fd, Int32Array of [code, low, high], count): how many were there */
+static napi_value socket_notices(napi_env env, napi_callback_info info)
+{
+	int fd, count, found = 0, error = 0;
+	napi_value args[3];
+	int32_t *triples;
+
+	if (!read_args(env, info, args, 3) || !arg_fd(env, args[0], &fd) ||
+	    !arg_words(env, args + 1, 3, NOTICES_MAX, &triples, &count))
 		return NULL;
-	return result(env, RETRY(send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL)));
+	while (found < count && (error = read_notice(fd, &triples[3 * found])) == 0)
+		found++;
+	return result_number(env, found > 0 ? found : error);
 }
 
 /* setsockopt(fd, option, value) */
@@ -204,58 +187,87 @@ static napi_value socket_get_option(napi_env env, napi_callback_info info)
 	return result_number(env, value);
 }
 
-/* bytesUnread(fd): what the kernel holds for the reader (FIONREAD) */
-static napi_value socket_unread(napi_env env, napi_callback_info info)
+/* getsockoptBytes(fd, level, option, array, offset, length): how many bytes were written */
+static napi_value socket_option_bytes(napi_env env, napi_callback_info info)
 {
-	napi_value args[1];
-	int fd, bytes = 0;
+	int fd, level, option;
+	napi_value args[6];
+	uint8_t *data;
+	size_t length;
+	socklen_t size;
 
-	if (!read_args(env, info, args, 1) || !arg_fd(env, args[0], &fd))
+	if (!read_args(env, info, args, 6) || !arg_fd(env, args[0], &fd) ||
+	    !arg_int(env, args[1], "level", 0, 65535, &level) ||
+	    !arg_int(env, args[2], "option", 0, 65535, &option) ||
+	    !arg_slice(env, args + 3, &data, &length))
 		return NULL;
-	return result(env, ioctl(fd, FIONREAD, &bytes) == -1 ? -1 : bytes);
-}
-
-/* localPort(fd): getsockname's port */
-static napi_value socket_local_port(napi_env env, napi_callback_info info)
-{
-	struct sockaddr_storage local = {0};
-	socklen_t length = sizeof(local);
-	uint8_t peer[PEER_BYTES];
-	napi_value args[1];
-	int fd;
-
-	if (!read_args(env, info, args, 1) || !arg_fd(env, args[0], &fd))
-		return NULL;
-	if (getsockname(fd, (struct sockaddr *)&local, &length) == -1)
+	size = length > INT32_MAX ? INT32_MAX : (socklen_t)length;
+	if (getsockopt(fd, level, option, data, &size) == -1)
 		return result(env, -1);
-	write_peer(&local, peer);
-	return result(env, peer[ADDRESS_BYTES] << 8 | peer[ADDRESS_BYTES + 1]);
+	return result_number(env, size);
 }
 
-/* shutdown(fd, how 0 read | 1 write | 2 both) */
-static napi_value socket_shutdown(napi_env env, napi_callback_info info)
+/* socketQueue(fd, which 0 unread | 1 unacknowledged | 2 unsent): bytes */
+static napi_value socket_queue(napi_env env, napi_callback_info info)
 {
+	static const unsigned long REQUESTS[] = {FIONREAD, SIOCOUTQ, SIOCOUTQNSD};
+	int fd, which, bytes = 0;
 	napi_value args[2];
-	int fd, how;
 
 	if (!read_args(env, info, args, 2) || !arg_fd(env, args[0], &fd) ||
-	    !arg_int(env, args[1], "how", SHUT_RD, SHUT_RDWR, &how))
+	    !arg_int(env, args[1], "which", 0, 2, &which))
 		return NULL;
-	return result(env, shutdown(fd, how));
+	return result(env, ioctl(fd, REQUESTS[which], &bytes) == -1 ? -1 : bytes);
+}
+
+/* socketName(fd, which 0 local | 1 peer, array, offset): bytes of the address */
+static napi_value socket_name(napi_env env, napi_callback_info info)
+{
+	socklen_t length = sizeof(struct sockaddr_storage);
+	struct sockaddr_storage address = {0};
+	napi_value args[4];
+	uint8_t *out;
+	int fd, which, failed;
+
+	if (!read_args(env, info, args, 4) || !arg_fd(env, args[0], &fd) ||
+	    !arg_int(env, args[1], "which", 0, 1, &which) ||
+	    !arg_room(env, args + 2, sizeof(address), &out))
+		return NULL;
+	failed = which == 0 ? getsockname(fd, (struct sockaddr *)&address, &length)
+			    : getpeername(fd, (struct sockaddr *)&address, &length);
+	if (failed == -1)
+		return result(env, -1);
+	memcpy(out, &address, sizeof(address));
+	return result_number(env, length);
+}
+
+/* socketPair(Int32Array, 2): two ends of a UNIX stream */
+static napi_value socket_pair(napi_env env, napi_callback_info info)
+{
+	napi_value args[2];
+	int32_t *ends;
+	int fds[2], count;
+
+	if (!read_args(env, info, args, 2) || !arg_words(env, args, 1, 2, &ends, &count))
+		return NULL;
+	if (count < 2)
+		return result_number(env, -EINVAL);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == -1)
+		return result(env, -1);
+	ends[0] = fds[0];
+	ends[1] = fds[1];
+	return result_number(env, 0);
 }
 
 const struct native_function SOCKET_FUNCTIONS[] = {
-	{"socketCreate", socket_create},
-	{"bind", socket_bind},
-	{"connect", socket_connect},
-	{"listen", socket_listen},
 	{"accept4", socket_accept},
-	{"recv", socket_recv},
-	{"send", socket_send},
+	{"sendRanges", socket_send_ranges},
+	{"receiveNotifications", socket_notices},
 	{"setsockopt", socket_set_option},
 	{"getsockopt", socket_get_option},
-	{"bytesUnread", socket_unread},
-	{"localPort", socket_local_port},
-	{"shutdown", socket_shutdown},
+	{"getsockoptBytes", socket_option_bytes},
+	{"socketQueue", socket_queue},
+	{"socketName", socket_name},
+	{"socketPair", socket_pair},
 	{NULL, NULL},
 };

@@ -44,6 +44,14 @@ export const ERRORS = {
     exit: EXIT_FAILED,
     meaning: 'a page was used after it had been given back: a bug of the caller',
   },
+  MR_OUTPUT_SOURCE: {
+    exit: EXIT_FAILED,
+    meaning: 'an output mechanism cannot send this kind of source',
+  },
+  MR_OUTPUT_MECHANISM: {
+    exit: EXIT_FAILED,
+    meaning: 'the kernel or the socket does not offer the output mechanism asked for',
+  },
   MR_WORKER_DIED: { exit: EXIT_FAILED, meaning: 'a worker thread ended by itself' },
   MR_HTTP_PATH: { exit: EXIT_FAILED, meaning: 'the HTTP server has nothing at this address' },
   MR_HTTP_ARGUMENT: { exit: EXIT_FAILED, meaning: 'a parameter of an HTTP request is wrong' },

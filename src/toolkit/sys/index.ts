@@ -5,8 +5,13 @@
  */
 export * from './epoll.ts';
 export * from './errno.ts';
+export { type CallFault, failCall, type SetFault } from './faults.ts';
 export * from './file.ts';
 export { addonPaths, addonSkipReason, loadAddon, native } from './load.ts';
+export * from './memory.ts';
 export { NATIVE_FUNCTION_NAMES, type NativeAddon } from './native-functions.ts';
+export * from './pipe.ts';
 export * from './process.ts';
+export * from './sockaddr.ts';
 export * from './socket.ts';
+export * from './uring.ts';

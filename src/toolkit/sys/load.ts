@@ -23,6 +23,11 @@ export function native(): NativeAddon {
   return loaded;
 }
 
+/** For faults.ts alone: what native() answers from now on, in this thread. */
+export function replaceNative(addon: NativeAddon): void {
+  loaded = addon;
+}
+
 /**
  * The reason to skip a test that needs the addon, or false. Only MILLRACE_NO_ADDON=1 is a reason:
  * an addon that is missing by accident makes such a test fail.

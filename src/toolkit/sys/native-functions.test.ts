@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { EBADF, EFAULT } from './errno.ts';
 import { addonSkipReason, native } from './load.ts';
 import { NATIVE_FUNCTION_NAMES, type NativeFunctions } from './native-functions.ts';
 import { SOCKET_OPTION_NAMES } from './socket.ts';
@@ -23,23 +24,43 @@ test('socket options have the same names and indexes in C', needsAddon, () => {
 const NO_FD = 4_194_303;
 const BYTES = new Uint8Array(32);
 const WORDS = new Int32Array(8);
+/** What io_uring_setup(2) refuses: no ring is made by accident. */
+const NO_PARAMETERS = new Uint8Array(120).fill(0xff);
 const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
   epollControl: [NO_FD, 1, NO_FD, 1, 0],
   epollWait: [NO_FD, WORDS, 4, 0],
   eventfdSignal: [NO_FD],
   eventfdClear: [NO_FD],
-  socketCreate: [5],
-  bind: [NO_FD, 6, BYTES, 0, 0, 0],
-  connect: [NO_FD, 6, BYTES, 0, 1, 0],
+  socketCreate: [254, 10, 0],
+  bind: [NO_FD, BYTES, 0, 32],
+  connect: [NO_FD, BYTES, 0, 32],
   listen: [NO_FD, 1],
   accept4: [NO_FD, BYTES, 14],
-  recv: [NO_FD, BYTES, 0, 32],
-  send: [NO_FD, BYTES, 0, 32],
+  recv: [NO_FD, BYTES, 0, 32, 0],
+  send: [NO_FD, BYTES, 0, 32, 0],
+  sendRanges: [NO_FD, 0, BYTES, 0, 32, WORDS, 4],
+  receiveNotifications: [NO_FD, WORDS, 2],
   setsockopt: [NO_FD, 0, 1],
   getsockopt: [NO_FD, 0],
-  bytesUnread: [NO_FD],
-  localPort: [NO_FD],
+  setsockoptBytes: [NO_FD, 1, 13, BYTES, 0, 8],
+  getsockoptBytes: [NO_FD, 6, 11, BYTES, 0, 32],
+  socketQueue: [NO_FD, 1],
+  socketName: [NO_FD, 1, new Uint8Array(160), 32],
+  socketPair: [WORDS, 1],
   shutdown: [NO_FD, 2],
+  pipeCreate: [WORDS, 1],
+  pipeCapacity: [NO_FD],
+  setPipeCapacity: [NO_FD, 4096],
+  read: [NO_FD, BYTES, 0, 32],
+  vmsplice: [NO_FD, BYTES, 0, 32],
+  splice: [NO_FD, 0, NO_FD, 1, 1],
+  tee: [NO_FD, NO_FD, 1],
+  sendfile: [NO_FD, NO_FD, 0, 1],
+  madvise: [127, new Uint8Array(8192), 0, 8192],
+  mapFile: [NO_FD, 0, 4096],
+  uringSetup: [1, NO_PARAMETERS, 0, 120],
+  uringPrepareSend: [new Uint8Array(64), 0, NO_FD, 0, 0, BYTES, 0, 32],
+  uringEnter: [NO_FD, 1, 1, 1],
   openFile: ['/nonexistent/file', 0, 0],
   closeFd: [NO_FD],
   pwrite: [NO_FD, BYTES, 0, 32, 0],
@@ -55,6 +76,8 @@ const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
   schedSetAffinity: [NO_FD, WORDS, 1],
   schedGetAffinity: [NO_FD, WORDS, 8],
 };
+/** Good arguments of these succeed. */
+const WITHOUT_FD = new Set(['setThreadName', 'uringPrepareSend']);
 const WITHOUT_ARGUMENTS = [
   'epollCreate',
   'eventfdCreate',
@@ -84,7 +107,7 @@ test('an fd that is not open is a value, never an exception', needsAddon, () => 
     if (name === 'exitNow') continue;
     const result = callNative(name, args);
     assert.equal(typeof result, 'number', name);
-    if (name !== 'setThreadName') assert.ok((result as number) < 0, name);
+    if (!WITHOUT_FD.has(name)) assert.ok((result as number) < 0, name);
   }
 });
 
@@ -102,7 +125,9 @@ test('a wrong argument throws, in every function and at every place', needsAddon
   for (const [name, args] of Object.entries(GOOD)) {
     args.forEach((good, place) => {
       for (const wrong of WRONG) {
-        const isAllowed = wrong === -1 && name === 'epollWait' && place === 3;
+        const isAllowed =
+          wrong === -1 &&
+          ((name === 'epollWait' && place === 3) || (name === 'splice' && place === 1));
         if (isAllowed) continue;
         const call = () => callNative(name, args.with(place, wrong));
         assert.throws(call, isArgumentError, `${name}, argument ${place}: ${typeof wrong}`);
@@ -113,7 +138,20 @@ test('a wrong argument throws, in every function and at every place', needsAddon
 });
 
 /** Functions that take (array, offset, length) from the argument at this place on. */
-const SLICES = { recv: 1, send: 1, pwrite: 1, pread: 1 } as const;
+const SLICES = {
+  recv: 1,
+  send: 1,
+  sendRanges: 2,
+  bind: 1,
+  connect: 1,
+  setsockoptBytes: 3,
+  getsockoptBytes: 3,
+  pwrite: 1,
+  pread: 1,
+  read: 1,
+  vmsplice: 1,
+  uringPrepareSend: 5,
+} as const;
 
 test('offset and length beyond the array throw RangeError', needsAddon, () => {
   const beyond = [
@@ -137,17 +175,30 @@ test('offset and length beyond the array throw RangeError', needsAddon, () => {
   }
   assert.throws(() => native().accept4(NO_FD, BYTES, 15), RangeError);
   assert.throws(() => native().accept4(NO_FD, new Uint8Array(17), 0), RangeError);
-  assert.throws(() => native().bind(NO_FD, 6, BYTES, 17, 0, 0), RangeError);
-  assert.throws(() => native().connect(NO_FD, 6, BYTES, 17, 0, 0), RangeError);
+  assert.throws(() => native().uringSetup(1, new Uint8Array(128), 9, 119), RangeError);
+  assert.throws(() => native().socketName(NO_FD, 0, new Uint8Array(160), 33), RangeError);
+  assert.throws(() => native().uringPrepareSend(BYTES, 0, 0, 0, 0, BYTES, 0, 1), RangeError);
+  assert.throws(() => native().receiveNotifications(NO_FD, WORDS, 3), RangeError);
   assert.throws(() => native().epollWait(NO_FD, WORDS, 5, 0), RangeError);
   assert.throws(() => native().epollWait(NO_FD, new Int32Array(1), 1, 0), RangeError);
   assert.throws(() => native().epollWait(NO_FD, new Int32Array(1024), 257, 0), RangeError);
   assert.throws(() => native().schedGetAffinity(0, WORDS, 9), RangeError);
 });
 
+test('a range outside the array is EFAULT, before anything is sent', needsAddon, () => {
+  const ranges = (...words: number[]) =>
+    native().sendRanges(NO_FD, 0, BYTES, 8, 16, Int32Array.from(words), words.length / 2);
+  assert.equal(ranges(0, 17), -EFAULT);
+  assert.equal(ranges(0, 16, 16, 1), -EFAULT);
+  assert.equal(ranges(-1, 1), -EFAULT);
+  assert.equal(ranges(0, -1), -EFAULT);
+  assert.equal(ranges(2 ** 31 - 1, 2 ** 31 - 1), -EFAULT);
+  assert.equal(ranges(16, 0, 0, 16), -EBADF);
+});
+
 test('the bounds are those of the view, not of its buffer', needsAddon, () => {
   const view = new Uint8Array(new ArrayBuffer(1024), 512, 16);
-  assert.throws(() => native().recv(NO_FD, view, 0, 17), RangeError);
+  assert.throws(() => native().recv(NO_FD, view, 0, 17, 0), RangeError);
 });
 
 test('an array of another kind, or no typed array, throws TypeError', needsAddon, () => {
@@ -161,7 +212,7 @@ test('an array of another kind, or no typed array, throws TypeError', needsAddon
     'x'.repeat(32),
   ];
   for (const other of others) {
-    assert.throws(() => callNative('recv', [NO_FD, other, 0, 1]), TypeError);
+    assert.throws(() => callNative('recv', [NO_FD, other, 0, 1, 0]), TypeError);
   }
   assert.throws(() => callNative('epollWait', [NO_FD, BYTES, 1, 0]), TypeError);
 });
@@ -169,7 +220,7 @@ test('an array of another kind, or no typed array, throws TypeError', needsAddon
 test('an array whose buffer was transferred away has no room', needsAddon, () => {
   const gone = new Uint8Array(64);
   structuredClone(gone.buffer, { transfer: [gone.buffer] });
-  assert.throws(() => native().recv(NO_FD, gone, 0, 1), RangeError);
+  assert.throws(() => native().recv(NO_FD, gone, 0, 1, 0), RangeError);
 });
 
 test('text with a zero byte, empty or too long throws', needsAddon, () => {

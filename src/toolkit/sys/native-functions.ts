@@ -5,7 +5,7 @@
  *             the compiler compares it with the interface, both ways. So a function cannot be in C
  *             and not here, nor here and not in C.
  * RESULTS     Every number is a value >= 0, or -errno. Wrong arguments throw TypeError or
- *             RangeError from C.
+ *             RangeError from C. Most functions are rows of native/calls.c.
  * REFUSED     addresses as numbers (a typo corrupts memory): typed array, offset and length
  *             instead, checked in C against the true length.
  */
@@ -24,32 +24,70 @@ export interface NativeFunctions {
   eventfdSignal(fd: number): number;
   eventfdClear(fd: number): number;
 
-  socketCreate(family: number): number;
-  bind(
-    fd: number,
-    family: number,
-    address: Uint8Array,
-    offset: number,
-    port: number,
-    scopeId: number,
-  ): number;
-  connect(
-    fd: number,
-    family: number,
-    address: Uint8Array,
-    offset: number,
-    port: number,
-    scopeId: number,
-  ): number;
+  socketCreate(domain: number, type: number, protocol: number): number;
+  bind(fd: number, sockaddr: Uint8Array, offset: number, length: number): number;
+  connect(fd: number, sockaddr: Uint8Array, offset: number, length: number): number;
   listen(fd: number, backlog: number): number;
   accept4(fd: number, peer: Uint8Array, offset: number): number;
-  recv(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  send(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  recv(fd: number, bytes: Uint8Array, offset: number, length: number, flags: number): number;
+  send(fd: number, bytes: Uint8Array, offset: number, length: number, flags: number): number;
+  sendRanges(
+    fd: number,
+    flags: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    ranges: Int32Array,
+    count: number,
+  ): number;
+  receiveNotifications(fd: number, triples: Int32Array, count: number): number;
   setsockopt(fd: number, option: number, value: number): number;
   getsockopt(fd: number, option: number): number;
-  bytesUnread(fd: number): number;
-  localPort(fd: number): number;
+  setsockoptBytes(
+    fd: number,
+    level: number,
+    option: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): number;
+  getsockoptBytes(
+    fd: number,
+    level: number,
+    option: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): number;
+  socketQueue(fd: number, which: number): number;
+  socketName(fd: number, which: number, sockaddr: Uint8Array, offset: number): number;
+  socketPair(ends: Int32Array, count: number): number;
   shutdown(fd: number, how: number): number;
+
+  pipeCreate(ends: Int32Array, count: number): number;
+  pipeCapacity(fd: number): number;
+  setPipeCapacity(fd: number, bytes: number): number;
+  read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  vmsplice(pipeFd: number, bytes: Uint8Array, offset: number, length: number): number;
+  splice(from: number, fileOffset: number, to: number, length: number, more: number): number;
+  tee(from: number, to: number, length: number): number;
+  sendfile(socket: number, file: number, fileOffset: number, length: number): number;
+
+  madvise(advice: number, bytes: Uint8Array, offset: number, length: number): number;
+  mapFile(fd: number, fileOffset: number, length: number): ArrayBuffer | number;
+
+  uringSetup(entries: number, parameters: Uint8Array, offset: number, length: number): number;
+  uringPrepareSend(
+    entries: Uint8Array,
+    entryOffset: number,
+    fd: number,
+    messageFlags: number,
+    userData: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): number;
+  uringEnter(fd: number, toSubmit: number, minComplete: number, flags: number): number;
 
   openFile(path: string, flags: number, mode: number): number;
   closeFd(fd: number): number;
@@ -90,11 +128,29 @@ export const NATIVE_FUNCTION_NAMES = [
   'accept4',
   'recv',
   'send',
+  'sendRanges',
+  'receiveNotifications',
   'setsockopt',
   'getsockopt',
-  'bytesUnread',
-  'localPort',
+  'setsockoptBytes',
+  'getsockoptBytes',
+  'socketQueue',
+  'socketName',
+  'socketPair',
   'shutdown',
+  'pipeCreate',
+  'pipeCapacity',
+  'setPipeCapacity',
+  'read',
+  'vmsplice',
+  'splice',
+  'tee',
+  'sendfile',
+  'madvise',
+  'mapFile',
+  'uringSetup',
+  'uringPrepareSend',
+  'uringEnter',
   'openFile',
   'closeFd',
   'pwrite',

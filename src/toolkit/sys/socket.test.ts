@@ -3,7 +3,15 @@ import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { SharedWasmMemory } from '../pages/webassembly.ts';
 import { EPOLLIN, epollAdd, epollCreate, epollWait } from './epoll.ts';
-import { checked, EADDRINUSE, EAFNOSUPPORT, EAGAIN, ECONNRESET, ENOTCONN } from './errno.ts';
+import {
+  checked,
+  EADDRINUSE,
+  EAFNOSUPPORT,
+  EAGAIN,
+  ECONNRESET,
+  ENOTCONN,
+  EPROTONOSUPPORT,
+} from './errno.ts';
 import { closeFd } from './file.ts';
 import { addonSkipReason } from './load.ts';
 import {
@@ -188,7 +196,7 @@ test('expected refusals are values', needsAddon, () => {
   const second = socketCreate(4);
   assert.equal(bind(second, 4, LOOPBACK_4, 0, localPort(listener)), -EADDRINUSE);
   assert.equal(bind(second, 4, LOOPBACK_6, 0, 0), -EAFNOSUPPORT, 'not an IPv4-mapped address');
-  assert.equal(socketCreate(5 as 4), -EAFNOSUPPORT);
+  assert.equal(socketCreate('unix', 'sctp'), -EPROTONOSUPPORT);
   assert.equal(accept4(listener, new Uint8Array(PEER_BYTES)), -EAGAIN);
   assert.equal(recv(second, new Uint8Array(1), 0, 1), -ENOTCONN);
   assert.equal(shutdown(second, 'both'), -ENOTCONN);

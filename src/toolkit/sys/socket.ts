@@ -1,11 +1,13 @@
 /**
- * TCP sockets of the collector: non-blocking, close-on-exec, IPv4 and IPv6.
+ * Sockets: non-blocking, close-on-exec; TCP, UDP and SCTP over IPv4 and IPv6, UNIX, netlink.
  *
  * An address is 16 bytes, IPv4 as ::ffff:a.b.c.d; a peer is PEER_BYTES: the address, then the port
  * big endian. All results are values >= 0 or -errno; EAGAIN is a value, not an error. Offsets and
  * lengths are bytes, checked in C against the array (RangeError).
  */
+import { EAFNOSUPPORT } from './errno.ts';
 import { native } from './load.ts';
+import { ipSockaddr, sockaddrPort } from './sockaddr.ts';
 
 export const ADDRESS_BYTES = 16;
 export const PEER_BYTES = 18;
@@ -38,6 +40,14 @@ export const SOCKET_OPTION_NAMES = [
   'ipv6Only',
   /** SO_ERROR, read only: reading clears it */
   'pendingError',
+  /** SO_ZEROCOPY, 0 or 1: allows MSG_ZEROCOPY. Errno: EOPNOTSUPP (UNIX) */
+  'zeroCopy',
+  /** SO_DOMAIN, read only: the address family */
+  'domain',
+  /** SO_TYPE, read only: 1 stream, 2 datagram */
+  'type',
+  /** SO_PROTOCOL, read only: 6 TCP, 17 UDP, 132 SCTP */
+  'protocol',
 ] as const;
 
 export type SocketOption = (typeof SOCKET_OPTION_NAMES)[number];
@@ -46,9 +56,47 @@ const OPTION_INDEX: ReadonlyMap<SocketOption, number> = new Map(
   SOCKET_OPTION_NAMES.map((name, index) => [name, index]),
 );
 
-/** socket(2), a TCP socket. Returns the fd. Errno: EAFNOSUPPORT (no IPv6), EMFILE, ENFILE. */
-export function socketCreate(family: AddressFamily): number {
-  return native().socketCreate(family);
+/** Flags of send(2) and recv(2); the same numbers on every Linux architecture. */
+export const MSG_PEEK = 0x2;
+export const MSG_TRUNC = 0x20;
+export const MSG_WAITALL = 0x100;
+export const MSG_MORE = 0x8000;
+export const MSG_ZEROCOPY = 0x4000000;
+
+export type SocketFamily = AddressFamily | 'unix' | 'netlink';
+export type SocketKind = 'stream' | 'datagram' | 'sctp';
+
+/** Address families of socket(2). */
+const DOMAINS = { unix: 1, 4: 2, 6: 10, netlink: 16 } as const;
+const TYPES = { stream: 1, sctp: 1, datagram: 2 } as const;
+const IPPROTO_SCTP = 132;
+
+/**
+ * socket(2), non-blocking and close-on-exec. Returns the fd. `protocol` is for netlink.
+ * Errno: EAFNOSUPPORT (no IPv6), EPROTONOSUPPORT, ESOCKTNOSUPPORT (no SCTP), EMFILE, ENFILE.
+ */
+export function socketCreate(
+  family: SocketFamily,
+  kind: SocketKind = 'stream',
+  protocol = 0,
+): number {
+  const number = kind === 'sctp' ? IPPROTO_SCTP : protocol;
+  return native().socketCreate(DOMAINS[family], TYPES[kind], number);
+}
+
+/** socketpair(2): two connected ends of a UNIX stream, written to `ends`. Errno: EMFILE, ENFILE. */
+export function socketPair(ends: Int32Array): number {
+  return native().socketPair(ends, 2);
+}
+
+/** bind(2) to an address made by sockaddr.ts. Errno as for bind, and ENOENT, EROFS for a path. */
+export function bindTo(fd: number, sockaddr: Uint8Array): number {
+  return native().bind(fd, sockaddr, 0, sockaddr.length);
+}
+
+/** connect(2) to an address made by sockaddr.ts. A UNIX socket answers 0 at once, or EAGAIN. */
+export function connectTo(fd: number, sockaddr: Uint8Array): number {
+  return native().connect(fd, sockaddr, 0, sockaddr.length);
 }
 
 /**
@@ -64,7 +112,8 @@ export function bind(
   port: number,
   scopeId = 0,
 ): number {
-  return native().bind(fd, family, address, offset, port, scopeId);
+  const sockaddr = ipSockaddr(family, address.subarray(offset, offset + 16), port, scopeId);
+  return sockaddr === null ? -EAFNOSUPPORT : bindTo(fd, sockaddr);
 }
 
 /**
@@ -80,7 +129,8 @@ export function connect(
   port: number,
   scopeId = 0,
 ): number {
-  return native().connect(fd, family, address, offset, port, scopeId);
+  const sockaddr = ipSockaddr(family, address.subarray(offset, offset + 16), port, scopeId);
+  return sockaddr === null ? -EAFNOSUPPORT : connectTo(fd, sockaddr);
 }
 
 /** listen(2). Errno: EADDRINUSE. */
@@ -106,13 +156,53 @@ export function peerPort(peer: Uint8Array, offset = 0): number {
  * recv(2), never waits: bytes received, 0 when the peer has ended the stream (or length is 0).
  * Errno: EAGAIN (nothing is there), ECONNRESET, ETIMEDOUT (keep-alive), EBADF, ENOTCONN.
  */
-export function recv(fd: number, bytes: Uint8Array, offset: number, length: number): number {
-  return native().recv(fd, bytes, offset, length);
+export function recv(
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  flags = 0,
+): number {
+  return native().recv(fd, bytes, offset, length, flags);
 }
 
-/** send(2), never waits, no SIGPIPE: bytes taken. Errno: EAGAIN, EPIPE, ECONNRESET, ENOTCONN. */
-export function send(fd: number, bytes: Uint8Array, offset: number, length: number): number {
-  return native().send(fd, bytes, offset, length);
+/**
+ * send(2), never waits, no SIGPIPE: bytes taken.
+ * Errno: EAGAIN, EPIPE, ECONNRESET, ENOTCONN; ENOBUFS (MSG_ZEROCOPY beyond net.core.optmem_max or
+ * RLIMIT_MEMLOCK), EMSGSIZE (datagram).
+ */
+export function send(
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  flags = 0,
+): number {
+  return native().send(fd, bytes, offset, length, flags);
+}
+
+/**
+ * sendmsg(2) of up to 64 ranges of one array: `ranges` holds [offset, length] pairs below 2^31,
+ * `count` of them are sent. Returns bytes taken. Errno as for send, EFAULT: a range is outside.
+ */
+export function sendRanges(
+  fd: number,
+  bytes: Uint8Array,
+  ranges: Int32Array,
+  count: number,
+  flags = 0,
+): number {
+  return native().sendRanges(fd, flags, bytes, 0, bytes.length, ranges, count);
+}
+
+/**
+ * recvmsg(2) MSG_ERRQUEUE: writes [code, low, high] triples, at most `count` (up to 256), and
+ * returns their number. `low`..`high` are the calls (u32, as signed words) whose pages are free;
+ * code 0: without a copy, 1: the kernel copied; below 0: -errno of another error, no calls.
+ * Errno: EAGAIN (none). Source: Documentation/networking/msg_zerocopy.rst.
+ */
+export function receiveNotifications(fd: number, triples: Int32Array, count: number): number {
+  return native().receiveNotifications(fd, triples, count);
 }
 
 /** setsockopt(2) of one int option. Errno: EINVAL, ENOPROTOOPT, EOPNOTSUPP, EBADF. */
@@ -125,14 +215,69 @@ export function getSocketOption(fd: number, option: SocketOption): number {
   return native().getsockopt(fd, indexOf(option));
 }
 
-/** ioctl(2) FIONREAD: bytes that the kernel holds unread for this socket. Errno: EBADF, EINVAL. */
-export function bytesUnread(fd: number): number {
-  return native().bytesUnread(fd);
+const SOL_SOCKET = 1;
+const SO_LINGER = 13;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+/** Offset of tcpi_bytes_acked in struct tcp_info, u64. */
+const TCP_INFO_BYTES_ACKED = 120;
+/** Bytes of struct tcp_info that we ask for; older kernels give fewer. */
+export const TCP_INFO_BYTES = 256;
+
+/** SO_LINGER: close(2) waits; 0 seconds: it resets the connection and drops what is unsent. */
+export function setLinger(fd: number, seconds: number): number {
+  const value = new Uint8Array(Int32Array.of(1, seconds).buffer);
+  return native().setsockoptBytes(fd, SOL_SOCKET, SO_LINGER, value, 0, value.length);
 }
 
-/** getsockname(2): the local port. Errno: EBADF, ENOTSOCK. */
+/**
+ * getsockopt(2) TCP_INFO into at least TCP_INFO_BYTES; returns bytes written. Errno: EOPNOTSUPP.
+ */
+export function tcpInfo(fd: number, bytes: Uint8Array): number {
+  return native().getsockoptBytes(fd, IPPROTO_TCP, TCP_INFO, bytes, 0, TCP_INFO_BYTES);
+}
+
+/** Bytes that the peer has acknowledged, the SYN included, of what tcpInfo wrote. */
+export function tcpBytesAcked(info: DataView): number {
+  return Number(info.getBigUint64(TCP_INFO_BYTES_ACKED, true));
+}
+
+/** ioctl(2) FIONREAD: bytes that a socket or pipe holds for its reader. Errno: EBADF, EINVAL. */
+export function bytesUnread(fd: number): number {
+  return native().socketQueue(fd, 0);
+}
+
+/**
+ * ioctl(2) SIOCOUTQ. TCP: bytes that the peer has not acknowledged, sent or not. UNIX stream:
+ * memory (at least the bytes) that the peer has not taken. UDP: the same for the device. tcp(7).
+ */
+export function bytesUnacked(fd: number): number {
+  return native().socketQueue(fd, 1);
+}
+
+/** ioctl(2) SIOCOUTQNSD: bytes of TCP that were not sent yet. */
+export function bytesUnsent(fd: number): number {
+  return native().socketQueue(fd, 2);
+}
+
+/** Room for a struct sockaddr_storage. */
+export const SOCKADDR_BYTES_MAX = 128;
+
+/** getsockname(2) into SOCKADDR_BYTES_MAX bytes; returns the length. Errno: EBADF, ENOTSOCK. */
+export function localName(fd: number, sockaddr: Uint8Array): number {
+  return native().socketName(fd, 0, sockaddr, 0);
+}
+
+/** getpeername(2), as localName. Errno: ENOTCONN. */
+export function peerName(fd: number, sockaddr: Uint8Array): number {
+  return native().socketName(fd, 1, sockaddr, 0);
+}
+
+/** getsockname(2): the local port of an IP socket. Errno: EBADF, ENOTSOCK. */
 export function localPort(fd: number): number {
-  return native().localPort(fd);
+  const sockaddr = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const length = localName(fd, sockaddr);
+  return length < 0 ? length : sockaddrPort(sockaddr);
 }
 
 const SHUTDOWN_HOW = { read: 0, write: 1, both: 2 } as const;
