@@ -40,6 +40,7 @@ export const ERRORS = {
   MR_INPUT: { exit: EXIT_FAILED, meaning: 'an input file cannot be read' },
   MR_OUTPUT: { exit: EXIT_FAILED, meaning: 'an output file cannot be written' },
   MR_CONNECT: { exit: EXIT_FAILED, meaning: 'a connection to a server cannot be made or was lost' },
+  MR_ARENA: { exit: EXIT_FAILED, meaning: 'the memory for pages cannot be had' },
   MR_STALE_PAGE: {
     exit: EXIT_FAILED,
     meaning: 'a page was used after it had been given back: a bug of the caller',

@@ -27,7 +27,7 @@
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
-import { createArena, renewMemory } from './arena.ts';
+import { type ArenaOptions, type ArenaReport, createArena, renewMemory } from './arena.ts';
 import {
   EXHAUSTED_COUNT,
   flightsBytes,
@@ -66,19 +66,17 @@ export interface PagePoolHandle {
   readonly pageCount: number;
   readonly pageBytes: number;
   readonly holders: PageHolders;
+  /** What the kernel granted. */
+  readonly report: ArenaReport;
 }
 
-export interface PagePoolOptions {
+export interface PagePoolOptions extends ArenaOptions {
   /** A multiple of 4096; 262,144 when left out. */
   readonly pageBytes?: number;
   /** How many pages, or `holders`; where both are given they must agree. */
   readonly pageCount?: number;
   /** Who may hold how many pages at once: the sum is the page count. */
   readonly holders?: PageHolders;
-  /** Have all memory at once, not as pages are first touched. */
-  readonly prefault?: boolean;
-  /** Ask for huge pages. */
-  readonly huge?: boolean;
 }
 
 /** No page is free: an answer, not an exception. */
@@ -124,7 +122,7 @@ export class PagePool {
     assert(pageCount > 0, 'an arena holds at least one page');
     assert((options.pageCount ?? pageCount) === pageCount, 'page count = sum of the holders');
     assert(pageBytes > 0 && pageBytes % OS_PAGE_BYTES === 0, 'a page is made of whole OS pages');
-    const arena = createArena(pageCount * pageBytes);
+    const arena = createArena(pageCount * pageBytes, options);
     return new PagePool({
       arena: arena.memory,
       arenaOffset: arena.offset,
@@ -133,6 +131,7 @@ export class PagePool {
       pageCount,
       pageBytes,
       holders: { ...holders },
+      report: arena.report,
     });
   }
 
@@ -302,7 +301,8 @@ export class PagePool {
   /** Replaces the memory of a page that this thread has just acquired; else gives it up again. */
   #renew(page: number): boolean {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
-    if (!renewMemory(this.bytes, page * this.pageBytes, this.pageBytes)) {
+    const { pageBytes, handle } = this;
+    if (!renewMemory(this.bytes, page * pageBytes, pageBytes, handle.report)) {
       Atomics.and(this.#table, word, NOT_FILLING_MASK);
       Atomics.add(this.#counts, RENEWAL_REFUSED_COUNT, 1n);
       return false;
