@@ -6,14 +6,14 @@
  *   xmit send|splice|sendfile|tee|zerocopy (--tcp PORT | --unix PATH) [--host ADDRESS]
  *        [--message BYTES] [--bytes B | --seconds S] [--fan-out N] [--pool BYTES] [--huge]
  *        [--batch BYTES] [--pipe BYTES] [--sndbuf BYTES] [--pin CPU]
- *        [--congestion NAME]
+ *        [--congestion NAME] [--file PATH]
  *
  * The sender sends B bytes (or for S seconds) to each of N connections, message by message in
  * turn, from a pool of memory that is filled once and never written again; at its end it shuts
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
  * the message; default one message) into the connection's pipe and splices the pipe out; `tee`
- * fills master pipes of --batch bytes once, and tees. `sendfile` sends from a memory file of the
- * pool's size. The receiver prints one line with its port, accepts N connections and reads them
+ * fills master pipes of --batch bytes once, and tees. `sendfile` sends from a file of the pool's
+ * size: --file, which is written anew, or memory. The receiver prints one line with its port, accepts N connections and reads them
  * to their end into one buffer. Each prints one JSON line: bytes, usr and sys microseconds by
  * getrusage over the transfer alone, and the elapsed time.
  *
@@ -50,7 +50,7 @@
 #define PIPE_FLAGS (O_NONBLOCK | O_CLOEXEC)
 
 struct options {
-	const char *mode, *host, *unix_path, *congestion;
+	const char *mode, *host, *unix_path, *congestion, *file;
 	double seconds;
 	uint64_t bytes;
 	size_t message, pool, batch, pipe, buffer;
@@ -237,9 +237,10 @@ static void make_pool(void)
 	options.pool = bytes;
 	options.batch = unit;
 	if (strcmp(options.mode, "sendfile") == 0) {
-		pool_file = memfd_create("xmit", MFD_CLOEXEC);
+		pool_file = options.file != NULL ? open(options.file, O_RDWR | O_CLOEXEC)
+						 : memfd_create("xmit", MFD_CLOEXEC);
 		if (pool_file == -1 || ftruncate(pool_file, (off_t)bytes) == -1)
-			fail("memfd_create");
+			fail("the file of the pool");
 		pool = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pool_file, 0);
 	} else {
 		pool = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
@@ -469,6 +470,8 @@ static void take_option(const char *name, const char *text)
 		options.host = text;
 	else if (strcmp(name, "--unix") == 0)
 		options.unix_path = text;
+	else if (strcmp(name, "--file") == 0)
+		options.file = text;
 	else if (strcmp(name, "--congestion") == 0)
 		options.congestion = text;
 	else if (strcmp(name, "--tcp") == 0)

@@ -219,6 +219,7 @@ const SOL_SOCKET = 1;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
+const TCP_CONGESTION = 13;
 /** Offset of tcpi_bytes_acked in struct tcp_info, u64. */
 const TCP_INFO_BYTES_ACKED = 120;
 /** Bytes of struct tcp_info that we ask for; older kernels give fewer. */
@@ -228,6 +229,16 @@ export const TCP_INFO_BYTES = 256;
 export function setLinger(fd: number, seconds: number): number {
   const value = new Uint8Array(Int32Array.of(1, seconds).buffer);
   return native().setsockoptBytes(fd, SOL_SOCKET, SO_LINGER, value, 0, value.length);
+}
+
+/**
+ * setsockopt(2) TCP_CONGESTION of one TCP socket, by name: `reno` is everywhere and allowed for
+ * everybody. Errno: ENOENT (not in this kernel), EPERM (net.ipv4.tcp_allowed_congestion_control),
+ * EOPNOTSUPP (not TCP).
+ */
+export function setCongestionControl(fd: number, name: string): number {
+  const text = new TextEncoder().encode(name);
+  return native().setsockoptBytes(fd, IPPROTO_TCP, TCP_CONGESTION, text, 0, text.length);
 }
 
 /**
