@@ -26,6 +26,7 @@ import {
   peerPort,
   recv,
   send,
+  setCongestionControl,
   setSocketOption,
   shutdown,
   socketCreate,
@@ -219,4 +220,14 @@ test('IPv6 wildcard with ipv6Only leaves the IPv4 port free', needsAddon, (t) =>
   assert.equal(bind(v4, 4, any, 0, localPort(v6)), 0);
   closeFd(v4);
   closeFd(v6);
+});
+
+test('congestion control: a name that every kernel has, and refusals', needsAddon, () => {
+  const fd = checked('socket', socketCreate(4));
+  assert.equal(setCongestionControl(fd, 'reno'), 0);
+  assert.ok(setCongestionControl(fd, 'noSuchControl') < 0);
+  closeFd(fd);
+  const unix = checked('socket', socketCreate('unix'));
+  assert.ok(setCongestionControl(unix, 'reno') < 0);
+  closeFd(unix);
 });
