@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { PAGE_BYTES } from '../base/limits.ts';
+import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
 import { Prng } from '../base/prng.ts';
 import { NO_PAGE, PagePool, type PagePoolHandle } from './page-pool.ts';
 
@@ -12,30 +12,65 @@ interface StressData {
   readonly rounds: number;
 }
 
+interface Held {
+  readonly page: number;
+  readonly generation: number;
+  readonly mark: number;
+  readers: number;
+  lends: number;
+}
+
+/** One step of a life, at random: another reader, another lend, or the end of one of them. */
+function liveOn(pool: PagePool, held: Held, prng: Prng, canRenew: boolean): void {
+  const { page } = held;
+  pool.checkCurrent(page, held.generation);
+  assert.equal(pool.view.getUint32(page * pool.pageBytes), held.mark, 'nobody else wrote here');
+  if (held.readers > 0 && held.readers + held.lends < 5 && prng.chance(0.3)) {
+    if (prng.chance(0.5)) {
+      pool.retain(page);
+      held.readers++;
+    } else {
+      pool.lend(page);
+      held.lends++;
+    }
+  } else if (held.lends === 0 || (held.readers > 0 && prng.chance(0.5))) {
+    pool.release(page);
+    held.readers--;
+  } else {
+    if (canRenew && prng.chance(0.02)) pool.markStale(page);
+    pool.giveBack(page);
+    held.lends--;
+  }
+}
+
 /** Takes, marks and gives back pages; a page that another holds too would lose its mark. */
 function takeAndGive({ handle, owner, seed, rounds }: StressData): void {
-  const pool = new PagePool(handle);
+  const pool = new PagePool(handle, owner);
   const prng = new Prng(seed);
-  const held: { page: number; generation: number }[] = [];
+  const canRenew = pool.report.renewal.state === 'granted';
+  const all: Held[] = [];
   let taken = 0;
   for (let round = 0; round < rounds; round++) {
-    if (held.length < 6 && prng.chance(0.6)) {
+    if (all.length < 6 && prng.chance(0.4)) {
       const page = pool.acquire(owner);
       if (page === NO_PAGE) continue;
-      pool.view.setUint32(page * PAGE_BYTES, owner * 1e6 + taken);
-      held.push({ page, generation: pool.generation(page) });
+      const mark = owner * 1e6 + taken;
+      pool.view.setUint32(page * pool.pageBytes, mark);
+      all.push({ page, generation: pool.generation(page), mark, readers: 1, lends: 0 });
       pool.retain(page);
       pool.stopFilling(page);
       taken++;
-    } else {
-      const [one] = held.splice(prng.below(held.length), 1);
-      if (one === undefined) continue;
-      assert.equal(pool.generation(one.page), one.generation, 'nobody else has acquired it');
-      assert.equal(Math.floor(pool.view.getUint32(one.page * PAGE_BYTES) / 1e6), owner);
-      pool.release(one.page);
+    } else if (all.length > 0) {
+      const index = prng.below(all.length);
+      const held = all[index]!;
+      liveOn(pool, held, prng, canRenew);
+      if (held.readers + held.lends === 0) all.splice(index, 1);
     }
   }
-  for (const one of held) pool.release(one.page);
+  for (const held of all) {
+    for (; held.readers > 0; held.readers--) pool.release(held.page);
+    for (; held.lends > 0; held.lends--) pool.giveBack(held.page);
+  }
   parentPort!.postMessage(taken);
 }
 
@@ -103,10 +138,10 @@ if (!isMainThread && workerData !== null) {
     assert.equal(pool.freeCount(), 1);
   });
 
-  test('four threads take and give: no page is ever with two of them', async (t) => {
+  test('four threads take, lend and give back: no page is ever with two of them', async (t) => {
     const seed = (Math.random() * 2 ** 32) >>> 0;
     t.diagnostic(`seed ${seed}`);
-    const pool = PagePool.create(12 * PAGE_BYTES);
+    const pool = PagePool.create({ pageBytes: OS_PAGE_BYTES, pageCount: 12 });
     const taken = await Promise.all(
       [1, 2, 3, 4].map((owner) => {
         const data: StressData = { handle: pool.handle, owner, seed: seed + owner, rounds: 60_000 };
@@ -122,5 +157,11 @@ if (!isMainThread && workerData !== null) {
       taken.join(' '),
     );
     assert.equal(pool.freeCount(), pool.pageCount, 'every page comes back');
+    const { renewedCount, exhaustedCount } = pool.stats();
+    t.diagnostic(`${taken.join(' + ')} pages, ${renewedCount} renewed, ${exhaustedCount} refused`);
+    assert.ok(exhaustedCount > 0, 'the threads were in each other’s way');
+    assert.equal(renewedCount > 0, pool.report.renewal.state === 'granted');
+    for (const owner of [1, 2, 3, 4]) pool.abandon(owner);
+    assert.deepEqual(pool.stats().free, pool.pageCount, 'nothing is left to give up');
   });
 }

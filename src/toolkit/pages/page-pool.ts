@@ -135,6 +135,11 @@ export class PagePool {
     });
   }
 
+  /** What the kernel granted when the arena was made. */
+  get report(): ArenaReport {
+    return this.handle.report;
+  }
+
   /** A free page, now filling for `owner`, or NO_PAGE (counted). Its bytes are what they were. */
   acquire(owner: number): number {
     assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
