@@ -46,6 +46,8 @@ static const struct {
 	{"domain", SOL_SOCKET, SO_DOMAIN},
 	{"type", SOL_SOCKET, SO_TYPE},
 	{"protocol", SOL_SOCKET, SO_PROTOCOL},
+	{"mark", SOL_SOCKET, SO_MARK},
+	{"boundDevice", SOL_SOCKET, SO_BINDTOIFINDEX},
 };
 
 #define OPTION_COUNT ((int)(sizeof(OPTIONS) / sizeof(OPTIONS[0])))

@@ -48,6 +48,10 @@ export const SOCKET_OPTION_NAMES = [
   'type',
   /** SO_PROTOCOL, read only: 6 TCP, 17 UDP, 132 SCTP */
   'protocol',
+  /** SO_MARK, read without rights: what rules of routing may look at */
+  'mark',
+  /** SO_BINDTOIFINDEX: index of the only device that the socket may use, 0 any. Linux 5.0 */
+  'boundDevice',
 ] as const;
 
 export type SocketOption = (typeof SOCKET_OPTION_NAMES)[number];
@@ -220,6 +224,8 @@ const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
+const TCP_ULP = 31;
+const TCP_ULP_BYTES = 16;
 /** Offset of tcpi_bytes_acked in struct tcp_info, u64. */
 const TCP_INFO_BYTES_ACKED = 120;
 /** Bytes of struct tcp_info that we ask for; older kernels give fewer. */
@@ -251,6 +257,13 @@ export function tcpInfo(fd: number, bytes: Uint8Array): number {
 /** Bytes that the peer has acknowledged, the SYN included, of what tcpInfo wrote. */
 export function tcpBytesAcked(info: DataView): number {
   return Number(info.getBigUint64(TCP_INFO_BYTES_ACKED, true));
+}
+
+/** getsockopt(2) TCP_ULP: the protocol in the kernel above TCP, as `tls`; '' where there is none. */
+export function tcpUpperProtocol(fd: number): string {
+  const name = new Uint8Array(TCP_ULP_BYTES);
+  const length = native().getsockoptBytes(fd, IPPROTO_TCP, TCP_ULP, name, 0, name.length);
+  return length <= 0 ? '' : String.fromCharCode(...name.subarray(0, length)).replace(/\0.*$/s, '');
 }
 
 /** ioctl(2) FIONREAD: bytes that a socket or pipe holds for its reader. Errno: EBADF, EINVAL. */
