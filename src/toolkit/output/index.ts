@@ -1,6 +1,12 @@
 /**
  * Output: bytes onto connections, copied or by reference, with pages whose reuse is proved.
  */
+export { type AckedBytesOptions, AckedBytesReclaim } from './acked-bytes-reclaim.ts';
+export { ApplicationAckReclaim } from './application-ack-reclaim.ts';
+export { CopyWriter } from './copy-writer.ts';
+export { DOUBLE_BUFFER_WARNING, DoubleBufferReclaim } from './double-buffer-reclaim.ts';
+export { ImmutableReclaim } from './immutable-reclaim.ts';
+export { NullWriter } from './null-writer.ts';
 export {
   type FileSource,
   fileSource,
@@ -18,4 +24,6 @@ export {
   type OutputCounts,
   type OutputWriter,
 } from './output-writer.ts';
+export { type PeerQueueOptions, PeerQueueUnixReclaim } from './peer-queue-unix-reclaim.ts';
 export { RECLAIM_NAMES, type ReclaimName, type ReclaimPolicy } from './reclaim-policy.ts';
+export { type SpliceOptions, SpliceWriter } from './splice-writer.ts';

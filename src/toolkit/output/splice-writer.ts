@@ -1,0 +1,242 @@
+/**
+ * SpliceWriter: vmsplice(2) into the connection's own pipe, splice(2) from there to the socket.
+ *
+ * WHY         The kernel sends our memory by reference: no copy. From some 16 KiB on that is
+ *             cheaper than send(2). The price: a page is ours again only when the reclaim policy
+ *             says so.
+ * OWNERSHIP   One pipe, made at the first write, closed by close() or with the connection. A page
+ *             is lent for the bytes that the pipe took; payload sources are not tracked, whatever
+ *             the policy. pendingBytes lie in the pipe, of this connection alone.
+ * INVARIANTS  1. stream: a write may be accepted in part: a slot of the pipe holds bytes of one OS
+ *             page, so ten bytes cost a whole slot and an unaligned range one more
+ *             2. datagram (UDP): the pipe is empty before a write, has 16 slots, and one splice is
+ *             one datagram: splice makes one sendmsg of up to 16 slots. What needs more, and what
+ *             finds no pipe, is copied (counted as degraded)
+ *             3. on a stream the first errno but EAGAIN is the last answer: the pipe is closed at
+ *             once, what was stranded in it is not sent, and every later call returns that errno
+ *             4. a refused datagram (EMSGSIZE, ECONNREFUSED) is dropped with its pipe and the
+ *             socket goes on; one that was already accepted counts as sent and is lost.
+ * REFUSED     pages under the policy `immutable` (a page is filled again one day: bytes that never
+ *             change are a payload source); UNIX datagrams and SCTP, which copy anyway (use
+ *             CopyWriter); SPLICE_F_GIFT (it changes nothing on a socket, and is dangerous on
+ *             memory of malloc); pooled pipes (what a short splice leaves belongs to a connection).
+ */
+import { EAGAIN, EBADF, EIO } from '../sys/errno.ts';
+import { send, splice, vmsplice } from '../sys/index.ts';
+import { FlightLog } from './flight-log.ts';
+import { OutputPipe } from './output-pipe.ts';
+import type { MemorySource, OutputSource } from './output-source.ts';
+import { makeCounts, type OutputCounts, type OutputWriter } from './output-writer.ts';
+import type { ReclaimPolicy } from './reclaim-policy.ts';
+import { kindError, socketKind } from './socket-kind.ts';
+import { requireMemory, sourceError } from './source-check.ts';
+
+/** Slots that one splice hands to the socket in one sendmsg: fs/splice.c, splice_to_socket(). */
+const DATAGRAM_PIPE_BYTES = 16 * 4096;
+const PIPE_BYTES_DEFAULT = 256 * 1024;
+
+export interface SpliceOptions {
+  /** Bytes of the pipe, rounded up by the kernel to a power of two of OS pages. */
+  readonly pipeBytes?: number;
+}
+
+export class SpliceWriter implements OutputWriter {
+  readonly mechanism = 'splice';
+  readonly fd: number;
+  readonly #policy: ReclaimPolicy;
+  readonly #isDatagram: boolean;
+  readonly #pipeBytes: number;
+  readonly #pipe = new OutputPipe();
+  readonly #log = new FlightLog();
+  readonly #counts: OutputCounts = makeCounts();
+  #pendingBytes = 0;
+  /** -errno once the connection is over. */
+  #failure = 0;
+
+  /**
+   * `fd`: a connected, non-blocking socket: TCP, UNIX stream or UDP; any other throws
+   * MR_OUTPUT_MECHANISM.
+   */
+  constructor(fd: number, policy: ReclaimPolicy, options: SpliceOptions = {}) {
+    const kind = socketKind(fd);
+    if (kind === 'unixDatagram' || kind === 'other') {
+      throw kindError('splice', kind, 'use the mechanism copy: this kind of socket copies anyway');
+    }
+    this.fd = fd;
+    this.#policy = policy;
+    this.#isDatagram = kind === 'udp';
+    this.#pipeBytes = this.#isDatagram
+      ? DATAGRAM_PIPE_BYTES
+      : (options.pipeBytes ?? PIPE_BYTES_DEFAULT);
+  }
+
+  get counts(): Readonly<OutputCounts> {
+    return this.#counts;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  get flightCount(): number {
+    return this.#log.flightCount;
+  }
+
+  write(source: OutputSource, offset: number, length: number): number {
+    const memory = requireMemory('splice', source, offset, length);
+    if (memory.kind === 'page' && this.#policy.name === 'immutable') throw immutablePageError();
+    const pending = this.flush();
+    if (pending < 0) return pending;
+    if (pending > 0) return -EAGAIN;
+    if (!this.#pipe.isOpen && !this.#openPipe()) return this.#copy(memory, offset, length);
+    if (this.#isDatagram) return this.#writeDatagram(memory, offset, length);
+    return this.#writeStream(memory, offset, length);
+  }
+
+  flush(): number {
+    if (this.#failure !== 0) return this.#failure;
+    return this.#pendingBytes === 0 ? 0 : this.#drainPipe(false);
+  }
+
+  reclaim(): number {
+    if (this.#log.flightCount === 0) return 0;
+    return this.#log.giveBack(this.#policy.safeBytes(this.#counts.sentBytes));
+  }
+
+  close(): void {
+    this.#fail(-EBADF);
+    this.reclaim();
+    this.#log.abandon();
+  }
+
+  #writeStream(source: MemorySource, offset: number, length: number): number {
+    let accepted = 0;
+    while (accepted < length) {
+      const taken = this.#fillPipe(source, offset + accepted, length - accepted);
+      if (taken < 0) {
+        if (accepted > 0) break;
+        return taken === -EAGAIN ? taken : this.#fail(taken);
+      }
+      accepted += taken;
+      const pending = this.#drainPipe(accepted < length);
+      if (pending < 0) return pending;
+      if (pending > 0) break;
+    }
+    return accepted;
+  }
+
+  /** vmsplice: bytes that the pipe took and, of a page, lent; or -errno with nothing lent. */
+  #fillPipe(source: MemorySource, offset: number, length: number): number {
+    const counts = this.#counts;
+    if (!this.#lend(source)) return -EAGAIN;
+    counts.callCount += 1;
+    const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
+    if (taken <= 0) {
+      this.#log.cancel();
+      return taken === 0 ? -EIO : taken;
+    }
+    counts.acceptedBytes += taken;
+    this.#pendingBytes += taken;
+    if (source.kind === 'page') this.#log.commit(counts.acceptedBytes);
+    return taken;
+  }
+
+  /** splice: what is still pending, or -errno: the connection, or the datagram, is over. */
+  #drainPipe(more: boolean): number {
+    const counts = this.#counts;
+    while (this.#pendingBytes > 0) {
+      counts.callCount += 1;
+      const moved = splice(this.#pipe.readEnd, this.fd, this.#pendingBytes, more);
+      if (moved === -EAGAIN) {
+        counts.fullCount += 1;
+        break;
+      }
+      if (moved <= 0) return this.#refused(moved === 0 ? -EIO : moved);
+      counts.sentBytes += moved;
+      this.#pendingBytes -= moved;
+    }
+    return this.#pendingBytes;
+  }
+
+  /** One datagram, or none of it: the pipe is empty before, and empty or pending after. */
+  #writeDatagram(source: MemorySource, offset: number, length: number): number {
+    const counts = this.#counts;
+    if (!this.#lend(source)) return -EAGAIN;
+    counts.callCount += 2;
+    const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
+    if (taken !== length) {
+      // More OS pages than the pipe has slots, or vmsplice refused: what is in the pipe goes.
+      this.#log.cancel();
+      this.#pipe.close();
+      return this.#copy(source, offset, length);
+    }
+    const moved = splice(this.#pipe.readEnd, this.fd, length);
+    if (moved !== length && moved !== -EAGAIN) {
+      this.#log.cancel();
+      this.#pipe.close();
+      return moved < 0 ? moved : -EIO;
+    }
+    counts.acceptedBytes += length;
+    if (source.kind === 'page') this.#log.commit(counts.acceptedBytes);
+    if (moved === length) {
+      counts.sentBytes += length;
+    } else {
+      counts.fullCount += 1;
+      this.#pendingBytes = length;
+    }
+    return length;
+  }
+
+  /** Lends a page for what follows; payload sources are not tracked. False: too many flights. */
+  #lend(source: MemorySource): boolean {
+    if (source.kind !== 'page') return true;
+    const position = this.#counts.acceptedBytes;
+    if (this.#log.begin(source, position)) return true;
+    return this.reclaim() > 0 && this.#log.begin(source, position);
+  }
+
+  #openPipe(): boolean {
+    const opened = this.#pipe.open(this.#pipeBytes);
+    if (opened < 0 || this.#pipe.capacityBytes < this.#pipeBytes) this.#counts.degradedCount += 1;
+    return opened >= 0;
+  }
+
+  /** Where no pipe is to be had, and for a datagram of too many OS pages. */
+  #copy(source: MemorySource, offset: number, length: number): number {
+    const counts = this.#counts;
+    counts.callCount += 1;
+    counts.degradedCount += 1;
+    const sent = send(this.fd, source.bytes, source.start + offset, length);
+    if (sent === -EAGAIN) counts.fullCount += 1;
+    if (sent <= 0) return sent === -EAGAIN || this.#isDatagram ? sent : this.#fail(sent);
+    counts.acceptedBytes += sent;
+    counts.sentBytes += sent;
+    counts.copiedBytes += sent;
+    return sent;
+  }
+
+  /** What the pipe holds will never be sent. */
+  #refused(errno: number): number {
+    if (!this.#isDatagram) return this.#fail(errno);
+    this.#counts.sentBytes += this.#pendingBytes;
+    this.#pendingBytes = 0;
+    this.#pipe.close();
+    return errno;
+  }
+
+  /** The connection is over; the first reason stays. */
+  #fail(errno: number): number {
+    if (this.#failure === 0) this.#failure = errno;
+    this.#pendingBytes = 0;
+    this.#pipe.close();
+    return this.#failure;
+  }
+}
+
+function immutablePageError(): Error {
+  return sourceError(
+    'splice',
+    'page, under the policy immutable,',
+    'a page is filled again: use another policy, or a payload source for bytes that never change',
+  );
+}
