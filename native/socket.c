@@ -139,7 +139,8 @@ static int read_notice(int fd, int32_t *triple)
 		triple[1] = (int32_t)notice.ee_info;
 		triple[2] = (int32_t)notice.ee_data;
 	} else {
-		triple[0] = -(int32_t)notice.ee_errno;
+		/* Without an errno it was cut short: never a notice of call 0. */
+		triple[0] = notice.ee_errno == 0 ? -EBADMSG : -(int32_t)notice.ee_errno;
 		triple[1] = triple[2] = 0;
 	}
 	return 0;

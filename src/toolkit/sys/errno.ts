@@ -34,6 +34,7 @@ export const {
   ENOBUFS,
   ENOENT,
   ENOMEM,
+  ENOMSG,
   ENOPROTOOPT,
   ENOSPC,
   ENOSYS,

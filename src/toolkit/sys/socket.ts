@@ -5,7 +5,7 @@
  * big endian. All results are values >= 0 or -errno; EAGAIN is a value, not an error. Offsets and
  * lengths are bytes, checked in C against the array (RangeError).
  */
-import { EAFNOSUPPORT } from './errno.ts';
+import { EAFNOSUPPORT, ENOPROTOOPT, EOPNOTSUPP } from './errno.ts';
 import { native } from './load.ts';
 import { ipSockaddr, sockaddrPort } from './sockaddr.ts';
 
@@ -254,12 +254,33 @@ export function tcpInfo(fd: number, bytes: Uint8Array): number {
   return native().getsockoptBytes(fd, IPPROTO_TCP, TCP_INFO, bytes, 0, TCP_INFO_BYTES);
 }
 
+/** Level and number of IP_RECVERR and IPV6_RECVERR. */
+const RECEIVE_ERRORS = [
+  [0, 11],
+  [41, 25],
+] as const;
+
+/** IP_RECVERR or IPV6_RECVERR: errors of single datagrams are reported. 0, 1, or -errno. */
+export function reportsErrors(fd: number): number {
+  const value = new Int32Array(1);
+  const bytes = new Uint8Array(value.buffer);
+  for (const [level, option] of RECEIVE_ERRORS) {
+    const result = native().getsockoptBytes(fd, level, option, bytes, 0, bytes.length);
+    // An IPv4 socket does not know the options of IPv6.
+    if (result < 0 && result !== -ENOPROTOOPT && result !== -EOPNOTSUPP) return result;
+    if (result > 0 && value[0] !== 0) return 1;
+  }
+  return 0;
+}
+
 /** Bytes that the peer has acknowledged, the SYN included, of what tcpInfo wrote. */
 export function tcpBytesAcked(info: DataView): number {
   return Number(info.getBigUint64(TCP_INFO_BYTES_ACKED, true));
 }
 
-/** getsockopt(2) TCP_ULP: the protocol in the kernel above TCP, as `tls`; '' where there is none. */
+/**
+ * getsockopt(2) TCP_ULP: the protocol in the kernel above TCP, as `tls`; '' where there is none.
+ */
 export function tcpUpperProtocol(fd: number): string {
   const name = new Uint8Array(TCP_ULP_BYTES);
   const length = native().getsockoptBytes(fd, IPPROTO_TCP, TCP_ULP, name, 0, name.length);
