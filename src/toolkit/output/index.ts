@@ -6,6 +6,9 @@ export { ApplicationAckReclaim } from './application-ack-reclaim.ts';
 export { CopyWriter } from './copy-writer.ts';
 export { DOUBLE_BUFFER_WARNING, DoubleBufferReclaim } from './double-buffer-reclaim.ts';
 export { ImmutableReclaim } from './immutable-reclaim.ts';
+export { type MsgZerocopyOptions, MsgZerocopyWriter } from './msg-zerocopy-writer.ts';
+export { NotificationReclaim } from './notification-reclaim.ts';
+export type { NotifiedOptions } from './notified-writer.ts';
 export { NullWriter } from './null-writer.ts';
 export {
   type FileSource,
@@ -24,6 +27,9 @@ export {
   type OutputCounts,
   type OutputWriter,
 } from './output-writer.ts';
-export { type PeerQueueOptions, PeerQueueUnixReclaim } from './peer-queue-unix-reclaim.ts';
+export { type PeerQueueOptions, PeerQueueReclaim } from './peer-queue-reclaim.ts';
 export { RECLAIM_NAMES, type ReclaimName, type ReclaimPolicy } from './reclaim-policy.ts';
+export { closeThreadDiag, SockDiag, sockDiagOfThread } from './sock-diag.ts';
 export { type SpliceOptions, SpliceWriter } from './splice-writer.ts';
+export { closeThreadRing } from './uring-ring.ts';
+export { UringZerocopyWriter } from './uring-zerocopy-writer.ts';
