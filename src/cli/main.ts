@@ -20,6 +20,7 @@ import { registerDemo } from './demo.ts';
 import { registerDump } from './dump.ts';
 import { registerGenerate } from './generate.ts';
 import { registerJournal } from './journal.ts';
+import { registerNettest } from './nettest.ts';
 import { registerQuery } from './query.ts';
 import { registerReplay } from './replay.ts';
 import { registerServe } from './serve.ts';
@@ -57,6 +58,7 @@ export function makeProgram(): Command {
   registerDump(program);
   registerReplay(program);
   registerGenerate(program);
+  registerNettest(program);
   for (const command of [program, ...program.commands]) overrideExit(command);
   return program;
 }

@@ -75,6 +75,12 @@ const AREAS: readonly Area[] = [
   toolkit('guard', ['pages', 'sys', 'base']),
   toolkit('output', ['pages', 'sys', 'base']),
   { name: 'rdr', pattern: /^src\/rdr\//, mayImport: ['base'], hasNode: false },
+  {
+    name: 'nettest',
+    pattern: /^src\/nettest\//,
+    mayImport: ['output', 'pages', 'sys', 'base'],
+    hasNode: true,
+  },
   { name: 'simulator', pattern: /^src\/simulator\//, mayImport: ['rdr', 'base'], hasNode: true },
   {
     name: 'meeting',
@@ -104,7 +110,16 @@ const AREAS: readonly Area[] = [
   {
     name: 'cli',
     pattern: /^src\/cli\//,
-    mayImport: [...TOOLKIT, 'rdr', 'simulator', 'contract', 'meeting', 'server', ...STAGES],
+    mayImport: [
+      ...TOOLKIT,
+      'rdr',
+      'nettest',
+      'simulator',
+      'contract',
+      'meeting',
+      'server',
+      ...STAGES,
+    ],
     hasNode: true,
   },
 ];
