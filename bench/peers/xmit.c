@@ -13,9 +13,9 @@
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
  * the message; default one message) into the connection's pipe and splices the pipe out; `tee`
  * fills master pipes of --batch bytes once, and tees. `sendfile` sends from a file of the pool's
- * size: --file, which is written anew, or memory. The receiver prints one line with its port, accepts N connections and reads them
- * to their end into one buffer. Each prints one JSON line: bytes, usr and sys microseconds by
- * getrusage over the transfer alone, and the elapsed time.
+ * size: --file, which is written anew, or memory. The receiver prints one line with its port,
+ * accepts N connections and reads them to their end into one buffer. Each prints one JSON line:
+ * bytes, usr and sys microseconds by getrusage over the transfer alone, and the elapsed time.
  *
  * WHY         What TypeScript adds is the difference to this program: the same calls, in C.
  *             No checksum, no filling, no framing: nothing but system calls is in the figures.

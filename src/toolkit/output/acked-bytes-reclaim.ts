@@ -16,12 +16,13 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { bytesUnacked } from '../sys/index.ts';
+import type { Place } from './classify.ts';
 import type { ReclaimPolicy } from './reclaim-policy.ts';
 import { kindError, socketKind } from './socket-kind.ts';
 
 export interface AckedBytesOptions {
-  /** Where the peer is: a statement of the caller. Anything but 'remote' is refused. */
-  readonly peer: 'remote';
+  /** Where the peer is, from classifySocket(fd).place. Anything but 'remote' is refused. */
+  readonly peer: Place;
 }
 
 export class AckedBytesReclaim implements ReclaimPolicy {
@@ -34,11 +35,10 @@ export class AckedBytesReclaim implements ReclaimPolicy {
   constructor(fd: number, options: AckedBytesOptions) {
     const kind = socketKind(fd);
     if (kind !== 'tcp') throw kindError('ackedBytes', kind, 'use copy, or another policy');
-    const place: string = options.peer;
-    if (place !== 'remote') {
+    if (options.peer !== 'remote') {
       throw new MillraceError(
         'MR_OUTPUT_MECHANISM',
-        `ackedBytes does not work for a peer that is ${place}: it may still read our pages`,
+        `ackedBytes needs a remote peer, found ${String(options.peer)}: it may still read our pages`,
         'use copy for a peer on this machine, or peerQueue when it is known to recv()',
       );
     }

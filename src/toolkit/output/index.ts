@@ -5,6 +5,7 @@ export { type AckedBytesOptions, AckedBytesReclaim } from './acked-bytes-reclaim
 export { ApplicationAckReclaim } from './application-ack-reclaim.ts';
 export { CopyWriter } from './copy-writer.ts';
 export { DOUBLE_BUFFER_WARNING, DoubleBufferReclaim } from './double-buffer-reclaim.ts';
+export { FileWriter } from './file-writer.ts';
 export { ImmutableReclaim } from './immutable-reclaim.ts';
 export { type MsgZerocopyOptions, MsgZerocopyWriter } from './msg-zerocopy-writer.ts';
 export { NotificationReclaim } from './notification-reclaim.ts';
@@ -31,5 +32,7 @@ export { type PeerQueueOptions, PeerQueueReclaim } from './peer-queue-reclaim.ts
 export { RECLAIM_NAMES, type ReclaimName, type ReclaimPolicy } from './reclaim-policy.ts';
 export { closeThreadDiag, SockDiag, sockDiagOfThread } from './sock-diag.ts';
 export { type SpliceOptions, SpliceWriter } from './splice-writer.ts';
+export { TeePayload, type TeePayloadOptions } from './tee-payload.ts';
+export { type TeeOptions, TeeWriter } from './tee-writer.ts';
 export { closeThreadRing } from './uring-ring.ts';
 export { UringZerocopyWriter } from './uring-zerocopy-writer.ts';

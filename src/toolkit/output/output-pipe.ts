@@ -41,13 +41,13 @@ export class OutputPipe {
       return made;
     }
     this.#capacityBytes = Math.max(0, pipeCapacity(this.writeEnd));
-    this.grow(bytes);
+    this.resize(bytes);
     return 0;
   }
 
-  /** Asks for more room; whether it was granted. What the pipe holds stays in it. */
-  grow(bytes: number): boolean {
-    if (bytes <= this.#capacityBytes) return true;
+  /** Asks for other room; whether it was granted. What the pipe holds stays in it. */
+  resize(bytes: number): boolean {
+    if (bytes === this.#capacityBytes) return true;
     const capacity = setPipeCapacity(this.writeEnd, bytes);
     if (capacity < 0) return false;
     this.#capacityBytes = capacity;

@@ -9,7 +9,10 @@
  * INVARIANTS  1. bytes leave in the order in which they were accepted, each exactly once
  *             2. a call never blocks; EAGAIN is an answer  3. a writer is used by one thread
  *             4. after an errno other than EAGAIN the connection is over: close() is all that is
- *             left.
+ *             left (a datagram socket goes on)
+ *             5. what write() accepted may wait in the writer until flush(): small writes gather
+ *                and
+ *             leave together. So a turn of writes ends with flush().
  * REFUSED     callbacks and promises here (a server has thousands of writers and one epoll; see
  *             readiness.ts for the event loop of Node.js); a queue of unsent bytes (the caller
  *             holds the source and offers the rest again).
@@ -66,9 +69,12 @@ export interface OutputWriter {
    * Throws MR_OUTPUT_SOURCE when this mechanism cannot send this kind of source.
    */
   write(source: OutputSource, offset: number, length: number): number;
-  /** Bytes accepted which the socket has not taken yet; while > 0, wait for EPOLLOUT and flush. */
+  /** Bytes accepted which the socket has not taken yet: gathered, or the socket was full. */
   readonly pendingBytes: number;
-  /** Moves pending bytes on. Returns what is still pending, or -errno (never -EAGAIN). */
+  /**
+   * Moves pending bytes on. Returns what is still pending, or -errno (never -EAGAIN). When it is
+   * above 0 the socket is full: wait for EPOLLOUT, then flush again.
+   */
   flush(): number;
   /** Lends of pages that have not been given back. */
   readonly flightCount: number;

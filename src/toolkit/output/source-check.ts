@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
-import type { MemorySource, OutputSource } from './output-source.ts';
+import type { FileSource, MemorySource, OutputSource } from './output-source.ts';
 import type { Mechanism } from './output-writer.ts';
 
 /** The source, when it lies in memory and has the range; throws MR_OUTPUT_SOURCE for a file. */
@@ -19,6 +19,20 @@ export function requireMemory(
   }
   assert(offset >= 0 && length > 0, 'a write has at least one byte');
   assert(offset + length <= source.length, 'a write lies inside its source');
+  return source;
+}
+
+/** The source, when it is a file; throws MR_OUTPUT_SOURCE for memory. */
+export function requireFile(
+  mechanism: Mechanism,
+  source: OutputSource,
+  offset: number,
+  length: number,
+): FileSource {
+  if (source.kind !== 'file') {
+    throw sourceError(mechanism, source.kind, 'use CopyWriter or SpliceWriter');
+  }
+  assert(offset >= 0 && length > 0, 'a write has at least one byte');
   return source;
 }
 

@@ -48,6 +48,7 @@ for (const stream of STREAMS) {
     const policy = new ApplicationAckReclaim();
     const writer = new SpliceWriter(fd, policy);
     assert.equal(writer.write(sources[page]!, 0, 65_536), 65_536);
+    assert.equal(writer.flush(), 0);
     pool.release(page);
     assert.equal(writer.flightCount, 1);
     assert.equal(pool.stats().inFlight, 1);
