@@ -17,12 +17,14 @@ import {
   DOUBLE_BUFFER_WARNING,
   DoubleBufferReclaim,
   ImmutableReclaim,
+  MsgZerocopyWriter,
   NullWriter,
   type OutputWriter,
-  PeerQueueUnixReclaim,
+  PeerQueueReclaim,
   type ReclaimName,
   type ReclaimPolicy,
   SpliceWriter,
+  UringZerocopyWriter,
 } from '../toolkit/output/index.ts';
 import { SocketAckReclaim } from './ack-reclaim.ts';
 import {
@@ -39,6 +41,9 @@ const OLD_RING_BYTES = 256 * 1024;
 /** Slots of a pipe are OS pages: this much for one message, and some for those before it. */
 const PIPE_BYTES_MIN = 256 * 1024;
 const PIPE_BYTES_MAX = 1024 * 1024;
+
+/** What was asked for by name is measured, also where the kernel copies in the end. */
+const NEVER_GIVE_UP = { copiedCallsMax: Number.POSITIVE_INFINITY };
 
 export interface OutputChoice {
   readonly mechanism: string;
@@ -65,6 +70,22 @@ export function chooseOutput(options: XmitOptions, fd: number): OutputChoice {
       return chooseSplice(options, classifySocket(fd));
     case 'auto':
       return chooseAuto(options, classifySocket(fd));
+    case 'msgZerocopy':
+      return overPages(
+        options,
+        'msgZerocopy',
+        '',
+        (socket) => new MsgZerocopyWriter(socket, NEVER_GIVE_UP),
+        'notification',
+      );
+    case 'uringZerocopy':
+      return overPages(
+        options,
+        'uringZerocopy',
+        '',
+        (socket) => new UringZerocopyWriter(socket, NEVER_GIVE_UP),
+        'notification',
+      );
     default:
       throw new MillraceError(
         'MR_OUTPUT_MECHANISM',
@@ -158,7 +179,7 @@ function makePolicy(
     case 'applicationAck':
       return new SocketAckReclaim(fd);
     case 'peerQueue':
-      return new PeerQueueUnixReclaim(fd, { reader: 'recv' });
+      return new PeerQueueReclaim(fd, { reader: 'recv' });
     case 'ackedBytes':
       // A peer on this machine is refused by the policy itself.
       return new AckedBytesReclaim(fd, { peer: socket.place as 'remote' });
