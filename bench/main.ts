@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeError, EXIT_FAILED, MillraceError } from '../src/toolkit/base/errors.ts';
+import { arenaBench } from './arena.ts';
 import type { Bench, BenchValues } from './bench.ts';
 import { decodeBench } from './decode-bench.ts';
 import { writeBenchmarksPage } from './doc.ts';
@@ -18,7 +19,7 @@ import { describeOtherLoad } from './lib/machine.ts';
 import { formatTable, makeResult } from './lib/result.ts';
 import { pipelineBench } from './pipeline.ts';
 
-const BENCHES: readonly Bench[] = [pipelineBench, decodeBench, generateBench];
+const BENCHES: readonly Bench[] = [pipelineBench, decodeBench, generateBench, arenaBench];
 
 const HELP_REMEDY = 'see npm run bench -- help';
 

@@ -6,6 +6,7 @@
  *   behind the last page, 128 bytes, int64 each:
  *                        [ exhausted | renewed | renewalRefused | .. unused ... ]
  *                          0           8         16
+ *   behind that:         one bit per page, free-hints.ts
  *
  *   state       int32  bit 30       FILLING: one owner writes into the page
  *                      bit 29       STALE: nobody can prove when the last reader outside is done;
@@ -54,10 +55,25 @@ export const HELD_MASK = PAGE_FILLING | SHARED_MASK;
 export const EXHAUSTED_COUNT = 0;
 export const RENEWED_COUNT = 1;
 export const RENEWAL_REFUSED_COUNT = 2;
+export const COUNT_WORDS = 3;
 
-/** Bytes of the table of a pool: its pages, then the counts. */
-export function tableBytes(pageCount: number): number {
+/** Byte of the table where the counts start: behind the last page. */
+export function countsOffset(pageCount: number): number {
+  return pageCount * PAGE_ENTRY_WORDS * 4;
+}
+
+/** Byte of the table where the hints start, and how many words they are. */
+export function hintsOffset(pageCount: number): number {
   return (pageCount + 1) * PAGE_ENTRY_WORDS * 4;
+}
+
+export function hintWords(pageCount: number): number {
+  return Math.ceil(pageCount / 32);
+}
+
+/** Bytes of the table of a pool: its pages, the counts, the hints. */
+export function tableBytes(pageCount: number): number {
+  return hintsOffset(pageCount) + hintWords(pageCount) * 4;
 }
 
 /** Bytes of the table of flights. */

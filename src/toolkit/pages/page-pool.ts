@@ -20,19 +20,24 @@
  *             thread stopped between the two words leaves a page in flight, never free too early
  *             5. page count = sum of who may hold a page.
  * PROGRESS    lock-free (compare-and-swap on the page's own state word).
- * REFUSED     A free list (the table is its own: the lowest free page is the one that was used
- *             last, hence warm in the cache); one pool per connection (idle memory); waiting for
- *             the kernel before a stale page is used (there is no signal to wait for).
+ * REFUSED     A free list (the table is its own, with free-hints.ts: the lowest free page is the one
+ *             that was used last, hence warm in the cache); one pool per connection (idle memory);
+ *             waiting for the kernel before a stale page is used (there is no signal to wait for).
  */
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
 import { type ArenaOptions, type ArenaReport, createArena, renewMemory } from './arena.ts';
+import { FreeHints, NO_HINT } from './free-hints.ts';
 import {
+  COUNT_WORDS,
+  countsOffset,
   EXHAUSTED_COUNT,
   flightsBytes,
   GENERATION_WORD,
   HELD_MASK,
+  hintsOffset,
+  hintWords,
   IN_FLIGHT_MASK,
   IN_FLIGHT_MAX,
   IN_FLIGHT_ONE,
@@ -94,6 +99,7 @@ export class PagePool {
   readonly #table: Int32Array;
   readonly #counts: BigInt64Array;
   readonly #flights: Uint16Array;
+  readonly #hints: FreeHints;
 
   /** A view of the pool, one per thread; `owner` as in acquire, for what this thread lends. */
   constructor(handle: PagePoolHandle, owner = 0) {
@@ -106,7 +112,10 @@ export class PagePool {
     this.bytes = new Uint8Array(arena.buffer, arenaOffset, pageCount * pageBytes);
     this.view = new DataView(arena.buffer, arenaOffset, pageCount * pageBytes);
     this.#table = new Int32Array(handle.table);
-    this.#counts = new BigInt64Array(handle.table, pageCount * PAGE_ENTRY_WORDS * 4);
+    this.#counts = new BigInt64Array(handle.table, countsOffset(pageCount), COUNT_WORDS);
+    this.#hints = new FreeHints(
+      new Int32Array(handle.table, hintsOffset(pageCount), hintWords(pageCount)),
+    );
     this.#flights = new Uint16Array(handle.flights);
   }
 
@@ -123,7 +132,7 @@ export class PagePool {
     assert((options.pageCount ?? pageCount) === pageCount, 'page count = sum of the holders');
     assert(pageBytes > 0 && pageBytes % OS_PAGE_BYTES === 0, 'a page is made of whole OS pages');
     const arena = createArena(pageCount * pageBytes, options);
-    return new PagePool({
+    const pool = new PagePool({
       arena: arena.memory,
       arenaOffset: arena.offset,
       table: new SharedArrayBuffer(tableBytes(pageCount)),
@@ -133,6 +142,8 @@ export class PagePool {
       holders: { ...holders },
       report: arena.report,
     });
+    pool.#hints.fill(pageCount);
+    return pool;
   }
 
   /** What the kernel granted when the arena was made. */
@@ -143,17 +154,12 @@ export class PagePool {
   /** A free page, now filling for `owner`, or NO_PAGE (counted). Its bytes are what they were. */
   acquire(owner: number): number {
     assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
-    const table = this.#table;
-    const filling = PAGE_FILLING | (owner << PAGE_OWNER_SHIFT);
+    const hints = this.#hints;
+    for (let page = hints.next(0); page !== NO_HINT; page = hints.next(page + 1)) {
+      if (this.#take(page, owner)) return page;
+    }
     for (let page = 0; page < this.pageCount; page++) {
-      const word = page * PAGE_ENTRY_WORDS;
-      // The plain read is a hint only; the compare-and-swap decides.
-      const state = table[word + STATE_WORD]!;
-      if (!isFreeState(state)) continue;
-      if (!this.#exchange(word + STATE_WORD, state, filling | state)) continue;
-      if (state === PAGE_STALE && !this.#renew(page)) continue;
-      Atomics.add(table, word + GENERATION_WORD, 1);
-      return page;
+      if (this.#take(page, owner)) return page;
     }
     Atomics.add(this.#counts, EXHAUSTED_COUNT, 1n);
     return NO_PAGE;
@@ -198,7 +204,10 @@ export class PagePool {
     for (;;) {
       const state = Atomics.load(this.#table, word);
       assert((state & SHARED_MASK) > 0, 'a page is released once per slice');
-      if (this.#exchange(word, state, state - SHARED_ONE)) return;
+      const next = state - SHARED_ONE;
+      if (!this.#exchange(word, state, next)) continue;
+      if (isFreeState(next)) this.#hints.set(page);
+      return;
     }
   }
 
@@ -244,6 +253,7 @@ export class PagePool {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
     const before = Atomics.and(this.#table, word, NOT_FILLING_MASK);
     assert((before & PAGE_FILLING) !== 0, 'only a filling page stops filling');
+    if (isFreeState(before & NOT_FILLING_MASK)) this.#hints.set(page);
   }
 
   /**
@@ -263,7 +273,10 @@ export class PagePool {
       for (;;) {
         const state = Atomics.load(this.#table, word);
         if ((state & PAGE_OWNER_MASK) >>> PAGE_OWNER_SHIFT !== owner) break;
-        if (this.#exchange(word, state, state & NOT_FILLING_MASK)) break;
+        const next = state & NOT_FILLING_MASK;
+        if (!this.#exchange(word, state, next)) continue;
+        if (isFreeState(next)) this.#hints.set(page);
+        break;
       }
     }
   }
@@ -282,7 +295,7 @@ export class PagePool {
   }
 
   stats(): PageStats {
-    return countPages(this.#table, this.#counts, this.pageBytes, this.handle.holders);
+    return countPages(this.#table, this.#counts, this.handle);
   }
 
   #state(page: number): number {
@@ -293,13 +306,31 @@ export class PagePool {
     return Atomics.compareExchange(this.#table, word, from, to) === from;
   }
 
+  /** Makes a free page `owner`'s own; false where it is not free, or stale and not renewed. */
+  #take(page: number, owner: number): boolean {
+    const table = this.#table;
+    const word = page * PAGE_ENTRY_WORDS;
+    // The plain read is a hint only; the compare-and-swap decides.
+    const state = table[word + STATE_WORD]!;
+    if (!isFreeState(state)) return false;
+    const filling = PAGE_FILLING | (owner << PAGE_OWNER_SHIFT);
+    if (!this.#exchange(word + STATE_WORD, state, filling | state)) return false;
+    if (state === PAGE_STALE && !this.#renew(page)) return false;
+    this.#hints.clear(page);
+    Atomics.add(table, word + GENERATION_WORD, 1);
+    return true;
+  }
+
   #endFlights(page: number, lends: number): void {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
     for (;;) {
       const state = Atomics.load(this.#table, word);
       const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
       assert(count >= lends, 'a page is given back once per lend');
-      if (this.#exchange(word, state, state - lends * IN_FLIGHT_ONE)) return;
+      const next = state - lends * IN_FLIGHT_ONE;
+      if (!this.#exchange(word, state, next)) continue;
+      if (isFreeState(next)) this.#hints.set(page);
+      return;
     }
   }
 

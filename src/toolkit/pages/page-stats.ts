@@ -39,14 +39,13 @@ export interface PageStats {
   readonly holders: PageHolders;
 }
 
-/** Counts the states of a table; `counts` is its last entry. */
+/** Counts the states of a table. */
 export function countPages(
   table: Int32Array,
   counts: BigInt64Array,
-  pageBytes: number,
-  holders: PageHolders,
+  size: { readonly pageCount: number; readonly pageBytes: number; readonly holders: PageHolders },
 ): PageStats {
-  const pageCount = table.length / PAGE_ENTRY_WORDS - 1;
+  const { pageCount, pageBytes, holders } = size;
   const found = { filling: 0, shared: 0, inFlight: 0, stale: 0 };
   let free = pageCount;
   for (let page = 0; page < pageCount; page++) {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { OS_PAGE_BYTES } from '../base/limits.ts';
@@ -10,6 +13,10 @@ import {
   closeFd,
   EINVAL,
   failCall,
+  ftruncate,
+  madvise,
+  mapFile,
+  openFile,
   pipeCreate,
   read,
   recv,
@@ -153,6 +160,21 @@ if (!isMainThread && workerData !== null) {
       });
     }
   }
+
+  test('memory of a file cannot be renewed: the old bytes come back', { skip }, () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
+    const path = join(folder, 'arena');
+    const fd = checked('open', openFile(path, ['readWrite', 'create']), path);
+    try {
+      checked('ftruncate', ftruncate(fd, PAGE));
+      const bytes = new Uint8Array(mapFile(fd, 0, PAGE)).fill(OLD);
+      assert.equal(madvise(bytes, 0, PAGE, 'dontNeed'), PAGE);
+      assert.ok(bytes.every((byte) => byte === OLD));
+    } finally {
+      closeFd(fd);
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   test('a stale page that cannot be renewed is not used, and is tried again', { skip }, () => {
     const pool = makePool(2);
