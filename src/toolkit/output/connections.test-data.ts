@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import type { TestContext } from 'node:test';
-import { EPOLLIN, epollAdd, epollCreate, epollWait } from '../sys/epoll.ts';
+import type { Prng } from '../base/prng.ts';
+import { EPOLLIN, EPOLLOUT, epollAdd, epollCreate, epollWait } from '../sys/epoll.ts';
 import { checked, EAGAIN, EINPROGRESS } from '../sys/errno.ts';
 import { closeFd } from '../sys/file.ts';
 import { ipSockaddr } from '../sys/sockaddr.ts';
@@ -21,6 +22,8 @@ import {
   socketCreate,
   socketPair,
 } from '../sys/socket.ts';
+import type { OutputSource } from './output-source.ts';
+import type { OutputWriter } from './output-writer.ts';
 
 const LOOPBACK = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
 
@@ -46,8 +49,8 @@ function connectionOf(fd: number, peer: number): Connection {
 }
 
 export interface ConnectOptions {
-  readonly sendBufferBytes?: number;
-  readonly receiveBufferBytes?: number;
+  readonly sendBufferBytes?: number | undefined;
+  readonly receiveBufferBytes?: number | undefined;
 }
 
 /** Closed at the end of the test, when it has not been closed before. */
@@ -109,6 +112,16 @@ export function waitReadable(fd: number): void {
   assert.equal(ready, 1, 'readable in time');
 }
 
+/** Waits until `fd` takes bytes or `peer` has some; fails after ten seconds. */
+export function waitEither(fd: number, peer: number): void {
+  const epollFd = checked('epoll_create', epollCreate());
+  checked('epoll_ctl', epollAdd(epollFd, fd, EPOLLOUT, 1));
+  checked('epoll_ctl', epollAdd(epollFd, peer, EPOLLIN, 2));
+  const ready = epollWait(epollFd, new Int32Array(4), 2, 10_000);
+  closeFd(epollFd);
+  assert.ok(ready > 0, 'something happens in time');
+}
+
 /** Reads what is there, at most `length` bytes; nothing there is an empty array. */
 export function readSome(fd: number, length = 1 << 20): Uint8Array {
   const bytes = new Uint8Array(length);
@@ -130,6 +143,83 @@ export function readExactly(fd: number, length: number): Uint8Array {
     at += received;
   }
   return bytes;
+}
+
+/** Bytes of a source that are to arrive. */
+export interface Offer {
+  readonly source: OutputSource;
+  readonly offset: number;
+  readonly length: number;
+  readonly expected: Uint8Array;
+}
+
+/** Writes, flushes and reads in a random order; every byte must arrive once and in order. */
+export class Pump {
+  readonly #writer: OutputWriter;
+  readonly #connection: Connection;
+  readonly #prng: Prng;
+  #expected: Uint8Array[] = [];
+  #expectedBytes = 0;
+  #arrivedBytes = 0;
+
+  constructor(writer: OutputWriter, connection: Connection, prng: Prng) {
+    this.#writer = writer;
+    this.#connection = connection;
+    this.#prng = prng;
+  }
+
+  /** Offers all of it, in as many writes as it takes. */
+  offer({ source, offset, length, expected }: Offer): void {
+    assert.equal(expected.length, length);
+    const writer = this.#writer;
+    this.#expected.push(expected);
+    for (let done = 0; done < length; ) {
+      const accepted = writer.write(source, offset + done, length - done);
+      const { acceptedBytes, sentBytes } = writer.counts;
+      assert.equal(acceptedBytes, sentBytes + writer.pendingBytes);
+      if (accepted === -EAGAIN) {
+        this.read(1 << 20);
+        waitEither(this.#connection.fd, this.#connection.peer);
+        continue;
+      }
+      assert.ok(accepted > 0 && accepted <= length - done, `accepted ${accepted}`);
+      done += accepted;
+      this.#expectedBytes += accepted;
+      if (this.#prng.chance(0.3)) this.read(1 + this.#prng.below(100_000));
+      if (this.#prng.chance(0.2)) assert.ok(writer.flush() >= 0);
+    }
+  }
+
+  /** Flushes and reads until everything has arrived, and nothing more. */
+  finish(): void {
+    const { fd, peer } = this.#connection;
+    for (let pending = this.#writer.flush(); pending !== 0; pending = this.#writer.flush()) {
+      assert.ok(pending > 0, `flush ${pending}`);
+      waitEither(fd, peer);
+      this.read(1 << 20);
+    }
+    assert.equal(this.#writer.counts.sentBytes, this.#expectedBytes);
+    while (this.#arrivedBytes < this.#expectedBytes) {
+      waitReadable(peer);
+      this.read(1 << 20);
+    }
+    assert.equal(readSome(peer).length, 0);
+  }
+
+  read(lengthMax: number): void {
+    let part = readSome(this.#connection.peer, lengthMax);
+    this.#arrivedBytes += part.length;
+    assert.ok(this.#arrivedBytes <= this.#writer.counts.sentBytes);
+    while (part.length > 0) {
+      const next = this.#expected[0]!;
+      const length = Math.min(next.length, part.length);
+      const isSame = Buffer.compare(part.subarray(0, length), next.subarray(0, length)) === 0;
+      assert.ok(isSame, `the bytes before ${this.#arrivedBytes} are those that were offered`);
+      part = part.subarray(length);
+      if (length === next.length) this.#expected.shift();
+      else this.#expected[0] = next.subarray(length);
+    }
+  }
 }
 
 /** Open fds of this process, the one that reads the folder included in each count alike. */
