@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { monotonicMs } from '../base/clock.ts';
 import { addonSkipReason, failCall, type NativeAddon, native } from '../sys/index.ts';
+import { replaceNative } from '../sys/load.ts';
 import { PROBE_NAMES, probeKernel, probeKernelAnew } from './probe.ts';
 import { memlockLimit } from './probe-limits.ts';
 
@@ -103,19 +104,25 @@ test('a kernel without any of it is probed in bounded time', needsAddon, () => {
 });
 
 test('a vmsplice that copies is seen as one', needsAddon, () => {
-  // What patched kernels do: the pipe gets a copy. Here: a page that nobody changes afterwards.
-  const fill = Uint8Array.prototype.fill;
-  Uint8Array.prototype.fill = function (this: Uint8Array, value: number) {
-    return fill.call(this, value === 0xa5 ? 0x5a : value);
-  } as typeof fill;
+  const genuine = native();
+  const copies: unknown[] = [];
+  replaceNative({
+    ...genuine,
+    vmsplice: (pipeFd, bytes, offset, length) => {
+      const copy = bytes.slice(offset, offset + length);
+      copies.push(copy);
+      return genuine.vmsplice(pipeFd, copy, 0, length);
+    },
+  });
   try {
     const probe = probeKernelAnew();
     for (const name of ['vmsplice', 'spliceTcp', 'spliceUnix', 'tee'] as const) {
       assert.equal(probe[name].available, false);
       assert.match(probe[name].detail, /copy/);
     }
+    assert.ok(copies.length >= 4);
   } finally {
-    Uint8Array.prototype.fill = fill;
+    replaceNative(genuine);
   }
 });
 
