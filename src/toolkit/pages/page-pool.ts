@@ -20,8 +20,8 @@
  *             thread stopped between the two words leaves a page in flight, never free too early
  *             5. page count = sum of who may hold a page.
  * PROGRESS    lock-free (compare-and-swap on the page's own state word).
- * REFUSED     A free list (the table is its own, with free-hints.ts: the lowest free page is the one
- *             that was used last, hence warm in the cache); one pool per connection (idle memory);
+ * REFUSED     A free list (the table is its own, with free-hints.ts: the lowest free page is the
+ *             one used last, hence warm in the cache); one pool per connection (idle memory);
  *             waiting for the kernel before a stale page is used (there is no signal to wait for).
  */
 import { assert } from '../base/assert.ts';
