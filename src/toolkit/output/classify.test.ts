@@ -105,7 +105,7 @@ test('a netlink socket is of no kind that we know, hence local', needsAddon, (t)
 test('what is no socket is an error', needsAddon, () => {
   assert.throws(
     () => classifySocket(4_194_303),
-    (error) => error instanceof MillraceError && error.code === 'MR_SYSCALL',
+    (error) => error instanceof MillraceError && error.code === 'MR_OUTPUT_MECHANISM',
   );
 });
 

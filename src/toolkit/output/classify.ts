@@ -14,7 +14,9 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import {
-  checked,
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
   errnoName,
   getSocketOption,
   localName,
@@ -25,6 +27,7 @@ import {
   tcpUpperProtocol,
 } from '../sys/index.ts';
 import { type Device, deviceOf, ROUTE_LOCAL, ROUTE_UNICAST, type Route, routeOf } from './route.ts';
+import { type SocketKindName, socketKind } from './socket-kind.ts';
 
 export const SOCKET_KINDS = [
   'tcp',
@@ -34,7 +37,7 @@ export const SOCKET_KINDS = [
   'unixDatagram',
   /** Anything else: raw, MPTCP, VSOCK ... */
   'other',
-] as const;
+] as const satisfies readonly (SocketKindName | 'sctp')[];
 export type OutputSocketKind = (typeof SOCKET_KINDS)[number];
 
 export type Place = 'local' | 'remote';
@@ -55,18 +58,13 @@ export interface ClassifyOptions {
   readonly override?: 'local';
 }
 
-const DOMAIN_UNIX = 1;
-const DOMAIN_V4 = 2;
-const DOMAIN_V6 = 10;
-const TYPE_STREAM = 1;
-const TYPE_DATAGRAM = 2;
-const PROTOCOL_TCP = 6;
-const PROTOCOL_UDP = 17;
-const PROTOCOL_SCTP = 132;
+const IPPROTO_TCP = 6;
+const IPPROTO_UDP = 17;
+const IPPROTO_SCTP = 132;
 
 /**
- * Classifies a socket. Errors: MR_SYSCALL when `fd` is no open socket, MR_USAGE for an override
- * other than `local`.
+ * Classifies a socket. Errors: MR_OUTPUT_MECHANISM when `fd` is no open socket, MR_USAGE for an
+ * override other than `local`.
  */
 export function classifySocket(fd: number, options: ClassifyOptions = {}): SocketClass {
   const { override } = options;
@@ -77,13 +75,11 @@ export function classifySocket(fd: number, options: ClassifyOptions = {}): Socke
       "leave the override out, or say 'local'",
     );
   }
-  const domain = checked('getsockopt', getSocketOption(fd, 'domain'), `fd ${fd}`);
-  const type = checked('getsockopt', getSocketOption(fd, 'type'), `fd ${fd}`);
-  const protocol = checked('getsockopt', getSocketOption(fd, 'protocol'), `fd ${fd}`);
-  const family = familyOf(domain);
-  const kind = kindOf(domain, type, protocol);
+  const known = socketKind(fd);
+  const isSctp = known === 'other' && getSocketOption(fd, 'protocol') === IPPROTO_SCTP;
+  const kind = isSctp ? 'sctp' : known;
   const found = override === 'local' ? local('', 'the caller says so') : whereTo(fd, kind);
-  return { family, kind, ...found };
+  return { family: familyOf(fd), kind, ...found };
 }
 
 type Finding = Pick<SocketClass, 'place' | 'device' | 'reason'>;
@@ -92,18 +88,11 @@ function local(device: string, reason: string): Finding {
   return { place: 'local', device, reason };
 }
 
-function familyOf(domain: number): SocketClass['family'] {
-  if (domain === DOMAIN_V4) return 4;
-  if (domain === DOMAIN_V6) return 6;
-  return domain === DOMAIN_UNIX ? 'unix' : 'other';
-}
-
-function kindOf(domain: number, type: number, protocol: number): OutputSocketKind {
-  if (domain === DOMAIN_UNIX) return type === TYPE_STREAM ? 'unixStream' : 'unixDatagram';
-  if (domain !== DOMAIN_V4 && domain !== DOMAIN_V6) return 'other';
-  if (protocol === PROTOCOL_SCTP) return 'sctp';
-  if (type === TYPE_STREAM && protocol === PROTOCOL_TCP) return 'tcp';
-  return type === TYPE_DATAGRAM && protocol === PROTOCOL_UDP ? 'udp' : 'other';
+function familyOf(fd: number): SocketClass['family'] {
+  const domain = getSocketOption(fd, 'domain');
+  if (domain === AF_INET) return 4;
+  if (domain === AF_INET6) return 6;
+  return domain === AF_UNIX ? 'unix' : 'other';
 }
 
 function whereTo(fd: number, kind: OutputSocketKind): Finding {
@@ -142,7 +131,7 @@ function whereTo(fd: number, kind: OutputSocketKind): Finding {
   return local('', `the kernel does not describe the output device (${errnoName(device)})`);
 }
 
-const PROTOCOLS = { tcp: PROTOCOL_TCP, udp: PROTOCOL_UDP, sctp: PROTOCOL_SCTP } as const;
+const PROTOCOLS = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP, sctp: IPPROTO_SCTP } as const;
 
 /** The rule, without the kernel. */
 export function placeOfRoute(route: Route, device: Device | null): Finding {

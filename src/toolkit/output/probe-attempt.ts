@@ -5,6 +5,7 @@
  *             an answer, and nothing that was opened stays open.
  * INVARIANTS  1. no attempt waits longer than WAIT_MS_MAX for one event  2. all fds are closed
  */
+import { MillraceError } from '../base/errors.ts';
 import {
   accept4,
   bindTo,
@@ -57,8 +58,10 @@ export function attempt(check: (keep: Keep) => ProbeItem): ProbeItem {
       return fd;
     });
   } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-    return refused(`${error.syscall}: ${error.errnoName}`);
+    if (error instanceof SyscallError) return refused(`${error.syscall}: ${error.errnoName}`);
+    const isRefusal = error instanceof MillraceError && error.code === 'MR_OUTPUT_MECHANISM';
+    if (!isRefusal) throw error;
+    return refused(error.message);
   } finally {
     for (const fd of fds) closeFd(fd);
   }

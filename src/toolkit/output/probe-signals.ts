@@ -8,15 +8,17 @@ import {
   EPOLLERR,
   EPOLLIN,
   errnoName,
+  localName,
   MSG_ZEROCOPY,
+  peerName,
   receiveNotifications,
   recv,
+  SOCKADDR_BYTES_MAX,
   send,
   setSocketOption,
   socketCreate,
-  URING_PARAMS_BYTES,
-  uringSetup,
 } from '../sys/index.ts';
+import { NotificationReclaim } from './notification-reclaim.ts';
 import {
   attempt,
   offered,
@@ -26,6 +28,8 @@ import {
   refused,
   waitFor,
 } from './probe-attempt.ts';
+import { SockDiag, socketQuestion } from './sock-diag.ts';
+import { UringRing } from './uring-ring.ts';
 
 /** SIOCOUTQ of TCP: how much the peer has not acknowledged. */
 export function probeUnacked(): ProbeItem {
@@ -56,22 +60,50 @@ export function probeMsgZerocopy(): ProbeItem {
   });
 }
 
-/** io_uring(7): may this process have a ring? */
+/** io_uring(7): a ring is granted, knows SEND_ZC, sends and notifies. */
 export function probeUring(): ProbeItem {
-  const fd = uringSetup(2, new Uint8Array(URING_PARAMS_BYTES));
-  if (fd < 0) return refused(`io_uring_setup: ${errnoName(fd)}`);
-  closeFd(fd);
-  return offered('a ring may be made');
+  return attempt((keep) => {
+    const ring = new UringRing();
+    try {
+      const [sender, receiver] = openTcpPair(keep);
+      const ledger = new NotificationReclaim(0);
+      const bytes = new Uint8Array(PROBE_BYTES);
+      checked('SEND_ZC', ring.send(sender, bytes, 0, bytes.length, ledger, 0));
+      waitFor(receiver, EPOLLIN);
+      checked('recv', recv(receiver, bytes, 0, bytes.length));
+      if (ring.openCount > 0) waitFor(ring.fd, EPOLLIN);
+      ring.reap();
+      if (ledger.openCount > 0) return refused('SEND_ZC was not notified');
+      return offered(ledger.copiedCount > 0 ? 'notified; copied on loopback' : 'notified');
+    } finally {
+      ring.close();
+    }
+  });
 }
 
-const NETLINK_SOCK_DIAG = 4;
-
-/** sock_diag(7): may we look at the peer's socket on this machine? */
+/** sock_diag(7): is the receive queue of a peer on this machine to be seen? */
 export function probeSockDiag(): ProbeItem {
-  const fd = socketCreate('netlink', 'datagram', NETLINK_SOCK_DIAG);
-  if (fd < 0) return refused(`socket: ${errnoName(fd)}`);
-  closeFd(fd);
-  return offered('sockets of this namespace can be asked for');
+  return attempt((keep) => {
+    const diag = new SockDiag();
+    try {
+      const [sender, receiver] = openTcpPair(keep);
+      const bytes = new Uint8Array(PROBE_BYTES);
+      checked('send', send(sender, bytes, 0, bytes.length));
+      waitFor(receiver, EPOLLIN);
+      const question = socketQuestion(nameBy(peerName, sender), nameBy(localName, sender));
+      checked('sock_diag', diag.ask(question));
+      const queued = diag.receiveQueueBytes;
+      if (queued !== bytes.length) return refused(`it says ${queued} of ${bytes.length} bytes`);
+      return offered("the peer's queue is to be seen");
+    } finally {
+      diag.close();
+    }
+  });
+}
+
+function nameBy(name: typeof localName, fd: number): Uint8Array {
+  const sockaddr = new Uint8Array(SOCKADDR_BYTES_MAX);
+  return sockaddr.slice(0, checked('getsockname', name(fd, sockaddr)));
 }
 
 export function probeSctp(): ProbeItem {

@@ -12,6 +12,7 @@ import { AF_INET, AF_INET6, AF_UNIX } from '../sys/sockaddr.ts';
 export type SocketKindName = 'tcp' | 'udp' | 'unixStream' | 'unixDatagram' | 'other';
 
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 
@@ -30,8 +31,9 @@ export function socketKind(fd: number): SocketKindName {
   }
   if (domain === AF_UNIX) return type === SOCK_STREAM ? 'unixStream' : 'unixDatagram';
   if (domain !== AF_INET && domain !== AF_INET6) return 'other';
-  if (protocol === IPPROTO_TCP) return 'tcp';
-  return protocol === IPPROTO_UDP ? 'udp' : 'other';
+  // A raw socket may carry the number of any protocol.
+  if (type === SOCK_STREAM && protocol === IPPROTO_TCP) return 'tcp';
+  return type === SOCK_DGRAM && protocol === IPPROTO_UDP ? 'udp' : 'other';
 }
 
 /** One write is one message: its boundary must be kept. */
