@@ -15,7 +15,6 @@ import {
   closeFd,
   connect,
   connectTo,
-  EAGAIN,
   EINPROGRESS,
   listen,
   localPort,
@@ -40,8 +39,8 @@ export interface Buffers {
 
 export const AUTO_BUFFERS: Buffers = { sendBuffer: 'auto', receiveBuffer: 'auto' };
 
-const LOOPBACK_4 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
-const LOOPBACK_6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+export const LOOPBACK_4 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
+export const LOOPBACK_6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
 export function setBuffers(fd: number, buffers: Buffers): void {
   const { sendBuffer, receiveBuffer } = buffers;
@@ -147,11 +146,13 @@ export class FdReader implements StreamReader {
   }
 }
 
-/** Open fds of this process, by number; one of them is that of the question. */
+/** Open fds of this process; one of them is that of the question. */
+export function listFds(): readonly number[] {
+  return readdirSync('/proc/self/fd').map(Number);
+}
+
 export function openFds(): number {
-  return readdirSync('/proc/self/fd').length;
+  return listFds().length;
 }
 
 export const isRoot = process.getuid?.() === 0;
-
-export { EAGAIN };

@@ -15,6 +15,7 @@ import type { StreamReader } from './output-rig.ts';
 import { type Stamp, StreamChecker, type StreamFindings, stampMessage } from './stamps.ts';
 
 const OS_PAGE_BYTES = 4096;
+/** Of a pool whose view has no owner. */
 const OWNER = 1;
 
 /** A message to send: where it lies, and what it says. */
@@ -65,7 +66,7 @@ export class PageFeed implements Feed {
 
   next(): Portion | null {
     const { pool } = this;
-    const page = pool.acquire(OWNER);
+    const page = pool.acquire(pool.owner || OWNER);
     if (page === NO_PAGE) return null;
     const source = this.#sources[page]!;
     const { connection, messageBytes, start } = this.#shape;
@@ -256,4 +257,23 @@ export function refillAll(pool: PagePool): number {
   }
   for (const page of pages) pool.stopFilling(page);
   return pages.length;
+}
+
+export const pause = (ms: number): Promise<void> =>
+  ms === 0
+    ? new Promise((resolve) => setImmediate(resolve))
+    : new Promise((resolve) => setTimeout(resolve, ms));
+
+export interface Laps {
+  readonly count: number;
+  readonly everyMs: number;
+}
+
+/** Lets the policy work, and what it gives back be written again. */
+export async function runLaps(session: OutputSession, laps: Laps): Promise<void> {
+  for (let lap = 0; lap < laps.count; lap++) {
+    await pause(laps.everyMs);
+    session.writer.reclaim();
+    session.pump(1 << 20);
+  }
 }
