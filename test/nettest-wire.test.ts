@@ -120,7 +120,7 @@ async function collect(server: Server): Promise<Buffer> {
 }
 
 test('what xmit sends is what another receiver expects', { skip }, async () => {
-  for (const words of [[], ['-n'], ['--fill', 'none']]) {
+  for (const words of [[], ['-n'], ['--fill', 'none'], ['--mechanism', 'file']]) {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };

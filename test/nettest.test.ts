@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
 import { describePair, runPair, startNettest, startRecv } from './support/nettest-rig.ts';
+import { checkWay, WAYS } from './support/nettest-ways.ts';
 import { runCli } from './support/run-cli.ts';
 
 const skip = addonSkipReason();
@@ -53,58 +54,13 @@ test("the article's lines with -n; recv without -r", { skip }, async () => {
   assertLines(recv.stdout.toString(), ['recv: msg=64kb, splice() addr map', TIMES]);
 });
 
-const SMALL = ['--seconds', '30', '-p60'];
-const WAYS: Readonly<Record<string, readonly string[]>> = {
-  'the safe choice': [],
-  copy: ['--mechanism', 'copy'],
-  'auto, filled once': ['--fill', 'once'],
-  'auto, never filled': ['--fill', 'none'],
-  splice: ['--mechanism', 'splice'],
-  'splice, immutable': ['--mechanism', 'splice', '--reclaim', 'immutable'],
-  file: ['--mechanism', 'file'],
-  tee: ['--mechanism', 'tee', '--fan-out', '3'],
-  msgZerocopy: ['--mechanism', 'msgZerocopy'],
-  uringZerocopy: ['--mechanism', 'uringZerocopy'],
-  'two connections of their own': ['--connections', '2', '--stamp'],
-  'fan-out of pages': ['--mechanism', 'copy', '--fan-out', '3', '--stamp'],
-  'huge pages, a small pool': ['-n', '--huge', '--pool', '2'],
-  'no checksum, stamps': ['-n', '--crc', 'off', '--stamp'],
-  'a small send buffer': ['--send-buffer', '4096', '--stamp'],
-  'one CPU': ['--pin', '0', '--mechanism', 'splice'],
-};
-
-/** What the receiver must be told for these options of xmit. */
-function recvWords(words: readonly string[]): string[] {
-  const value = (name: string): number => {
-    const at = words.indexOf(name);
-    return at < 0 ? 1 : Number(words[at + 1]);
-  };
-  const connections = value('--connections') * value('--fan-out');
-  return [
-    '--connections',
-    String(connections),
-    ...(words.includes('--stamp') ? ['--stamp'] : []),
-    ...(words.includes('off') ? ['--crc', 'off'] : []),
-    '--json',
-  ];
-}
-
-for (const [name, words] of Object.entries(WAYS)) {
-  for (const bytes of ['65536', '100003']) {
-    const way = bytes === '65536' ? ['-r'] : [];
-    test(`xmit ${name}, ${bytes} bytes; recv ${way.join('')}`, { skip }, async () => {
-      const size = `-s${bytes}`;
-      const pair = await runPair([size, ...way, ...recvWords(words)], [size, ...SMALL, ...words]);
-      const { xmit, recv } = pair;
-      if (xmit.stderr.includes('MR_OUTPUT_MECHANISM')) return;
-      assert.deepEqual([xmit.code, recv.code], [0, 0], describePair(pair));
-      const totals = JSON.parse(recv.stdout.toString()) as Record<string, number>;
-      assert.equal(totals.corrupt, 0);
-      assert.equal(totals.messages, 60 * totals.connections!);
-      assert.equal(totals.bytes, totals.messages! * Number(bytes));
-    });
-  }
-}
+Object.entries(WAYS).forEach(([name, words], index) => {
+  // Both ways of receiving with every option: test/stress/nettest-grid.test.ts.
+  const [bytes, way] = index % 2 === 0 ? [65_536, ['-r']] : [100_003, []];
+  test(`xmit ${name}, ${bytes} bytes; recv ${way.join('')}`, { skip }, async () => {
+    await checkWay(words, way, bytes, 60);
+  });
+});
 
 test('one MiB a message, in both ways of receiving', { skip }, async () => {
   for (const way of [['-r'], []]) {

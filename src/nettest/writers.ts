@@ -5,18 +5,22 @@
  *            again need a policy that holds for this peer; messages that never change need none. So
  *            the mechanism, the policy and the kind of messages are chosen together, once the
  *            connection shows where the peer is.
- * THE RULE   a policy that was asked for is taken, or refused by its own constructor; without one
- *            `splice` takes ackedBytes for a peer on another machine, and for one on this machine
- *            messages that never change, as there is no policy that holds however the peer reads.
+ * THE RULE   auto asks toolkit/output/choose.ts. What was asked for by name is taken, or refused
+ *            with the reason. `splice` without a policy takes ackedBytes for a peer on another
+ *            machine, and for one on this machine messages that never change, as no policy holds
+ *            there however the peer reads.
  */
 import { MillraceError } from '../toolkit/base/errors.ts';
+import { chooseOutput as choose } from '../toolkit/output/choose.ts';
 import { classifySocket, type SocketClass } from '../toolkit/output/classify.ts';
 import {
   AckedBytesReclaim,
   CopyWriter,
   DOUBLE_BUFFER_WARNING,
   DoubleBufferReclaim,
+  FileWriter,
   ImmutableReclaim,
+  type Mechanism,
   MsgZerocopyWriter,
   NullWriter,
   type OutputWriter,
@@ -24,13 +28,17 @@ import {
   type ReclaimName,
   type ReclaimPolicy,
   SpliceWriter,
+  TeePayload,
+  TeeWriter,
   UringZerocopyWriter,
 } from '../toolkit/output/index.ts';
+import { type KernelProbe, type ProbeName, probeKernel } from '../toolkit/output/probe.ts';
 import { SocketAckReclaim } from './ack-reclaim.ts';
 import {
   alignedStride,
   type FeedOptions,
   type MessageFeed,
+  makeFileFeed,
   makePageFeed,
   makePayloadFeed,
 } from './message-feed.ts';
@@ -38,133 +46,155 @@ import type { XmitOptions } from './options.ts';
 
 /** The ring of the old program: four pipes of 64 KiB. */
 const OLD_RING_BYTES = 256 * 1024;
-/** Slots of a pipe are OS pages: this much for one message, and some for those before it. */
-const PIPE_BYTES_MIN = 256 * 1024;
-const PIPE_BYTES_MAX = 1024 * 1024;
-
+/** Master pipes count against the user's share of pipe memory: a ring of messages, not a pool. */
+const TEE_BYTES_MAX = 1024 * 1024;
 /** What was asked for by name is measured, also where the kernel copies in the end. */
 const NEVER_GIVE_UP = { copiedCallsMax: Number.POSITIVE_INFINITY };
 
+/** How a run sends. */
 export interface OutputChoice {
-  readonly mechanism: string;
+  readonly mechanism: Mechanism;
   readonly reclaim: ReclaimName | null;
   readonly isSafe: boolean;
   /** Why this, for people; empty where it was asked for. */
   readonly reason: string;
+  /** Once, before the writers. */
   makeFeed(): MessageFeed;
   makeWriter(fd: number): OutputWriter;
+  /** After the writers. */
   close(): void;
 }
 
 /**
  * `fd`: one of the connections, connected.
- * Errors: MR_OUTPUT_MECHANISM (not for this socket or kernel), MR_USAGE, MR_SYSCALL.
+ * Errors: MR_OUTPUT_MECHANISM (not for this socket or kernel), MR_SYSCALL.
  */
 export function chooseOutput(options: XmitOptions, fd: number): OutputChoice {
-  switch (options.mechanism) {
-    case 'copy':
-      return overPages(options, 'copy', '', (socket) => new CopyWriter(socket));
-    case 'null':
-      return overPages(options, 'null', 'nothing is sent', () => new NullWriter());
+  const { mechanism } = options;
+  const socket = classifySocket(fd);
+  if (mechanism === 'auto') return chooseAuto(options, socket);
+  requireMechanism(probeKernel(), mechanism, socket);
+  switch (mechanism) {
     case 'splice':
-      return chooseSplice(options, classifySocket(fd));
-    case 'auto':
-      return chooseAuto(options, classifySocket(fd));
-    case 'msgZerocopy':
-      return overPages(
-        options,
-        'msgZerocopy',
-        '',
-        (socket) => new MsgZerocopyWriter(socket, NEVER_GIVE_UP),
-        'notification',
-      );
-    case 'uringZerocopy':
-      return overPages(
-        options,
-        'uringZerocopy',
-        '',
-        (socket) => new UringZerocopyWriter(socket, NEVER_GIVE_UP),
-        'notification',
-      );
+      return chooseSplice(options, socket);
+    case 'tee':
+      return overTee(options);
+    case 'file':
+      return overFile(options, '');
     default:
-      throw new MillraceError(
-        'MR_OUTPUT_MECHANISM',
-        `${options.mechanism} is not in this build`,
-        'give --mechanism copy or splice',
-      );
+      return overPages(options, mechanism, '');
   }
+}
+
+/** What a mechanism needs of the kernel. */
+const NEEDS: Readonly<Partial<Record<Mechanism, readonly ProbeName[]>>> = {
+  file: ['sendfile'],
+  tee: ['vmsplice', 'tee'],
+  splice: ['vmsplice'],
+  msgZerocopy: ['msgZerocopy'],
+  uringZerocopy: ['uringZerocopy'],
+};
+
+/** Throws MR_OUTPUT_MECHANISM where the kernel lacks what the mechanism needs. */
+export function requireMechanism(
+  probe: KernelProbe,
+  mechanism: Mechanism,
+  { kind }: Pick<SocketClass, 'kind'>,
+): void {
+  const needs = [...(NEEDS[mechanism] ?? [])];
+  if (needs.includes('vmsplice')) needs.push(kind === 'unixStream' ? 'spliceUnix' : 'spliceTcp');
+  for (const name of needs) {
+    const { available, detail } = probe[name];
+    if (available) continue;
+    throw new MillraceError(
+      'MR_OUTPUT_MECHANISM',
+      `this kernel (${probe.kernel}) does not offer ${mechanism}: ${name}: ${detail}`,
+      'leave --mechanism out, or give --mechanism copy; see millrace nettest probe',
+    );
+  }
+}
+
+function chooseAuto(options: XmitOptions, socket: SocketClass): OutputChoice {
+  const { fill, messageBytes } = options;
+  const isFixed = fill === 'once' || fill === 'none';
+  const chosen = choose({
+    probe: probeKernel(),
+    socket,
+    payload: isFixed ? 'payload' : 'pages',
+  });
+  const { mechanism, reclaim, copyBelowBytes } = chosen;
+  if (mechanism !== 'copy' && messageBytes < copyBelowBytes) {
+    const reason = `messages under ${copyBelowBytes} bytes are copied, that is cheaper`;
+    return overPages(options, 'copy', reason);
+  }
+  const reason = mechanism === 'copy' ? socket.reason : chosen.reason;
+  if (mechanism === 'splice' && reclaim === 'immutable') return overPayload(options, reason);
+  if (mechanism === 'splice') return spliceOverPages(options, socket, reclaim!, reason);
+  return overPages(options, mechanism, reason);
+}
+
+function chooseSplice(options: XmitOptions, socket: SocketClass): OutputChoice {
+  const { reclaim, fill } = options;
+  if (reclaim?.name === 'immutable') return overPayload(options, '');
+  if (reclaim?.name === 'doubleBuffer') {
+    return spliceOverPages(options, socket, reclaim.name, DOUBLE_BUFFER_WARNING);
+  }
+  if (reclaim !== null) return spliceOverPages(options, socket, reclaim.name, '');
+  if (fill === 'once' || fill === 'none') {
+    return overPayload(options, 'messages never change, so nothing has to be proved');
+  }
+  if (socket.place === 'remote') {
+    return spliceOverPages(options, socket, 'ackedBytes', socket.reason);
+  }
+  if (fill !== 'always') {
+    return overPayload(options, `${socket.reason}, so messages are filled once and never change`);
+  }
+  throw new MillraceError(
+    'MR_OUTPUT_MECHANISM',
+    `splice has no policy for --fill always that holds for every peer here: ${socket.reason}`,
+    'give --fill once; or, when the receiver is recv -r: --reclaim peerQueue',
+  );
 }
 
 function feedOptions(options: XmitOptions): FeedOptions {
   return { ...options, fill: options.fill ?? 'always' };
 }
 
-type MakeWriter = (fd: number) => OutputWriter;
-
-function overPages(
-  options: XmitOptions,
-  mechanism: string,
-  reason: string,
-  makeWriter: MakeWriter,
-  reclaim: ReclaimName | null = null,
-  isSafe = true,
-): OutputChoice {
-  const makeFeed = (): MessageFeed => makePageFeed(feedOptions(options));
-  return { mechanism, reclaim, isSafe, reason, makeFeed, makeWriter, close() {} };
-}
-
-function chooseSplice(options: XmitOptions, socket: SocketClass): OutputChoice {
-  const { reclaim, fill } = options;
-  if (reclaim === null && (fill === 'once' || fill === 'none')) {
-    return overPayload(options, 'messages never change, so nothing has to be proved');
-  }
-  if (reclaim === null && socket.place === 'local') {
-    if (fill !== 'always') {
-      return overPayload(options, `${socket.reason}: messages are filled once and never change`);
-    }
-    throw new MillraceError(
-      'MR_OUTPUT_MECHANISM',
-      `splice has no policy for --fill always that holds for every peer here: ${socket.reason}`,
-      'give --fill once; or, when the receiver is recv -r: --reclaim peerQueue',
-    );
-  }
-  const name = reclaim?.name ?? 'ackedBytes';
-  if (name === 'immutable') return overPayload(options, '');
-  const reason = reclaim === null ? socket.reason : reasonOf(name);
-  const pipeBytes = pipeBytesFor(options);
-  return overPages(
-    options,
-    'splice',
-    reason,
-    (fd) => new SpliceWriter(fd, makePolicy(fd, name, options, socket), { pipeBytes }),
-    name,
-    name !== 'doubleBuffer',
-  );
-}
-
-function reasonOf(name: ReclaimName): string {
-  return name === 'doubleBuffer' ? DOUBLE_BUFFER_WARNING : '';
-}
-
-function overPayload(options: XmitOptions, reason: string): OutputChoice {
-  const pipeBytes = pipeBytesFor(options);
+/** Everything but splice, tee and file. */
+function overPages(options: XmitOptions, mechanism: Mechanism, reason: string): OutputChoice {
+  const isNotified = mechanism === 'msgZerocopy' || mechanism === 'uringZerocopy';
+  const notified = options.mechanism === 'auto' ? {} : NEVER_GIVE_UP;
+  const makeWriter = (fd: number): OutputWriter => {
+    if (mechanism === 'msgZerocopy') return new MsgZerocopyWriter(fd, notified);
+    if (mechanism === 'uringZerocopy') return new UringZerocopyWriter(fd, notified);
+    return mechanism === 'null' ? new NullWriter() : new CopyWriter(fd);
+  };
   return {
-    mechanism: 'splice',
-    reclaim: 'immutable',
+    mechanism,
+    reclaim: isNotified ? 'notification' : null,
     isSafe: true,
     reason,
-    makeFeed: () => {
-      const strideBytes = alignedStride(options.messageBytes);
-      return makePayloadFeed(feedOptions(options), strideBytes, options.poolBytes);
-    },
-    makeWriter: (fd) => new SpliceWriter(fd, new ImmutableReclaim(), { pipeBytes }),
+    makeFeed: () => makePageFeed(feedOptions(options)),
+    makeWriter,
     close() {},
   };
 }
 
-/** Room for a message and one more slot, as an unaligned one touches one more OS page. */
-function pipeBytesFor({ messageBytes }: XmitOptions): number {
-  return Math.min(PIPE_BYTES_MAX, Math.max(PIPE_BYTES_MIN, alignedStride(messageBytes)));
+function spliceOverPages(
+  options: XmitOptions,
+  socket: SocketClass,
+  reclaim: ReclaimName,
+  reason: string,
+): OutputChoice {
+  return {
+    mechanism: 'splice',
+    reclaim,
+    isSafe: reclaim !== 'doubleBuffer',
+    reason,
+    makeFeed: () => makePageFeed(feedOptions(options)),
+    makeWriter: (fd) => new SpliceWriter(fd, makePolicy(fd, reclaim, options, socket)),
+    close() {},
+  };
 }
 
 function makePolicy(
@@ -184,15 +214,55 @@ function makePolicy(
       // A peer on this machine is refused by the policy itself.
       return new AckedBytesReclaim(fd, { peer: socket.place as 'remote' });
     default:
-      throw new MillraceError('MR_USAGE', `splice has no policy ${name}`, 'see --help');
+      return new ImmutableReclaim();
   }
 }
 
-function chooseAuto(options: XmitOptions, socket: SocketClass): OutputChoice {
-  const { fill } = options;
-  if (fill === 'once' || fill === 'none') {
-    return overPayload(options, 'messages never change, so nothing has to be proved');
-  }
-  if (socket.place === 'remote') return chooseSplice(options, socket);
-  return overPages(options, 'copy', socket.reason, (fd) => new CopyWriter(fd));
+/** Messages that never change, by vmsplice. */
+function overPayload(options: XmitOptions, reason: string): OutputChoice {
+  return {
+    mechanism: 'splice',
+    reclaim: 'immutable',
+    isSafe: true,
+    reason,
+    makeFeed: () => {
+      const strideBytes = alignedStride(options.messageBytes);
+      return makePayloadFeed(feedOptions(options), strideBytes, options.poolBytes);
+    },
+    makeWriter: (fd) => new SpliceWriter(fd, new ImmutableReclaim()),
+    close() {},
+  };
+}
+
+/** Messages without gaps, because tee takes a pipe from its front only. */
+function overTee(options: XmitOptions): OutputChoice {
+  let payload: TeePayload | undefined;
+  return {
+    mechanism: 'tee',
+    reclaim: 'immutable',
+    isSafe: true,
+    reason: '',
+    makeFeed() {
+      const bytesMax = Math.min(options.poolBytes, TEE_BYTES_MAX);
+      const feed = makePayloadFeed(feedOptions(options), options.messageBytes, bytesMax);
+      payload = TeePayload.fill(feed.payload);
+      return feed;
+    },
+    makeWriter: (fd) => new TeeWriter(fd, payload!),
+    close() {
+      payload?.close();
+    },
+  };
+}
+
+function overFile(options: XmitOptions, reason: string): OutputChoice {
+  return {
+    mechanism: 'file',
+    reclaim: 'immutable',
+    isSafe: true,
+    reason,
+    makeFeed: () => makeFileFeed(feedOptions(options)),
+    makeWriter: (fd) => new FileWriter(fd),
+    close() {},
+  };
 }

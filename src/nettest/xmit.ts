@@ -8,13 +8,20 @@
  * INVARIANTS It ends behind a whole message on every connection, unless a connection is lost or the
  *            receiver takes nothing for GRACE_MS after it was told to stop.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { makeCounts, type OutputCounts } from '../toolkit/output/output-writer.ts';
 import {
+  type Mechanism,
+  makeCounts,
+  type OutputCounts,
+  type ReclaimName,
+} from '../toolkit/output/index.ts';
+import {
+  bytesUnread,
   checked,
   closeFd,
+  EAGAIN,
   EPOLLET,
   EPOLLIN,
   EPOLLOUT,
@@ -22,6 +29,8 @@ import {
   epollCreate,
   epollWait,
   errnoName,
+  recv,
+  shutdown,
 } from '../toolkit/sys/index.ts';
 import { connectAll } from './connect.ts';
 import { type CpuTimes, startTimes } from './cpu-times.ts';
@@ -39,6 +48,9 @@ const PAGE_WAIT_MS = 1;
 const SOCKET_WAIT_MS = 50;
 /** After a signal, so long for the message that is under way. */
 const GRACE_MS = 2000;
+/** So long for a receiver that acknowledges to take the rest. */
+const LINGER_MS = 60_000;
+const SCRATCH_BYTES = 65_536;
 
 export interface XmitHooks {
   readonly signal: AbortSignal;
@@ -49,8 +61,8 @@ export interface XmitHooks {
 }
 
 export interface XmitTotals extends CpuTimes {
-  readonly mechanism: string;
-  readonly reclaim: string | null;
+  readonly mechanism: Mechanism;
+  readonly reclaim: ReclaimName | null;
   readonly isSafe: boolean;
   readonly connections: number;
   /** Messages that all connections of their group have accepted. */
@@ -93,6 +105,7 @@ class XmitRun {
   readonly #choice: OutputChoice;
   readonly #feed: MessageFeed;
   readonly #groups: SendGroup[] = [];
+  readonly #fds: readonly number[];
   readonly #epollFd: number;
   readonly #pairs = new Int32Array(EVENTS_MAX * 2);
   readonly #messageBytes: number;
@@ -109,6 +122,7 @@ class XmitRun {
   ) {
     this.#hooks = hooks;
     this.#choice = choice;
+    this.#fds = fds;
     this.#messageBytes = options.messageBytes;
     this.#feed = choice.makeFeed();
     this.#epollFd = checked('epoll_create', epollCreate());
@@ -133,7 +147,34 @@ class XmitRun {
       this.#hooks.onProgress(this.#messages(), this.#messages() * this.#messageBytes);
       await nextTurn();
     }
-    return this.#totals();
+    const totals = this.#totals();
+    await this.#linger();
+    return totals;
+  }
+
+  /**
+   * What the receiver has said to us must be read before the socket is closed: the kernel would
+   * reset the connection otherwise, and throw away what the receiver has not read yet.
+   */
+  async #linger(): Promise<void> {
+    const endMs = monotonicMs() + LINGER_MS;
+    const scratch = new Uint8Array(SCRATCH_BYTES);
+    const isTalking = (fd: number): boolean =>
+      this.#choice.reclaim === 'applicationAck' || bytesUnread(fd) > 0;
+    for (const fd of this.#fds.filter(isTalking)) {
+      shutdown(fd, 'write');
+      for (;;) {
+        const received = recv(fd, scratch, 0, SCRATCH_BYTES);
+        if (received > 0) continue;
+        if (received !== -EAGAIN || monotonicMs() > endMs || this.#isImpatient()) break;
+        await sleep(1);
+      }
+    }
+  }
+
+  /** A signal came some time ago. */
+  #isImpatient(): boolean {
+    return this.#hooks.signal.aborted && monotonicMs() > this.#stopMs + GRACE_MS;
   }
 
   /** All is sent, a connection is lost, or the time after a stop is used up. */
