@@ -6,6 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { benchMarkdown } from '../src/nettest/bench/markdown.ts';
+import type { BenchResult as NettestResult } from '../src/nettest/bench/result.ts';
 import { ROOT } from './lib/peers.ts';
 import { type BenchResult, rowCells, TABLE_HEAD } from './lib/result.ts';
 
@@ -31,6 +33,7 @@ export function formatMarkdown(result: BenchResult): string {
     line(rule),
     ...rows,
     '',
+    ...('cells' in result ? [benchMarkdown(result as NettestResult, 'benchmarks')] : []),
   ].join('\n');
 }
 

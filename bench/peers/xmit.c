@@ -5,14 +5,14 @@
  *        [--rcvbuf BYTES] [--pin CPU] [--trunc]
  *   xmit send|splice|sendfile|tee|zerocopy (--tcp PORT | --unix PATH) [--host ADDRESS]
  *        [--message BYTES] [--bytes B | --seconds S] [--fan-out N] [--pool BYTES] [--huge]
- *        [--batch BYTES] [--pipe BYTES] [--sndbuf BYTES] [--pin CPU]
- *        [--congestion NAME] [--file PATH]
+ *        [--batch BYTES] [--push BYTES] [--pipe BYTES] [--sndbuf BYTES]
+ *        [--pin CPU] [--congestion NAME] [--file PATH]
  *
  * The sender sends B bytes (or for S seconds) to each of N connections, message by message in
  * turn, from a pool of memory that is filled once and never written again; at its end it shuts
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
  * the message; default one message) into the connection's pipe and splices the pipe out; `tee`
- * fills master pipes of --batch bytes once, and tees. `sendfile` sends from a file of the pool's
+ * fills master pipes of --batch bytes once, and tees; a splice takes at most --push bytes. `sendfile` sends from a file of the pool's
  * size: --file, which is written anew, or memory. The receiver prints one line with its port,
  * accepts N connections and reads them to their end into one buffer. Each prints one JSON line:
  * bytes, usr and sys microseconds by getrusage over the transfer alone, and the elapsed time.
@@ -53,7 +53,7 @@ struct options {
 	const char *mode, *host, *unix_path, *congestion, *file;
 	double seconds;
 	uint64_t bytes;
-	size_t message, pool, batch, pipe, buffer;
+	size_t message, pool, batch, push, pipe, buffer;
 	int port, lanes, pin, sndbuf, rcvbuf;
 	bool is_huge, is_trunc;
 };
@@ -232,8 +232,10 @@ static void receive(void)
 static void make_pool(void)
 {
 	size_t unit = options.batch > options.message ? options.batch : options.message;
-	size_t bytes = (options.pool + unit - 1) / unit * unit;
+	size_t bytes;
 
+	unit -= unit % options.message;
+	bytes = (options.pool + unit - 1) / unit * unit;
 	options.pool = bytes;
 	options.batch = unit;
 	if (strcmp(options.mode, "sendfile") == 0) {
@@ -264,24 +266,35 @@ static void make_pipe(int *ends)
 		fail("F_SETPIPE_SZ");
 }
 
+/* Message by message, as a program that is handed one after the other; a full pipe is no error. */
 static size_t fill_pipe(int pipe_end, size_t offset)
 {
-	struct iovec piece = {.iov_base = pool + offset, .iov_len = options.batch};
-	ssize_t filled = vmsplice(pipe_end, &piece, 1, SPLICE_F_NONBLOCK);
+	size_t filled = 0;
 
-	calls++;
-	if (filled <= 0)
+	while (filled < options.batch) {
+		size_t at = (offset + filled) % options.pool;
+		struct iovec piece = {.iov_base = pool + at,
+				      .iov_len = options.message - at % options.message};
+		ssize_t taken = vmsplice(pipe_end, &piece, 1, SPLICE_F_NONBLOCK);
+
+		calls++;
+		if (taken > 0)
+			filled += (size_t)taken;
+		if (taken != (ssize_t)piece.iov_len)
+			break;
+	}
+	if (filled == 0)
 		fail("vmsplice");
-	return (size_t)filled;
+	return filled;
 }
 
 static void make_masters(void)
 {
 	for (size_t at = 0; at < options.pool && master_count < MASTERS_MAX; master_count++) {
 		make_pipe(masters[master_count]);
-		if (fill_pipe(masters[master_count][1], at) != options.batch)
+		at += fill_pipe(masters[master_count][1], at);
+		if (at % options.batch != 0)
 			fail("a master pipe takes less than --batch; --pipe");
-		at += options.batch;
 	}
 }
 
@@ -324,6 +337,7 @@ static ssize_t turn_sendfile(struct lane *lane)
 
 static ssize_t turn_pipe(struct lane *lane)
 {
+	size_t push;
 	ssize_t sent;
 
 	if (lane->in_pipe == 0 && master_count > 0) {
@@ -335,11 +349,10 @@ static ssize_t turn_pipe(struct lane *lane)
 			fail("tee took less than --batch; --pipe");
 		lane->in_pipe = (size_t)teed;
 	} else if (lane->in_pipe == 0) {
-		size_t offset = lane->at % options.pool;
-
-		lane->in_pipe = fill_pipe(lane->pipe[1], offset - offset % options.batch);
+		lane->in_pipe = fill_pipe(lane->pipe[1], lane->at % options.pool);
 	}
-	sent = splice(lane->pipe[0], NULL, lane->fd, NULL, lane->in_pipe, SPLICE_F_NONBLOCK);
+	push = options.push > 0 && options.push < lane->in_pipe ? options.push : lane->in_pipe;
+	sent = splice(lane->pipe[0], NULL, lane->fd, NULL, push, SPLICE_F_NONBLOCK);
 	if (sent > 0)
 		lane->in_pipe -= (size_t)sent;
 	return sent;
@@ -488,6 +501,8 @@ static void take_option(const char *name, const char *text)
 		options.pool = (size_t)value;
 	else if (strcmp(name, "--batch") == 0)
 		options.batch = (size_t)value;
+	else if (strcmp(name, "--push") == 0)
+		options.push = (size_t)value;
 	else if (strcmp(name, "--pipe") == 0)
 		options.pipe = (size_t)value;
 	else if (strcmp(name, "--sndbuf") == 0)

@@ -2,6 +2,7 @@
  * `millrace nettest`: measuring network output; one file a subcommand.
  */
 import type { Command } from 'commander';
+import { registerNettestBench } from './nettest-bench.ts';
 import { registerNettestRecv } from './nettest-recv.ts';
 import { registerNettestXmit } from './nettest-xmit.ts';
 
@@ -12,7 +13,8 @@ their options, attached or separate, and print their lines.
 Examples:
   $ millrace nettest recv -s65536 -r 5500                      on one terminal
   $ millrace nettest xmit -s65536 -p1000000 5500               on another
-  $ millrace nettest xmit -s65536 -p1000000 -n 5500            the same by send()`;
+  $ millrace nettest xmit -s65536 -p1000000 -n 5500            the same by send()
+  $ millrace nettest bench --quick                             every mechanism on this machine`;
 
 export function registerNettest(program: Command): void {
   const nettest = program
@@ -22,4 +24,5 @@ export function registerNettest(program: Command): void {
     .addHelpText('after', HELP);
   registerNettestXmit(nettest);
   registerNettestRecv(nettest);
+  registerNettestBench(nettest);
 }

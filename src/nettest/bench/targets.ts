@@ -1,0 +1,114 @@
+/**
+ * The rows with targets: what the zero-copy output promised, and what this machine shows.
+ *
+ * A row is the median over its rounds and cells; a cell that was not measured leaves the row out.
+ * Rows without a target are there to be read beside those that have one.
+ */
+import { type Book, bothMs, type Pick, senderMs, senderSysMs, statisticOf } from './book.ts';
+import {
+  type AgentMechanism,
+  AUTO,
+  type Cell,
+  COUNTERPARTS,
+  NODE_NET,
+  type Path,
+  type Run,
+  SPLICE_MESSAGE_BYTES,
+} from './plan.ts';
+import { makeRow, type Row } from './result.ts';
+
+/** TypeScript against C with the same mechanism, sender's CPU time, from 64 KiB on. */
+const TYPESCRIPT_AT_MOST = 1.05;
+/** splice against send(), sender's system time, on one CPU; a path without a target is reported. */
+const SPLICE_AT_MOST: Readonly<Partial<Record<Path, number>>> = { tcp: 0.7, unix: 0.65 };
+const FAN_OUT_NODE_AT_MOST = 0.4;
+const FAN_OUT_C_AT_MOST = 0.5;
+const AUTO_AT_MOST = 1.05;
+const LARGE_BYTES = 65_536;
+const FAN_OUT_LARGE_BYTES = 262_144;
+
+/** What auto may choose of for bytes that never change; the source is memory, not a file. */
+const AUTO_CHOICES = ['copy', 'splice', 'msgZerocopy', 'uringZerocopy'];
+
+export function targetRows(runs: readonly Run[], book: Book, reference: string): Row[] {
+  const cells = [...new Set(runs.map(({ cell }) => cell))];
+  return [
+    ...typescriptRows(cells, book),
+    ...spliceRows(cells, book, reference),
+    ...fanOutRows(cells, book, reference),
+    ...autoRows(cells, book),
+  ];
+}
+
+/** Empty where nothing was measured. */
+function row(name: string, values: readonly number[], atMost?: number): Row[] {
+  return values.length === 0 ? [] : [makeRow(name, values, atMost)];
+}
+
+/** One value a cell, its median, so that spread shows how far cells differ. */
+function mediansOf(cells: readonly Cell[], ratios: (cell: Cell) => readonly number[]): number[] {
+  return cells.flatMap((cell) => statisticOf(ratios(cell))?.value ?? []);
+}
+
+function typescriptRows(cells: readonly Cell[], book: Book): Row[] {
+  const large = cells.filter(({ messageBytes }) => messageBytes >= LARGE_BYTES);
+  const names = Object.keys(COUNTERPARTS) as AgentMechanism[];
+  return names.flatMap((name) => {
+    const counterpart = COUNTERPARTS[name]!;
+    const values = mediansOf(large, (cell) => book.ratios(cell, name, counterpart, senderMs));
+    const title = `${name} / ${counterpart}: sender CPU, 64 KiB and up, all cells`;
+    return row(title, values, TYPESCRIPT_AT_MOST);
+  });
+}
+
+function spliceRows(cells: readonly Cell[], book: Book, reference: string): Row[] {
+  const rows: Row[] = [];
+  for (const cell of cells) {
+    if (cell.fanOut !== 1 || cell.messageBytes !== SPLICE_MESSAGE_BYTES) continue;
+    const where = `64 KiB, ${describePlace(cell)}`;
+    const ratios = (name: string, pick: Pick): number[] => book.ratios(cell, name, reference, pick);
+    const atMost = cell.pin === 'one' ? SPLICE_AT_MOST[cell.path] : undefined;
+    rows.push(
+      ...row(`splice / ${reference}: sender sys, ${where}`, ratios('splice', senderSysMs), atMost),
+      ...row(`c-splice / ${reference}: sender sys, ${where}`, ratios('c-splice', senderSysMs)),
+      ...row(`splice / ${reference}: sender + receiver, ${where}`, ratios('splice', bothMs)),
+    );
+  }
+  return rows;
+}
+
+function fanOutRows(cells: readonly Cell[], book: Book, reference: string): Row[] {
+  const rows: Row[] = [];
+  for (const cell of cells) {
+    if (cell.fanOut === 1 || cell.messageBytes < FAN_OUT_LARGE_BYTES) continue;
+    const best = book.bestOf(cell, ['file', 'tee'], senderMs);
+    if (best === null) continue;
+    const where = `x${cell.fanOut}, ${cell.messageBytes / 1024} KiB, ${describePlace(cell)}`;
+    const toNode = book.ratios(cell, best, NODE_NET, senderMs);
+    const toC = book.ratios(cell, best, reference, senderMs);
+    rows.push(
+      ...row(`${best} / ${NODE_NET}: sender CPU, ${where}`, toNode, FAN_OUT_NODE_AT_MOST),
+      ...row(`${best} / ${reference}: sender CPU, ${where}`, toC, FAN_OUT_C_AT_MOST),
+    );
+  }
+  return rows;
+}
+
+function autoRows(cells: readonly Cell[], book: Book): Row[] {
+  return cells.flatMap((cell) => {
+    if (cell.fanOut !== 1) return [];
+    const best = book.bestOf(cell, AUTO_CHOICES, senderMs);
+    if (best === null) return [];
+    const where = `${cell.messageBytes / 1024} KiB, ${describePlace(cell)}`;
+    const values = book.ratios(cell, AUTO, best, senderMs);
+    return row(`auto / best (${best}): sender CPU, ${where}`, values, AUTO_AT_MOST);
+  });
+}
+
+const PATH_TITLES = { tcp: 'TCP loopback', unix: 'UNIX', veth: 'TCP over veth' } as const;
+const PIN_TITLES = { one: 'one CPU', two: 'two CPUs', none: 'not pinned' } as const;
+
+/** `TCP loopback, one CPU`. */
+export function describePlace({ path, pin }: Cell): string {
+  return `${PATH_TITLES[path]}, ${PIN_TITLES[pin]}`;
+}
