@@ -2,7 +2,7 @@
  * Xmit: the kernel's cost of moving bytes through a stream socket, by each of its mechanisms.
  *
  *   xmit recv (--tcp PORT | --unix PATH) [--host ADDRESS] [--fan-out N] [--buffer BYTES]
- *        [--rcvbuf BYTES] [--pin CPU] [--trunc]
+ *        [--pin CPU]
  *   xmit send|splice|sendfile|tee|zerocopy (--tcp PORT | --unix PATH) [--host ADDRESS]
  *        [--message BYTES] [--bytes B | --seconds S] [--fan-out N] [--pool BYTES] [--huge]
  *        [--batch BYTES] [--push BYTES] [--pipe BYTES] [--sndbuf BYTES]
@@ -12,10 +12,11 @@
  * turn, from a pool of memory that is filled once and never written again; at its end it shuts
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
  * the message; default one message) into the connection's pipe and splices the pipe out; `tee`
- * fills master pipes of --batch bytes once, and tees; a splice takes at most --push bytes. `sendfile` sends from a file of the pool's
- * size: --file, which is written anew, or memory. The receiver prints one line with its port,
- * accepts N connections and reads them to their end into one buffer. Each prints one JSON line:
- * bytes, usr and sys microseconds by getrusage over the transfer alone, and the elapsed time.
+ * fills master pipes of --batch bytes once, and tees; a splice takes at most --push bytes.
+ * `sendfile` sends from a file of the pool's size: --file, which is written anew, or memory. The
+ * receiver prints one line with its port, accepts N connections and reads them to their end into
+ * one buffer. Each prints one JSON line: bytes, usr and sys microseconds by getrusage over the
+ * transfer alone, and the elapsed time.
  *
  * WHY         What TypeScript adds is the difference to this program: the same calls, in C.
  *             No checksum, no filling, no framing: nothing but system calls is in the figures.
@@ -47,15 +48,14 @@
 #define MASTERS_MAX 64
 #define HUGE_BYTES (2 << 20)
 #define TURNS_A_CLOCK 16
+#define ANY_CPU SIZE_MAX
 #define PIPE_FLAGS (O_NONBLOCK | O_CLOEXEC)
 
 struct options {
 	const char *mode, *host, *unix_path, *congestion, *file;
 	double seconds;
-	uint64_t bytes;
-	size_t message, pool, batch, push, pipe, buffer;
-	int port, lanes, pin, sndbuf, rcvbuf;
-	bool is_huge, is_trunc;
+	size_t bytes, message, pool, batch, push, pipe, buffer, port, lanes, pin, sndbuf;
+	bool is_huge;
 };
 
 /* One connection: `at` counts bytes the socket took, `in_pipe` what its pipe still holds. */
@@ -118,7 +118,7 @@ static void print_totals(const struct totals *from, uint64_t bytes)
 	fflush(stdout);
 }
 
-static void pin_to(int cpu)
+static void pin_to(size_t cpu)
 {
 	cpu_set_t set;
 
@@ -150,20 +150,12 @@ static int make_socket(struct sockaddr_storage *address, socklen_t *length)
 	if (fd == -1)
 		fail("socket");
 	if (options.sndbuf > 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options.sndbuf, sizeof(int));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){(int)options.sndbuf}, sizeof(int));
 	if (options.congestion != NULL && !is_unix &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options.congestion,
 		       (socklen_t)strlen(options.congestion)) == -1)
 		fail("TCP_CONGESTION");
-	if (options.rcvbuf > 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &options.rcvbuf, sizeof(int));
 	return fd;
-}
-
-static void set_nonblocking(int fd)
-{
-	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == -1)
-		fail("fcntl");
 }
 
 /* ---- the receiver ---- */
@@ -182,11 +174,11 @@ static void accept_all(struct pollfd *waits)
 	getsockname(fd, (struct sockaddr *)&address, &length);
 	printf("{\"port\":%d}\n", ntohs(((struct sockaddr_in *)&address)->sin_port));
 	fflush(stdout);
-	for (int i = 0; i < options.lanes; i++) {
-		waits[i] = (struct pollfd){.fd = accept(fd, NULL, NULL), .events = POLLIN};
+	for (size_t i = 0; i < options.lanes; i++) {
+		waits[i].fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		waits[i].events = POLLIN;
 		if (waits[i].fd == -1)
-			fail("accept");
-		set_nonblocking(waits[i].fd);
+			fail("accept4");
 	}
 	close(fd);
 }
@@ -196,7 +188,7 @@ static void receive(void)
 	struct pollfd waits[LANES_MAX];
 	struct totals totals;
 	uint64_t bytes = 0;
-	int open = options.lanes;
+	size_t open = options.lanes;
 	uint8_t *buffer = aligned_alloc(4096, options.buffer);
 
 	if (buffer == NULL)
@@ -207,13 +199,12 @@ static void receive(void)
 	while (open > 0) {
 		if (poll(waits, (nfds_t)options.lanes, -1) == -1 && errno != EINTR)
 			fail("poll");
-		for (int i = 0; i < options.lanes; i++) {
+		for (size_t i = 0; i < options.lanes; i++) {
 			ssize_t got;
 
 			if (waits[i].fd == -1 || waits[i].revents == 0)
 				continue;
-			got = recv(waits[i].fd, buffer, options.buffer,
-				   options.is_trunc ? MSG_TRUNC : 0);
+			got = recv(waits[i].fd, buffer, options.buffer, 0);
 			calls++;
 			if (got > 0) {
 				bytes += (uint64_t)got;
@@ -304,11 +295,11 @@ static void connect_all(void)
 	socklen_t length;
 	int on = 1;
 
-	for (int i = 0; i < options.lanes; i++) {
+	for (size_t i = 0; i < options.lanes; i++) {
 		lanes[i].fd = make_socket(&address, &length);
 		if (connect(lanes[i].fd, (struct sockaddr *)&address, length) == -1)
 			fail("connect");
-		set_nonblocking(lanes[i].fd);
+		fcntl(lanes[i].fd, F_SETFL, fcntl(lanes[i].fd, F_GETFL) | O_NONBLOCK);
 		if (strcmp(options.mode, "zerocopy") == 0 &&
 		    setsockopt(lanes[i].fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)) == -1)
 			fail("SO_ZEROCOPY");
@@ -419,12 +410,12 @@ static void send_all(turn_function *turn, const struct timespec *start)
 	unsigned turns = 0;
 
 	for (;;) {
-		int waiting = 0, open = 0;
+		size_t waiting = 0, open = 0;
 
 		if (options.seconds > 0 && turns++ % TURNS_A_CLOCK == 0 &&
 		    seconds_since(start) >= options.seconds)
 			return;
-		for (int i = 0; i < options.lanes; i++) {
+		for (size_t i = 0; i < options.lanes; i++) {
 			struct lane *lane = &lanes[i];
 			ssize_t sent;
 
@@ -443,10 +434,8 @@ static void send_all(turn_function *turn, const struct timespec *start)
 		}
 		if (open == 0)
 			return;
-		if (waiting == open) {
-			calls++;
+		if (waiting == open)
 			poll(waits, (nfds_t)waiting, 100);
-		}
 	}
 }
 
@@ -463,9 +452,9 @@ static void transmit(void)
 	connect_all();
 	begin_totals(&totals);
 	send_all(turn, &totals.time);
-	for (int i = 0; i < options.lanes; i++)
+	for (size_t i = 0; i < options.lanes; i++)
 		shutdown(lanes[i].fd, SHUT_WR);
-	for (int i = 0; i < options.lanes; i++) {
+	for (size_t i = 0; i < options.lanes; i++) {
 		struct pollfd wait = {.fd = lanes[i].fd, .events = POLLIN};
 
 		while (poll(&wait, 1, 30000) == 1 && recv(wait.fd, &byte, 1, MSG_DONTWAIT) != 0)
@@ -475,67 +464,56 @@ static void transmit(void)
 	print_totals(&totals, bytes);
 }
 
-static void take_option(const char *name, const char *text)
-{
-	double value = atof(text);
+/* Where the value of an option goes, as a number or as it is. */
+static const struct {
+	const char *name;
+	size_t *number;
+	const char **text;
+} takers[] = {
+	{"--host", NULL, &options.host}, {"--unix", NULL, &options.unix_path},
+	{"--file", NULL, &options.file}, {"--congestion", NULL, &options.congestion},
+	{"--tcp", &options.port, NULL}, {"--message", &options.message, NULL},
+	{"--bytes", &options.bytes, NULL}, {"--fan-out", &options.lanes, NULL},
+	{"--pool", &options.pool, NULL}, {"--batch", &options.batch, NULL},
+	{"--push", &options.push, NULL}, {"--pipe", &options.pipe, NULL},
+	{"--sndbuf", &options.sndbuf, NULL}, {"--buffer", &options.buffer, NULL},
+	{"--pin", &options.pin, NULL},
+};
 
-	if (strcmp(name, "--host") == 0)
-		options.host = text;
-	else if (strcmp(name, "--unix") == 0)
-		options.unix_path = text;
-	else if (strcmp(name, "--file") == 0)
-		options.file = text;
-	else if (strcmp(name, "--congestion") == 0)
-		options.congestion = text;
-	else if (strcmp(name, "--tcp") == 0)
-		options.port = (int)value;
-	else if (strcmp(name, "--message") == 0)
-		options.message = (size_t)value;
-	else if (strcmp(name, "--bytes") == 0)
-		options.bytes = (uint64_t)value;
-	else if (strcmp(name, "--seconds") == 0)
-		options.seconds = value;
-	else if (strcmp(name, "--fan-out") == 0)
-		options.lanes = (int)value;
-	else if (strcmp(name, "--pool") == 0)
-		options.pool = (size_t)value;
-	else if (strcmp(name, "--batch") == 0)
-		options.batch = (size_t)value;
-	else if (strcmp(name, "--push") == 0)
-		options.push = (size_t)value;
-	else if (strcmp(name, "--pipe") == 0)
-		options.pipe = (size_t)value;
-	else if (strcmp(name, "--sndbuf") == 0)
-		options.sndbuf = (int)value;
-	else if (strcmp(name, "--rcvbuf") == 0)
-		options.rcvbuf = (int)value;
-	else if (strcmp(name, "--buffer") == 0)
-		options.buffer = (size_t)value;
-	else if (strcmp(name, "--pin") == 0)
-		options.pin = (int)value;
-	else {
-		fprintf(stderr, "xmit: unknown option %s: see the head of xmit.c\n", name);
-		exit(2);
+static void take_option(const char *name, const char *value)
+{
+	if (strcmp(name, "--seconds") == 0) {
+		options.seconds = atof(value);
+		return;
 	}
+	for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]); i++) {
+		if (strcmp(name, takers[i].name) != 0)
+			continue;
+		if (takers[i].text != NULL)
+			*takers[i].text = value;
+		else
+			*takers[i].number = strtoul(value, NULL, 10);
+		return;
+	}
+	fprintf(stderr, "xmit: unknown option %s: see the head of xmit.c\n", name);
+	exit(2);
 }
 
 int main(int argc, char **argv)
 {
 	options = (struct options){.mode = argc > 1 ? argv[1] : "", .host = "127.0.0.1",
 				   .message = 65536, .pool = 1 << 20, .pipe = 1 << 20,
-				   .buffer = 65536, .lanes = 1, .pin = -1};
+				   .buffer = 65536, .lanes = 1, .pin = ANY_CPU};
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "--huge") == 0)
 			options.is_huge = true;
-		else if (strcmp(argv[i], "--trunc") == 0)
-			options.is_trunc = true;
 		else if (i + 1 < argc)
 			take_option(argv[i], argv[i + 1]), i++;
 	}
 	if (options.lanes < 1 || options.lanes > LANES_MAX || options.message == 0 ||
 	    options.buffer == 0)
 		return 2;
-	if (options.pin >= 0)
+	if (options.pin != ANY_CPU)
 		pin_to(options.pin);
 	if (strcmp(options.mode, "recv") == 0)
 		receive();

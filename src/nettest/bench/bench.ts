@@ -123,10 +123,10 @@ function openingNotes(options: BenchOptions, yardstickReason: string): string[] 
   const congestion =
     options.congestion === ''
       ? `Congestion control: the machine's own (${system}).`
-      : `Congestion control of the bench's sockets: ${options.congestion} (the machine's: ${system}).`;
+      : `Congestion control of these sockets: ${options.congestion} (the machine's: ${system}).`;
   const notes = [
-    `All send from the same ${POOL_BYTES / 1024} KiB, which never change (huge page where granted; ` +
-      `the same bytes in a file); the receiver reads into ${RECEIVE_BYTES / 1024} KiB.`,
+    `All send from the same ${POOL_BYTES / 1024} KiB, which never change (huge page where ` +
+      `granted; the same bytes in a file); the receiver reads into ${RECEIVE_BYTES / 1024} KiB.`,
     congestion,
   ];
   if (yardstickReason !== '') notes.push(`No C yardstick: ${yardstickReason}.`);

@@ -1,11 +1,11 @@
 /**
  * Book: what was measured, by cell, contestant and round.
  *
- * WHY         A ratio is made of two figures of the same round and cell, and the median is taken of
- *             the ratios, not a ratio of medians: what disturbs a whole round then disturbs neither.
- * SHARES      A process's CPU time is exact, how it is split into user and system is sampled 250 times
- *             a second: one short run says little. So the split is that of all rounds together, and
- *             a round's user and system time are its exact total in these shares.
+ * WHY         A ratio is made of two figures of the same round and cell, and the median is taken
+ *             of the ratios, not a ratio of medians: what disturbs a whole round disturbs neither.
+ * SHARES      A process's CPU time is exact, how it is split into user and system is sampled 250
+ *             times a second: one short run says little. So the split is that of all rounds
+ *             together, and a round's user and system time are its exact total in these shares.
  * UNITS       milliseconds of CPU time per GB (10^9 bytes over all connections), GB per second.
  */
 

@@ -8,9 +8,9 @@ import { describePlace } from './targets.ts';
 const CAVEATS = [
   'What one machine can show, and what not:',
   '',
-  '* On loopback and veth the sender runs the receiver\'s softirq: a part of "sender" is the ' +
-    "receiver's TCP. On one CPU some of the sender's TCP runs when the receiver's ACK arrives, on " +
-    "the receiver's account. Read both columns: the sum is what the machine pays.",
+  "* On loopback and veth the sender runs the receiver's softirq: a part of `sender` is the " +
+    "receiver's TCP. On one CPU some of the sender's TCP runs when the receiver's ACK arrives, " +
+    "on the receiver's account. Read both columns: the sum is what the machine pays.",
   "* The receiver's copy stays. Output by reference removes one of two copies, and the receiver " +
     "then reads what lies in the sender's memory instead of what the sender's copy had brought " +
     'into the cache.',
@@ -50,8 +50,9 @@ function matrix(cells: readonly CellResult[], reference: string): string[] {
   const first = cells[0]!;
   const kib = SIZE_KIB.filter((size) => cells.some((cell) => cell.messageBytes === size * 1024));
   const names = [...new Set(cells.flatMap(({ results }) => results.map(({ name }) => name)))];
+  const peers = first.fanOut === 1 ? 'one connection' : `${first.fanOut} connections`;
   const lines = [
-    `### ${describePlace(first)}, ${first.fanOut === 1 ? 'one connection' : `${first.fanOut} connections`}`,
+    `### ${describePlace(first)}, ${peers}`,
     '',
     `CPU ms per GB, sender + receiver (sender's ratio to ${reference}):`,
     '',

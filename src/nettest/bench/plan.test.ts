@@ -5,8 +5,10 @@ import { CONTESTANTS, makePlan, orderOfRound, PATHS, parseOnly, type Run } from 
 
 const WHOLE = { pin: 'one', paths: PATHS, hasYardstick: true, cpuCount: 2 } as const;
 
-const nameOf = (run: Run): string =>
-  `${run.contestant.name} ${run.cell.path} ${run.cell.messageBytes} x${run.cell.fanOut} ${run.cell.pin}`;
+function nameOf({ cell, contestant }: Run): string {
+  const { path, messageBytes, fanOut, pin } = cell;
+  return `${contestant.name} ${path} ${messageBytes} x${fanOut} ${pin}`;
+}
 
 test('every mechanism, message size, path and fan-out is in the plan, each once', () => {
   const names = makePlan(WHOLE).map(nameOf);
