@@ -33,12 +33,12 @@ export function epollCreate(): number {
  * Errno: EEXIST, EBADF, EPERM (the fd cannot be waited for), ENOSPC (fs.epoll.max_user_watches).
  */
 export function epollAdd(epollFd: number, fd: number, events: number, data: number): number {
-  return native().epollControl(epollFd, CONTROL_ADD, fd, events, data);
+  return native().epollControl(epollFd, CONTROL_ADD, fd, events >>> 0, data);
 }
 
 /** epoll_ctl(2) EPOLL_CTL_MOD. `events` 0 leaves only errors and hang-ups. Errno: ENOENT, EBADF. */
 export function epollModify(epollFd: number, fd: number, events: number, data: number): number {
-  return native().epollControl(epollFd, CONTROL_MODIFY, fd, events, data);
+  return native().epollControl(epollFd, CONTROL_MODIFY, fd, events >>> 0, data);
 }
 
 /** epoll_ctl(2) EPOLL_CTL_DEL. Errno: ENOENT, EBADF. */
