@@ -67,22 +67,9 @@ function applicationAck(fd: number): OpenOffer {
   return { ...plain(writer), consumed: (bytes) => policy.acknowledge(bytes) };
 }
 
-/** What was made for a writer goes when the writer refuses. */
-function orElse<T>(make: () => T, undo: () => void): T {
-  try {
-    return make();
-  } catch (error) {
-    undo();
-    throw error;
-  }
-}
-
 function tee(fd: number, payload: PayloadSource): OpenOffer {
   const prepared = TeePayload.fill(payload);
-  const writer = orElse(
-    () => new TeeWriter(fd, prepared),
-    () => prepared.close(),
-  );
+  const writer = new TeeWriter(fd, prepared);
   return {
     ...plain(writer),
     close() {
@@ -104,10 +91,7 @@ export function fileOf(payload: PayloadSource): number {
 
 function file(fd: number, payload: PayloadSource): OpenOffer {
   const content = fileOf(payload);
-  const writer = orElse(
-    () => new FileWriter(fd),
-    () => closeFd(content),
-  );
+  const writer = new FileWriter(fd);
   return {
     ...plain(writer),
     source: fileSource(content),

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { addonSkipReason } from '../src/toolkit/sys/index.ts';
+
+const needsAddon = { skip: addonSkipReason() };
+const EXAMPLES = join(import.meta.dirname, '../examples');
+const TIMEOUT_MS = 60_000;
+
+/** Runs an example that ends by itself; what it printed. */
+async function runExample(name: string): Promise<string> {
+  const child = spawn(process.execPath, [join(EXAMPLES, name)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const [out, err, end] = await Promise.all([
+    readText(child.stdout),
+    readText(child.stderr),
+    new Promise<string>((resolve) => {
+      child.once('close', (code, signal) => {
+        resolve(`${code ?? signal}`);
+      });
+    }),
+  ]);
+  assert.equal(end, '0', `${name} ended with ${end}: ${out}${err}`);
+  return out;
+}
+
+async function readText(stream: NodeJS.ReadableStream): Promise<string> {
+  let text = '';
+  for await (const chunk of stream.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+test('examples/static-to-many: tee copies nothing, all clients get all', needsAddon, async () => {
+  const out = await runExample('static-to-many.js');
+  assert.match(out, /^tee: 8 of 8 clients got all of \d+ bytes,\n {2}0 bytes were copied/);
+  assert.match(out, /^copy: 8 of 8 clients/m);
+});
+
+test('examples/file-server: all clients get the file', needsAddon, async () => {
+  const out = await runExample('file-server.js');
+  assert.match(out, /^16 of 16 clients got all of \d+ bytes,\n {2}by \d+ calls of sendfile/);
+});
+
+test('examples/record-stream: pages filled again arrive as they were', needsAddon, async () => {
+  const out = await runExample('record-stream.js');
+  assert.match(out, /^4 of 4 clients got what was stamped$/m);
+});
