@@ -23,7 +23,8 @@ import {
 import { type Offer, offersOn } from './support/output-offers.ts';
 import { connectPath, FdReader, type Path } from './support/output-rig.ts';
 import { makePool, type OpenSession, openSession, refillAll } from './support/output-session.ts';
-import { type Cell, type CellResult, runPaused } from './support/paused-reader.ts';
+import { runCellHere } from './support/paused-here.ts';
+import type { Cell } from './support/paused-reader.ts';
 
 const needsAddon = { skip: addonSkipReason() };
 
@@ -69,17 +70,6 @@ class EarlyReclaim implements ReclaimPolicy {
   }
 }
 
-async function run(offer: Offer, path: Path, cell: Cell, seed: number): Promise<CellResult> {
-  const { writer, reader } = connectPath(path, cell);
-  const stream = new FdReader(reader);
-  try {
-    return await runPaused(offer, cell, { writer, reader: stream }, new Prng(seed));
-  } finally {
-    stream.close();
-    closeFd(writer);
-  }
-}
-
 async function mustBeCaught(
   t: { diagnostic(text: string): void },
   offer: Offer,
@@ -90,7 +80,7 @@ async function mustBeCaught(
   let [pieces, corrupt, rewritten] = [0, 0, 0];
   const words: string[] = [];
   for (const seed of [1, 2, 3, 4]) {
-    const result = await run(offer, path, cell, seed);
+    const result = await runCellHere(offer, path, cell, new Prng(seed));
     pieces += result.pieces;
     corrupt += result.corrupt;
     rewritten += result.rewritten;

@@ -67,9 +67,22 @@ function applicationAck(fd: number): OpenOffer {
   return { ...plain(writer), consumed: (bytes) => policy.acknowledge(bytes) };
 }
 
+/** What was made for a writer goes when the writer refuses. */
+function orElse<T>(make: () => T, undo: () => void): T {
+  try {
+    return make();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
 function tee(fd: number, payload: PayloadSource): OpenOffer {
   const prepared = TeePayload.fill(payload);
-  const writer = new TeeWriter(fd, prepared);
+  const writer = orElse(
+    () => new TeeWriter(fd, prepared),
+    () => prepared.close(),
+  );
   return {
     ...plain(writer),
     close() {
@@ -91,7 +104,10 @@ export function fileOf(payload: PayloadSource): number {
 
 function file(fd: number, payload: PayloadSource): OpenOffer {
   const content = fileOf(payload);
-  const writer = new FileWriter(fd);
+  const writer = orElse(
+    () => new FileWriter(fd),
+    () => closeFd(content),
+  );
   return {
     ...plain(writer),
     source: fileSource(content),

@@ -149,6 +149,7 @@ export class OutputSession {
 
   /** Writes until nothing more goes, or `most` bytes were accepted; then pushes all of it out. */
   pump(most = Number.POSITIVE_INFINITY): Stop {
+    if (this.failure !== 0) return 'failed';
     const stop = this.#write(most);
     if (stop === 'failed') return stop;
     const pending = this.writer.flush();
