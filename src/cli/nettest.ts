@@ -3,6 +3,7 @@
  */
 import type { Command } from 'commander';
 import { registerNettestBench } from './nettest-bench.ts';
+import { registerNettestProbe } from './nettest-probe.ts';
 import { registerNettestRecv } from './nettest-recv.ts';
 import { registerNettestXmit } from './nettest-xmit.ts';
 
@@ -25,4 +26,5 @@ export function registerNettest(program: Command): void {
   registerNettestXmit(nettest);
   registerNettestRecv(nettest);
   registerNettestBench(nettest);
+  registerNettestProbe(nettest);
 }

@@ -5,8 +5,8 @@
  *             to one writer; each write goes the way that is cheaper for its size and its source.
  * PER WRITE   a file            FileWriter, made when the first one comes
  *             memory            what was chosen; a copy, when it is shorter than copyBelowBytes and
- *                               nothing is pending, or when the chosen way cannot send it (a page or
- *                               another payload where a prepared payload or a file was announced)
+ *                               nothing is pending, or when the chosen way cannot send it (a page,
+ *                               where a prepared payload or a file was announced)
  * INVARIANTS  1. order: another way is taken only when flush() of the chosen one says that nothing
  *             is pending  2. a page is lent by the chosen writer alone; copies lend nothing
  *             3. bytes that were copied in between make a policy that counts by the socket

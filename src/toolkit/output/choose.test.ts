@@ -312,7 +312,8 @@ test('the table of choices', () => {
       payload,
       ...input,
     });
-    const name = `${kind} ${place} ${payload} ${JSON.stringify(input ?? {})} without ${lacks.join()}`;
+    const stated = JSON.stringify(input ?? {});
+    const name = `${kind} ${place} ${payload} ${stated} without ${lacks.join()}`;
     assert.equal(`${choice.mechanism} ${choice.reclaim}`, want, name);
     assert.ok(choice.reason.length > 10);
   }

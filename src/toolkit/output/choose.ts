@@ -113,9 +113,17 @@ export function chooseOutput(input: ChooseInput): OutputChoice {
     mechanism,
     reclaim,
     copyBelowBytes: mayMix ? copyBelowBytes(mechanism, input.socket, input.payload) : 0,
-    reason: chosen.reason,
+    reason: reasonOf(chosen, judged),
     considered: judged.map((one) => (one === chosen ? { ...one, verdict: 'chosen' } : one)),
   };
+}
+
+/** Why a copy, too: what the first of the others lacks. */
+function reasonOf(chosen: Considered, judged: readonly Considered[]): string {
+  if (chosen.mechanism !== 'copy') return chosen.reason;
+  const other = judged.find(({ verdict }) => verdict === 'unsafe' || verdict === 'unavailable');
+  if (other === undefined) return chosen.reason;
+  return `${chosen.reason}; ${other.mechanism} is ${other.verdict}: ${other.reason}`;
 }
 
 function notOffered(input: ChooseInput, judged: readonly Considered[]): MillraceError {

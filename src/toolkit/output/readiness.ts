@@ -1,11 +1,11 @@
 /**
- * FdReadiness: waits for any file descriptors on a plain event loop of Node.js, without blocking it.
+ * FdReadiness: waits for any file descriptors on a plain event loop of Node.js, which goes on.
  *
  * WHY         Our writers work on bare fds, and Node.js offers no way to wait for one. A worker
- *             thread of ours may sit in epoll_wait(2); the event loop of an ordinary server may not.
+ *             thread of ours may sit in epoll_wait(2); the event loop of a server may not.
  * HOW         A helper thread waits on an epoll of its own, in which every fd is EPOLLONESHOT, and
  *             posts what is ready in batches. Arming is one epoll_ctl(2) from this thread.
- * OWNERSHIP   This thread owns the table of watches, the epoll and the eventfd that ends the helper.
+ * OWNERSHIP   This thread owns the table of watches, the epoll, the eventfd that ends the helper.
  *             The fds are the caller's: end the watch (close, cancel) before the fd is closed.
  * INVARIANTS  1. an event is told at most once per arm; it is a hint: the call that follows may
  *             still say EAGAIN  2. a token names slot and life of a watch: what was posted for an
