@@ -36,6 +36,7 @@ interface XmitWords {
   readonly normal?: boolean;
   readonly mechanism?: MechanismChoice;
   readonly reclaim?: ReclaimChoice;
+  readonly peerRecv?: boolean;
   readonly connections: number;
   readonly fanOut: number;
   readonly pool: number;
@@ -96,6 +97,7 @@ export function registerNettestXmit(nettest: Command): void {
     .option('-n, --normal', 'use send()')
     .option('--mechanism <name>', MECHANISM_CHOICES.join(', '), parseMechanism)
     .option('--reclaim <policy>', 'when splice may fill a page again', parseReclaim)
+    .option('--peer-recv', 'state that the receiver calls recv(), which auto may rely on')
     .option('--connections <n>', 'connections with messages of their own', parseCount(1), 1)
     .option('--fan-out <n>', 'connections that get each message', parseCount(1), 1)
     .option('--pool <mib>', 'memory for messages', parsePositive, DEFAULT_POOL_BYTES / MIB)
@@ -162,6 +164,7 @@ function toOptions(words: readonly string[], given: XmitWords): XmitOptions {
     seconds: given.seconds ?? Number.POSITIVE_INFINITY,
     mechanism: mechanism ?? implied,
     reclaim: given.reclaim ?? null,
+    peerReceives: given.peerRecv === true,
     fill: given.fill ?? null,
     hasCrc: given.crc,
     hasStamps: given.stamp === true,

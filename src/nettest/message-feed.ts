@@ -18,7 +18,7 @@ import {
   type PayloadSource,
   pageSources,
   payloadSource,
-} from '../toolkit/output/output-source.ts';
+} from '../toolkit/output/index.ts';
 import { NO_PAGE, PagePool } from '../toolkit/pages/index.ts';
 import { type MakeOptions, MessageMaker } from './message-maker.ts';
 

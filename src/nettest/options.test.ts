@@ -15,6 +15,7 @@ const OPTIONS: XmitOptions = {
   seconds: Number.POSITIVE_INFINITY,
   mechanism: 'auto',
   reclaim: null,
+  peerReceives: false,
   fill: null,
   hasCrc: true,
   hasStamps: false,

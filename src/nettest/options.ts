@@ -4,8 +4,12 @@
  * The defaults are those of the old programs: 4,096 bytes a message, until the connection ends.
  */
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { MECHANISMS, type Mechanism } from '../toolkit/output/output-writer.ts';
-import { RECLAIM_NAMES, type ReclaimName } from '../toolkit/output/reclaim-policy.ts';
+import {
+  MECHANISMS,
+  type Mechanism,
+  RECLAIM_NAMES,
+  type ReclaimName,
+} from '../toolkit/output/index.ts';
 import { HEADER_BYTES, MESSAGE_BYTES_MAX } from './format.ts';
 import type { Target } from './target.ts';
 
@@ -36,6 +40,8 @@ export interface XmitOptions {
   readonly mechanism: MechanismChoice;
   /** null: the safe choice. */
   readonly reclaim: ReclaimChoice | null;
+  /** The user states that the receiver calls recv(2): auto may go by its receive queue. */
+  readonly peerReceives: boolean;
   /** null: always, where the mechanism can. */
   readonly fill: Fill | null;
   readonly hasCrc: boolean;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type KernelProbe, PROBE_NAMES } from '../toolkit/output/probe.ts';
+import { type KernelProbe, PROBE_NAMES } from '../toolkit/output/index.ts';
 import { requireMechanism } from './writers.ts';
 
 /** A kernel that offers everything but the things named. */

@@ -5,34 +5,38 @@
  *            again need a policy that holds for this peer; messages that never change need none. So
  *            the mechanism, the policy and the kind of messages are chosen together, once the
  *            connection shows where the peer is.
- * THE RULE   auto asks toolkit/output/choose.ts. What was asked for by name is taken, or refused
+ * THE RULE   auto is openOutput of the toolkit. What was asked for by name is taken, or refused
  *            with the reason. `splice` without a policy takes ackedBytes for a peer on another
  *            machine, and for one on this machine messages that never change, as no policy holds
  *            there however the peer reads.
  */
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { chooseOutput as choose } from '../toolkit/output/choose.ts';
-import { classifySocket, type SocketClass } from '../toolkit/output/classify.ts';
 import {
   AckedBytesReclaim,
+  type AutoWriter,
   CopyWriter,
+  classifySocket,
   DOUBLE_BUFFER_WARNING,
   DoubleBufferReclaim,
   FileWriter,
   ImmutableReclaim,
+  type KernelProbe,
   type Mechanism,
   MsgZerocopyWriter,
   NullWriter,
   type OutputWriter,
+  openOutput,
   PeerQueueReclaim,
+  type ProbeName,
+  probeKernel,
   type ReclaimName,
   type ReclaimPolicy,
+  type SocketClass,
   SpliceWriter,
   TeePayload,
   TeeWriter,
   UringZerocopyWriter,
 } from '../toolkit/output/index.ts';
-import { type KernelProbe, type ProbeName, probeKernel } from '../toolkit/output/probe.ts';
 import { SocketAckReclaim } from './ack-reclaim.ts';
 import {
   alignedStride,
@@ -71,8 +75,8 @@ export interface OutputChoice {
  */
 export function chooseOutput(options: XmitOptions, fd: number): OutputChoice {
   const { mechanism } = options;
+  if (mechanism === 'auto') return chooseAuto(options, fd);
   const socket = classifySocket(fd);
-  if (mechanism === 'auto') return chooseAuto(options, socket);
   requireMechanism(probeKernel(), mechanism, socket);
   switch (mechanism) {
     case 'splice':
@@ -80,9 +84,9 @@ export function chooseOutput(options: XmitOptions, fd: number): OutputChoice {
     case 'tee':
       return overTee(options);
     case 'file':
-      return overFile(options, '');
+      return overFile(options);
     default:
-      return overPages(options, mechanism, '');
+      return overPages(options, mechanism);
   }
 }
 
@@ -114,23 +118,34 @@ export function requireMechanism(
   }
 }
 
-function chooseAuto(options: XmitOptions, socket: SocketClass): OutputChoice {
-  const { fill, messageBytes } = options;
-  const isFixed = fill === 'once' || fill === 'none';
-  const chosen = choose({
-    probe: probeKernel(),
-    socket,
-    payload: isFixed ? 'payload' : 'pages',
-  });
-  const { mechanism, reclaim, copyBelowBytes } = chosen;
-  if (mechanism !== 'copy' && messageBytes < copyBelowBytes) {
-    const reason = `messages under ${copyBelowBytes} bytes are copied, that is cheaper`;
-    return overPages(options, 'copy', reason);
-  }
-  const reason = mechanism === 'copy' ? socket.reason : chosen.reason;
-  if (mechanism === 'splice' && reclaim === 'immutable') return overPayload(options, reason);
-  if (mechanism === 'splice') return spliceOverPages(options, socket, reclaim!, reason);
-  return overPages(options, mechanism, reason);
+/** What openOutput picks: writers that copy what is cheaper copied. */
+function chooseAuto(options: XmitOptions, fd: number): OutputChoice {
+  const isFixed = options.fill === 'once' || options.fill === 'none';
+  const prepared = isFixed && options.fanOut > 1 ? prepareTee(options) : null;
+  const open = (socketFd: number): AutoWriter =>
+    openOutput(socketFd, {
+      payload: isFixed ? 'payload' : 'pages',
+      peerReceives: options.peerReceives,
+      ...(prepared === null ? {} : { tee: prepared.tee }),
+    });
+  const first = open(fd);
+  const { mechanism, reclaim, copyBelowBytes, reason } = first.choice;
+  const isSmall = mechanism !== 'copy' && options.messageBytes < copyBelowBytes;
+  const why = mechanism === 'copy' ? `${first.socket.reason}; ${reason}` : reason;
+  return {
+    mechanism,
+    reclaim,
+    isSafe: true,
+    reason: isSmall ? `${why}; writes under ${copyBelowBytes} bytes are copied` : why,
+    makeFeed() {
+      if (prepared !== null) return prepared.feed;
+      return isFixed ? makeAlignedFeed(options) : makePageFeed(feedOptions(options));
+    },
+    makeWriter: (socketFd) => (socketFd === fd ? first : open(socketFd)),
+    close() {
+      prepared?.tee.close();
+    },
+  };
 }
 
 function chooseSplice(options: XmitOptions, socket: SocketClass): OutputChoice {
@@ -161,19 +176,18 @@ function feedOptions(options: XmitOptions): FeedOptions {
 }
 
 /** Everything but splice, tee and file. */
-function overPages(options: XmitOptions, mechanism: Mechanism, reason: string): OutputChoice {
+function overPages(options: XmitOptions, mechanism: Mechanism): OutputChoice {
   const isNotified = mechanism === 'msgZerocopy' || mechanism === 'uringZerocopy';
-  const notified = options.mechanism === 'auto' ? {} : NEVER_GIVE_UP;
   const makeWriter = (fd: number): OutputWriter => {
-    if (mechanism === 'msgZerocopy') return new MsgZerocopyWriter(fd, notified);
-    if (mechanism === 'uringZerocopy') return new UringZerocopyWriter(fd, notified);
+    if (mechanism === 'msgZerocopy') return new MsgZerocopyWriter(fd, NEVER_GIVE_UP);
+    if (mechanism === 'uringZerocopy') return new UringZerocopyWriter(fd, NEVER_GIVE_UP);
     return mechanism === 'null' ? new NullWriter() : new CopyWriter(fd);
   };
   return {
     mechanism,
     reclaim: isNotified ? 'notification' : null,
     isSafe: true,
-    reason,
+    reason: '',
     makeFeed: () => makePageFeed(feedOptions(options)),
     makeWriter,
     close() {},
@@ -225,42 +239,45 @@ function overPayload(options: XmitOptions, reason: string): OutputChoice {
     reclaim: 'immutable',
     isSafe: true,
     reason,
-    makeFeed: () => {
-      const strideBytes = alignedStride(options.messageBytes);
-      return makePayloadFeed(feedOptions(options), strideBytes, options.poolBytes);
-    },
+    makeFeed: () => makeAlignedFeed(options),
     makeWriter: (fd) => new SpliceWriter(fd, new ImmutableReclaim()),
     close() {},
   };
 }
 
+function makeAlignedFeed(options: XmitOptions): MessageFeed {
+  const strideBytes = alignedStride(options.messageBytes);
+  return makePayloadFeed(feedOptions(options), strideBytes, options.poolBytes);
+}
+
 /** Messages without gaps, because tee takes a pipe from its front only. */
+function prepareTee(options: XmitOptions): { feed: MessageFeed; tee: TeePayload } {
+  const bytesMax = Math.min(options.poolBytes, TEE_BYTES_MAX);
+  const feed = makePayloadFeed(feedOptions(options), options.messageBytes, bytesMax);
+  return { feed, tee: TeePayload.fill(feed.payload) };
+}
+
 function overTee(options: XmitOptions): OutputChoice {
-  let payload: TeePayload | undefined;
+  const { feed, tee } = prepareTee(options);
   return {
     mechanism: 'tee',
     reclaim: 'immutable',
     isSafe: true,
     reason: '',
-    makeFeed() {
-      const bytesMax = Math.min(options.poolBytes, TEE_BYTES_MAX);
-      const feed = makePayloadFeed(feedOptions(options), options.messageBytes, bytesMax);
-      payload = TeePayload.fill(feed.payload);
-      return feed;
-    },
-    makeWriter: (fd) => new TeeWriter(fd, payload!),
+    makeFeed: () => feed,
+    makeWriter: (fd) => new TeeWriter(fd, tee),
     close() {
-      payload?.close();
+      tee.close();
     },
   };
 }
 
-function overFile(options: XmitOptions, reason: string): OutputChoice {
+function overFile(options: XmitOptions): OutputChoice {
   return {
     mechanism: 'file',
     reclaim: 'immutable',
     isSafe: true,
-    reason,
+    reason: '',
     makeFeed: () => makeFileFeed(feedOptions(options)),
     makeWriter: (fd) => new FileWriter(fd),
     close() {},

@@ -9,6 +9,7 @@ export const WAYS: Readonly<Record<string, readonly string[]>> = {
   'the safe choice': [],
   copy: ['--mechanism', 'copy'],
   'auto, filled once': ['--fill', 'once'],
+  'auto, fan-out': ['--fill', 'once', '--fan-out', '3'],
   'auto, never filled': ['--fill', 'none'],
   splice: ['--mechanism', 'splice'],
   'splice, immutable': ['--mechanism', 'splice', '--reclaim', 'immutable'],
