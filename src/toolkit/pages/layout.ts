@@ -1,5 +1,5 @@
 /**
- * Layout of the page table: one state word per page, one entry of counts, who has what in flight.
+ * Layout of the page table: one state word per page, one entry of counts, hints.
  *
  *   page i, 128 bytes:   [ state | generation | .......... unused ............. ]
  *                          0       4
@@ -21,10 +21,6 @@
  *                      page which is just changing hands is never taken from the wrong one.
  *   generation  int32  counts acquisitions and wraps; written by the acquiring thread only, so
  *                      that a stale reference is detected.
- *
- * Flights, a table of its own, uint16:   flights[owner * pageCount + page], owner 0..127: how often
- * `owner` has lent the page. Writers: the thread that lends under this number (0: any thread that
- * has none); the supervisor after its death. Rows nobody uses are never touched: no memory.
  */
 import { CACHE_LINE_PAIR_BYTES } from '../base/limits.ts';
 
@@ -74,11 +70,6 @@ export function hintWords(pageCount: number): number {
 /** Bytes of the table of a pool: its pages, the counts, the hints. */
 export function tableBytes(pageCount: number): number {
   return hintsOffset(pageCount) + hintWords(pageCount) * 4;
-}
-
-/** Bytes of the table of flights. */
-export function flightsBytes(pageCount: number): number {
-  return (PAGE_OWNER_MAX + 1) * pageCount * 2;
 }
 
 /** Nobody of this process or outside refers to the page; it may have to be renewed. */

@@ -144,7 +144,7 @@ if (!isMainThread && workerData !== null) {
     const pool = PagePool.create({ pageBytes: OS_PAGE_BYTES, pageCount: 8 });
     const taken = await Promise.all(
       [1, 2, 3, 4].map((owner) => {
-        const data: StressData = { handle: pool.handle, owner, seed: seed + owner, rounds: 60_000 };
+        const data: StressData = { handle: pool.handle, owner, seed: seed + owner, rounds: 40_000 };
         const worker = new Worker(new URL(import.meta.url), { workerData: data });
         return new Promise<number>((resolve, reject) => {
           worker.once('message', resolve);

@@ -16,8 +16,8 @@
  *             published slices and lent bytes (the journal completes the block header of a slice)
  *             2. state 0, or STALE alone, means: nobody of this process refers to the page
  *             3. the generation of a reference equals that of its page as long as it is in use
- *             4. flights of all owners of a page sum up to its in-flight count, or to less: a
- *             thread stopped between the two words leaves a page in flight, never free too early
+ *             4. what a thread fills and has lent ends with abandon(), wherever it was stopped
+ *             (flights.ts), and never is a page free too early
  *             5. page count = sum of who may hold a page.
  * PROGRESS    lock-free (compare-and-swap on the page's own state word).
  * REFUSED     A free list (the table is its own, with free-hints.ts: the lowest free page is the
@@ -28,12 +28,12 @@ import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
 import { type ArenaOptions, type ArenaReport, createArena, renewMemory } from './arena.ts';
+import { Flights, flightsBytes } from './flights.ts';
 import { FreeHints, NO_HINT } from './free-hints.ts';
 import {
   COUNT_WORDS,
   countsOffset,
   EXHAUSTED_COUNT,
-  flightsBytes,
   GENERATION_WORD,
   HELD_MASK,
   hintsOffset,
@@ -84,6 +84,11 @@ export interface PagePoolOptions extends ArenaOptions {
   readonly holders?: PageHolders;
 }
 
+/** Looks at a page that a thread died with; a look takes microseconds. */
+const SETTLE_TRIES = 800;
+/** Every so often a pause of 1 ms: a thread between two words may wait for a CPU. */
+const SETTLE_TRIES_PER_PAUSE = 16;
+
 /** No page is free: an answer, not an exception. */
 export const NO_PAGE = -1;
 
@@ -98,7 +103,10 @@ export class PagePool {
   readonly owner: number;
   readonly #table: Int32Array;
   readonly #counts: BigInt64Array;
-  readonly #flights: Uint16Array;
+  readonly #flights: Flights;
+  /** Pages that a thread died with between two words, and that could not be settled yet. */
+  readonly #unsettled = new Set<number>();
+  readonly #pause = new Int32Array(new SharedArrayBuffer(4));
   readonly #hints: FreeHints;
 
   /** A view of the pool, one per thread; `owner` as in acquire, for what this thread lends. */
@@ -116,7 +124,7 @@ export class PagePool {
     this.#hints = new FreeHints(
       new Int32Array(handle.table, hintsOffset(pageCount), hintWords(pageCount)),
     );
-    this.#flights = new Uint16Array(handle.flights);
+    this.#flights = new Flights(handle.flights, pageCount, owner);
   }
 
   /**
@@ -217,22 +225,28 @@ export class PagePool {
    */
   lend(page: number): void {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    const flights = this.#flights;
     for (;;) {
       const state = Atomics.load(this.#table, word);
       assert((state & HELD_MASK) !== 0, 'a page is lent by who holds it');
       const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
       assert(count < IN_FLIGHT_MAX, 'a page is lent at most 4,095 times at once');
-      if (this.#exchange(word, state, state + IN_FLIGHT_ONE)) break;
+      flights.begin(page);
+      const isLent = this.#exchange(word, state, state + IN_FLIGHT_ONE);
+      if (isLent) flights.increment(page);
+      flights.end();
+      if (isLent) return;
     }
-    Atomics.add(this.#flights, this.owner * this.pageCount + page, 1);
   }
 
   /** It is proved that what lend() allowed to be read is read no more, or the page is stale. */
   giveBack(page: number): void {
-    const flight = this.owner * this.pageCount + page;
-    assert(Atomics.load(this.#flights, flight) > 0, 'a page is given back once per lend');
-    Atomics.sub(this.#flights, flight, 1);
+    const flights = this.#flights;
+    assert(flights.count(page) > 0, 'a page is given back once per lend');
+    flights.begin(page);
+    flights.decrement(page);
     this.#endFlights(page, 1);
+    flights.end();
   }
 
   /**
@@ -257,27 +271,24 @@ export class PagePool {
   }
 
   /**
-   * After the thread of `owner` has ended: it fills none of its pages any more, and what it lent is
-   * stale and given back. Slices that it retained stay in use.
+   * After the thread of `owner` has ended, wherever it was: it fills none of its pages any more,
+   * and what it lent is stale and given back. Slices that it retained stay in use.
    */
   abandon(owner: number): void {
     assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
+    const flights = this.#flights;
+    const unfinished = flights.takeUnfinished(owner);
+    if (unfinished >= 0) this.#unsettled.add(unfinished);
     for (let page = 0; page < this.pageCount; page++) {
-      const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
-      const lends = Atomics.exchange(this.#flights, owner * this.pageCount + page, 0);
+      const lends = flights.take(owner, page);
       if (lends > 0) {
         this.markStale(page);
         this.#endFlights(page, lends);
       }
-      // Again only when another thread releases a slice or gives the page back in between.
-      for (;;) {
-        const state = Atomics.load(this.#table, word);
-        if ((state & PAGE_OWNER_MASK) >>> PAGE_OWNER_SHIFT !== owner) break;
-        const next = state & NOT_FILLING_MASK;
-        if (!this.#exchange(word, state, next)) continue;
-        if (isFreeState(next)) this.#hints.set(page);
-        break;
-      }
+      this.#endFilling(page, owner);
+    }
+    for (const page of this.#unsettled) {
+      if (this.#settle(page)) this.#unsettled.delete(page);
     }
   }
 
@@ -321,17 +332,50 @@ export class PagePool {
     return true;
   }
 
-  #endFlights(page: number, lends: number): void {
+  #endFilling(page: number, owner: number): void {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    // Again only when another thread releases a slice or gives the page back in between.
     for (;;) {
       const state = Atomics.load(this.#table, word);
-      const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
-      assert(count >= lends, 'a page is given back once per lend');
-      const next = state - lends * IN_FLIGHT_ONE;
+      if ((state & PAGE_OWNER_MASK) >>> PAGE_OWNER_SHIFT !== owner) return;
+      const next = state & NOT_FILLING_MASK;
       if (!this.#exchange(word, state, next)) continue;
       if (isFreeState(next)) this.#hints.set(page);
       return;
     }
+  }
+
+  #endFlights(page: number, lends: number): void {
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    const before = Atomics.sub(this.#table, word, lends * IN_FLIGHT_ONE);
+    if (isFreeState(before - lends * IN_FLIGHT_ONE)) this.#hints.set(page);
+  }
+
+  /**
+   * Ends the lend that a dead thread had in the state of a page and not, or no longer, among its
+   * flights. Looks while nobody changes flights; what changes between the look and the exchange
+   * changes the state by as much, so the same state is the same difference. False: at no try did
+   * all threads stand still, as when another has died and has not been abandoned yet.
+   */
+  #settle(page: number): boolean {
+    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    const flights = this.#flights;
+    for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+      const ended = flights.endedSum();
+      const state = Atomics.load(this.#table, word);
+      const lost = ((state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT) - flights.total(page);
+      if (flights.begunSum() === ended) {
+        if (lost === 0) return true;
+        assert(lost > 0, 'every lend stands in the state of its page');
+        const next = (state | PAGE_STALE) - lost * IN_FLIGHT_ONE;
+        if (this.#exchange(word, state, next)) {
+          if (isFreeState(next)) this.#hints.set(page);
+          return true;
+        }
+      }
+      if (tries % SETTLE_TRIES_PER_PAUSE === 0) Atomics.wait(this.#pause, 0, 0, 1);
+    }
+    return false;
   }
 
   /** Replaces the memory of a page that this thread has just acquired; else gives it up again. */
