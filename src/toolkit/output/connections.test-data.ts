@@ -8,6 +8,7 @@ import type { Prng } from '../base/prng.ts';
 import { EPOLLIN, EPOLLOUT, epollAdd, epollCreate, epollWait } from '../sys/epoll.ts';
 import { checked, EAGAIN, EINPROGRESS } from '../sys/errno.ts';
 import { closeFd } from '../sys/file.ts';
+import { addonSkipReason } from '../sys/load.ts';
 import { ipSockaddr } from '../sys/sockaddr.ts';
 import {
   accept4,
@@ -25,10 +26,14 @@ import {
 import type { OutputSource } from './output-source.ts';
 import type { OutputWriter } from './output-writer.ts';
 
-const LOOPBACK = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
+const LOOPBACKS = {
+  4: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1),
+  6: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
+} as const;
 
 export const STREAMS = ['tcp', 'unix'] as const;
 export type Stream = (typeof STREAMS)[number];
+export type Transport = Stream | 'tcp6' | 'udp' | 'udp6';
 
 /** Two connected, non-blocking sockets: `fd` is written to, `peer` is read. */
 export interface Connection {
@@ -56,11 +61,10 @@ export interface ConnectOptions {
 /** Closed at the end of the test, when it has not been closed before. */
 export function connected(
   t: TestContext,
-  stream: Stream | 'udp',
+  transport: Transport,
   { sendBufferBytes, receiveBufferBytes }: ConnectOptions = {},
 ): Connection {
-  const make = { tcp: tcpConnection, unix: unixConnection, udp: udpConnection }[stream];
-  const connection = make();
+  const connection = MAKERS[transport]();
   t.after(() => connection.close());
   if (sendBufferBytes !== undefined) {
     checked('setsockopt', setSocketOption(connection.fd, 'sendBufferBytes', sendBufferBytes));
@@ -74,12 +78,29 @@ export function connected(
   return connection;
 }
 
-function tcpConnection(): Connection {
-  const listener = checked('socket', socketCreate(4));
-  checked('bind', bindTo(listener, ipSockaddr(4, LOOPBACK, 0)!));
+const MAKERS: Readonly<Record<Transport, () => Connection>> = {
+  tcp: () => tcpConnection(4),
+  tcp6: () => tcpConnection(6),
+  unix: unixConnection,
+  udp: () => udpConnection(4),
+  udp6: () => udpConnection(6),
+};
+
+/** The reason to skip a test over IPv6, or false. */
+export function ipv6SkipReason(): string | false {
+  if (addonSkipReason() !== false) return addonSkipReason();
+  const fd = socketCreate(6);
+  const bound = fd < 0 ? fd : bindTo(fd, ipSockaddr(6, LOOPBACKS[6], 0)!);
+  if (fd >= 0) closeFd(fd);
+  return bound < 0 ? 'this machine has no IPv6 loopback' : false;
+}
+
+function tcpConnection(family: 4 | 6): Connection {
+  const listener = checked('socket', socketCreate(family));
+  checked('bind', bindTo(listener, ipSockaddr(family, LOOPBACKS[family], 0)!));
   checked('listen', listen(listener, 1));
-  const fd = checked('socket', socketCreate(4));
-  const answer = connectTo(fd, ipSockaddr(4, LOOPBACK, localPort(listener))!);
+  const fd = checked('socket', socketCreate(family));
+  const answer = connectTo(fd, ipSockaddr(family, LOOPBACKS[family], localPort(listener))!);
   assert.ok(answer === 0 || answer === -EINPROGRESS);
   waitReadable(listener);
   const peer = checked('accept4', accept4(listener, new Uint8Array(18)));
@@ -93,10 +114,11 @@ function unixConnection(): Connection {
   return connectionOf(ends[0]!, ends[1]!);
 }
 
-function udpConnection(): Connection {
-  const fd = checked('socket', socketCreate(4, 'datagram'));
-  const peer = checked('socket', socketCreate(4, 'datagram'));
-  for (const one of [fd, peer]) checked('bind', bindTo(one, ipSockaddr(4, LOOPBACK, 0)!));
+function udpConnection(family: 4 | 6): Connection {
+  const fd = checked('socket', socketCreate(family, 'datagram'));
+  const peer = checked('socket', socketCreate(family, 'datagram'));
+  const anyPort = ipSockaddr(family, LOOPBACKS[family], 0)!;
+  for (const one of [fd, peer]) checked('bind', bindTo(one, anyPort));
   const name = new Uint8Array(SOCKADDR_BYTES_MAX);
   const length = checked('getsockname', localName(peer, name));
   checked('connect', connectTo(fd, name.subarray(0, length)));

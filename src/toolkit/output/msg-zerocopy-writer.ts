@@ -7,18 +7,17 @@
  *             a socket, and nobody else sends with MSG_ZEROCOPY on it. A socket that has the option
  *             already is refused (somebody else may have counted), unless callsBefore says how many
  *             calls were made.
- * INVARIANTS  1. the kernel counts successful calls; one that failed with EAGAIN or ENOBUFS took no
- *             number. After any other failure (a datagram that a packet filter refused) that is
- *             not known, so no further call is made: the writer copies
+ * INVARIANTS  1. the kernel counts successful calls; one that failed took no number. With UDP that
+ *             is not sure when a packet filter refused the datagram, or, under IP_RECVERR, when the
+ *             device did (ENOBUFS): then no further call is made, the writer copies from there on
  *             2. ENOBUFS (net.core.optmem_max, RLIMIT_MEMLOCK; notices that nobody reads take of
- *             the same memory): the notices are read, this write is a copy. With IP_RECVERR on UDP,
- *             ENOBUFS may also come from the device, after the call was counted: as in 1
+ *             the same memory): the notices are read, this write is a copy
  *             3. an error of the connection in the queue is the last answer.
  * EVENTS      Notices raise EPOLLERR, which is no failure: call reclaim().
  * Source: Documentation/networking/msg_zerocopy.rst, net/core/skbuff.c (msg_zerocopy_realloc).
  */
 import { MillraceError } from '../base/errors.ts';
-import { EAGAIN, ENOBUFS, ENOMSG, errnoName } from '../sys/errno.ts';
+import { EAGAIN, EMSGSIZE, ENOBUFS, ENOMEM, ENOMSG, errnoName } from '../sys/errno.ts';
 import {
   getSocketOption,
   MSG_ZEROCOPY,
@@ -32,6 +31,8 @@ import { type NotifiedOptions, NotifiedWriter } from './notified-writer.ts';
 /** Notices read in one call; the addon takes at most 256. */
 const NOTICES_MAX = 64;
 const CODE_COPIED = 1;
+/** No UDP datagram is longer, over IPv4 or IPv6. */
+const DATAGRAM_BYTES_MAX = 65_527;
 
 /** Of one thread; only used inside readNotices. */
 const notices = new Int32Array(NOTICES_MAX * 3);
@@ -65,8 +66,9 @@ export class MsgZerocopyWriter extends NotifiedWriter {
   ): number {
     const sent = send(this.fd, bytes, offset, length, MSG_ZEROCOPY);
     if (sent > 0) this.calls.add(position);
-    else if (sent === -ENOBUFS && this.#tookNoNumber()) this.readNotices();
-    else if (sent !== -EAGAIN) this.copyFromNowOn();
+    else if (sent !== -EAGAIN && this.isDatagram && !this.#tookNoNumber(sent, length))
+      this.copyFromNowOn();
+    else if (sent === -ENOBUFS) this.readNotices();
     return sent;
   }
 
@@ -86,9 +88,10 @@ export class MsgZerocopyWriter extends NotifiedWriter {
     }
   }
 
-  /** Whether ENOBUFS means that the kernel has not counted the call. */
-  #tookNoNumber(): boolean {
-    return !this.isDatagram || reportsErrors(this.fd) === 0;
+  /** Whether it is sure that the kernel has not counted a datagram that it refused. */
+  #tookNoNumber(result: number, length: number): boolean {
+    if (result === -ENOBUFS) return reportsErrors(this.fd) === 0;
+    return result === -ENOMEM || (result === -EMSGSIZE && length > DATAGRAM_BYTES_MAX);
   }
 }
 
