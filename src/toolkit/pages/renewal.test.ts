@@ -97,8 +97,8 @@ function fill(pool: PagePool, page: number, value: number): void {
   pool.bytes.fill(value, page * PAGE, (page + 1) * PAGE);
 }
 
-function makePool(pageCount = 1): PagePool {
-  return PagePool.create({ pageBytes: PAGE, pageCount, prefault: true });
+function makePool(pageCount = 1, huge = false): PagePool {
+  return PagePool.create({ pageBytes: PAGE, pageCount, prefault: true, huge });
 }
 
 /** A kernel that copies in vmsplice(2), as gVisor does, holds no page of ours. */
@@ -160,6 +160,33 @@ if (!isMainThread && workerData !== null) {
       });
     }
   }
+
+  test('a stale page inside a huge page is renewed alone', { skip }, (t) => {
+    const carrier = pipeCarrier();
+    try {
+      const pool = makePool(256, true);
+      t.diagnostic(`${pool.report.hugeBytes} bytes in huge pages`);
+      for (let page = 0; page < pool.pageCount; page++) {
+        assert.equal(pool.acquire(OWNER), page);
+        fill(pool, page, OLD);
+      }
+      pool.lend(100);
+      carrier.put(pool, 100);
+      pool.markStale(100);
+      pool.giveBack(100);
+      pool.stopFilling(100);
+      assert.equal(pool.acquire(OWNER), 100);
+      assert.equal(pool.bytes[100 * PAGE], 0);
+      fill(pool, 100, NEW);
+      assert.ok(carrier.take().every((byte) => byte === OLD));
+      for (const near of [99, 101]) {
+        const bytes = pool.bytes.slice(near * PAGE, (near + 1) * PAGE);
+        assert.ok(bytes.every((byte) => byte === OLD));
+      }
+    } finally {
+      closeAll(carrier.fds);
+    }
+  });
 
   test('memory of a file cannot be renewed: the old bytes come back', { skip }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-'));
