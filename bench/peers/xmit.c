@@ -11,7 +11,7 @@
  * The sender sends B bytes (or for S seconds) to each of N connections, message by message in
  * turn, from a pool of memory that is filled once and never written again; at its end it shuts
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
- * the message; default one message) into the connection's pipe and splices the pipe out; `tee`
+ * the message, or a part of it; default one message) into the connection's pipe and splices the pipe out; `tee`
  * fills master pipes of --batch bytes once, and tees; a splice takes at most --push bytes.
  * `sendfile` sends from a file of the pool's size: --file, which is written anew, or memory. The
  * receiver prints one line with its port, accepts N connections and reads them to their end into
@@ -222,13 +222,16 @@ static void receive(void)
 
 static void make_pool(void)
 {
-	size_t unit = options.batch > options.message ? options.batch : options.message;
-	size_t bytes;
+	size_t batch = options.batch == 0 ? options.message : options.batch;
+	size_t unit = batch > options.message ? batch : options.message;
+	size_t bytes = (options.pool + unit - 1) / unit * unit;
 
-	unit -= unit % options.message;
-	bytes = (options.pool + unit - 1) / unit * unit;
+	if (unit % batch != 0 || unit % options.message != 0) {
+		fprintf(stderr, "xmit: --batch and --message: one must be a multiple of the other\n");
+		exit(2);
+	}
 	options.pool = bytes;
-	options.batch = unit;
+	options.batch = batch;
 	if (strcmp(options.mode, "sendfile") == 0) {
 		pool_file = options.file != NULL ? open(options.file, O_RDWR | O_CLOEXEC)
 						 : memfd_create("xmit", MFD_CLOEXEC);
@@ -263,9 +266,9 @@ static size_t fill_pipe(int pipe_end, size_t offset)
 	size_t filled = 0;
 
 	while (filled < options.batch) {
-		size_t at = (offset + filled) % options.pool;
-		struct iovec piece = {.iov_base = pool + at,
-				      .iov_len = options.message - at % options.message};
+		size_t at = (offset + filled) % options.pool, left = options.batch - filled;
+		size_t length = options.message - at % options.message;
+		struct iovec piece = {pool + at, length < left ? length : left};
 		ssize_t taken = vmsplice(pipe_end, &piece, 1, SPLICE_F_NONBLOCK);
 
 		calls++;

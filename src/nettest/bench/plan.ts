@@ -132,6 +132,11 @@ const QUICK: Filter = { ...ALL, paths: ['tcp', 'unix'], messageBytes: [65_536, 2
 /** The message size of the targets of splice. */
 export const SPLICE_MESSAGE_BYTES = 65_536;
 
+/** Cells whose system time has a target: see bench.ts. */
+export function isTargetCell({ path, messageBytes, fanOut }: Cell): boolean {
+  return path !== 'veth' && fanOut === 1 && messageBytes === SPLICE_MESSAGE_BYTES;
+}
+
 /** Every run of one round. */
 export function makePlan(options: PlanOptions): readonly Run[] {
   const base = options.isQuick === true ? QUICK : ALL;
@@ -161,10 +166,7 @@ function cellsOf(filter: Filter, options: PlanOptions): Cell[] {
   }
   // What the targets report beside the placement on one CPU.
   const isBoth = pin === 'one' && options.cpuCount > 1;
-  const beside = cells.filter(
-    ({ path, messageBytes, fanOut }) =>
-      path !== 'veth' && fanOut === 1 && messageBytes === SPLICE_MESSAGE_BYTES,
-  );
+  const beside = cells.filter(isTargetCell);
   return isBoth ? [...cells, ...beside.map((cell) => ({ ...cell, pin: 'two' }) as const)] : cells;
 }
 

@@ -39,6 +39,8 @@ const BACKLOG = 64;
 const EVENTS_MAX = 64;
 /** Nothing came for so long: the sender is gone. */
 const SILENCE_MS = 15_000;
+/** Nobody connected for so long: the sender failed before it could. */
+const ACCEPT_MS = 3000;
 
 const listeners = new Map<string, number>();
 
@@ -61,7 +63,7 @@ function acceptAll(listener: number, count: number, epollFd: number): void {
   for (let accepted = 0; accepted < count; ) {
     const fd = accept4(listener, peer);
     if (fd === -EAGAIN) {
-      if (!waitFor(listener, EPOLLIN, SILENCE_MS)) throw gone('nobody connected');
+      if (!waitFor(listener, EPOLLIN, ACCEPT_MS)) throw gone('nobody connected');
       continue;
     }
     checked('accept4', fd);
@@ -71,7 +73,7 @@ function acceptAll(listener: number, count: number, epollFd: number): void {
 }
 
 function gone(what: string): MillraceError {
-  return new MillraceError('MR_CONNECT', `${what} for ${SILENCE_MS / 1000} s`);
+  return new MillraceError('MR_CONNECT', `${what} for too long`);
 }
 
 /** Reads all connections to their ends; returns bytes. */

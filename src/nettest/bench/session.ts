@@ -111,6 +111,7 @@ export class Session {
     const [sender, receiver] = await Promise.allSettled([sent, received]);
     if (sender.status === 'rejected') throw sender.reason;
     if (receiver.status === 'rejected') throw receiver.reason;
+    if (sender.value.state !== 'done') return sender.value;
     if (receiver.value.state !== 'done') return receiver.value;
     return wrap(sender.value, receiver.value.value);
   }
