@@ -118,7 +118,7 @@ function describeCounts(writers: readonly OutputWriter[]): string {
 }
 
 function sendByWriters(command: SendCommand, fds: readonly number[]): Transfer {
-  const set = WriterSet.open(command.mechanism, command.file);
+  const set = WriterSet.open(command);
   const lanes: Lane[] = [];
   try {
     for (const fd of fds) {

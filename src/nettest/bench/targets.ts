@@ -27,8 +27,8 @@ const AUTO_AT_MOST = 1.05;
 const LARGE_BYTES = 65_536;
 const FAN_OUT_LARGE_BYTES = 262_144;
 
-/** What auto may choose of for bytes that never change; the source is memory, not a file. */
-const AUTO_CHOICES = ['copy', 'splice', 'msgZerocopy', 'uringZerocopy'];
+/** What auto may choose of for bytes in memory that never change. */
+const AUTO_CHOICES = ['copy', 'splice', 'tee', 'msgZerocopy', 'uringZerocopy'];
 
 export function targetRows(runs: readonly Run[], book: Book, reference: string): Row[] {
   const cells = [...new Set(runs.map(({ cell }) => cell))];
@@ -94,14 +94,23 @@ function fanOutRows(cells: readonly Cell[], book: Book, reference: string): Row[
   return rows;
 }
 
+/** A row for each place: the worst of its message sizes. */
 function autoRows(cells: readonly Cell[], book: Book): Row[] {
-  return cells.flatMap((cell) => {
-    if (cell.fanOut !== 1) return [];
+  const worst = new Map<string, { readonly row: Row; readonly ratios: number[] }>();
+  for (const cell of cells) {
     const best = book.bestOf(cell, AUTO_CHOICES, senderMs);
-    if (best === null) return [];
-    const where = `${cell.messageBytes / 1024} KiB, ${describePlace(cell)}`;
-    const values = book.ratios(cell, AUTO, best, senderMs);
-    return row(`auto / best (${best}): sender CPU, ${where}`, values, AUTO_AT_MOST);
+    const ratio = best === null ? null : statisticOf(book.ratios(cell, AUTO, best, senderMs));
+    if (best === null || ratio === null) continue;
+    const place = `${describePlace(cell)}, x${cell.fanOut}`;
+    const ratios = [...(worst.get(place)?.ratios ?? []), ratio.value];
+    const size = `${cell.messageBytes / 1024} KiB`;
+    const name = `auto / best: sender CPU, ${place}, worst size (${size}: ${best})`;
+    const made = makeRow(name, [ratio.value], AUTO_AT_MOST);
+    const before = worst.get(place)?.row ?? made;
+    worst.set(place, { row: made.value >= before.value ? made : before, ratios });
+  }
+  return [...worst.values()].map(({ row: one, ratios }) => {
+    return { ...one, spread: statisticOf(ratios)!.spread };
   });
 }
 

@@ -6,7 +6,6 @@
  *             way to the socket alone.
  */
 import { closeSync, openSync } from 'node:fs';
-import { MillraceError } from '../../toolkit/base/errors.ts';
 import {
   CopyWriter,
   FileWriter,
@@ -16,6 +15,7 @@ import {
   NullWriter,
   type OutputSource,
   type OutputWriter,
+  openOutput,
   type PayloadSource,
   payloadSource,
   SpliceWriter,
@@ -24,8 +24,7 @@ import {
   UringZerocopyWriter,
 } from '../../toolkit/output/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { POOL_BYTES } from './agent-protocol.ts';
-import type { AgentMechanism } from './plan.ts';
+import { POOL_BYTES, type SendCommand } from './agent-protocol.ts';
 
 /** The mechanism is measured also where the kernel copies in the end. */
 const NEVER_GIVE_UP = { copiedCallsMax: Number.POSITIVE_INFINITY };
@@ -70,7 +69,7 @@ export class WriterSet {
     return WriterSet.#payload;
   }
 
-  static open(mechanism: AgentMechanism, file: string): WriterSet {
+  static open({ mechanism, fanOut, file }: SendCommand): WriterSet {
     const { payload } = WriterSet;
     if (mechanism === 'copy') return new WriterSet(payload, (fd) => new CopyWriter(fd));
     if (mechanism === 'null') return new WriterSet(payload, () => new NullWriter());
@@ -83,14 +82,14 @@ export class WriterSet {
     if (mechanism === 'uringZerocopy') {
       return new WriterSet(payload, (fd) => new UringZerocopyWriter(fd, NEVER_GIVE_UP));
     }
-    if (mechanism === 'auto') throw new MillraceError('MR_OUTPUT_MECHANISM', 'not in this build');
-    if (mechanism === 'tee') {
+    if (mechanism === 'auto' && fanOut === 1) {
+      return new WriterSet(payload, (fd) => openOutput(fd, { payload: 'payload' }));
+    }
+    if (mechanism === 'tee' || mechanism === 'auto') {
       const tee = TeePayload.fill(payload);
-      return new WriterSet(
-        payload,
-        (fd) => new TeeWriter(fd, tee),
-        () => tee.close(),
-      );
+      const make = (fd: number): OutputWriter =>
+        mechanism === 'tee' ? new TeeWriter(fd, tee) : openOutput(fd, { tee });
+      return new WriterSet(payload, make, () => tee.close());
     }
     const fileFd = openSync(file, 'r');
     return new WriterSet(
