@@ -10,11 +10,17 @@ import type { PayloadKind } from './choose.ts';
 import type { SocketClass } from './classify.ts';
 import type { Mechanism } from './output-writer.ts';
 
-/** Writes from that many bytes on go by reference. */
-export const AUTO_SPLICE_LOCAL_TCP_MIN_BYTES = 16_384;
-export const AUTO_SPLICE_UNIX_MIN_BYTES = 16_384;
+/**
+ * Writes from that many bytes on go by reference. Measured on one CPU with writes that gather in
+ * the pipe (SpliceWriter's cork): at 4 KiB splice costs the sender 0.44 of send(2) over loopback and
+ * 0.32 over UNIX sockets. Shorter writes gain as well in a steady stream, but one that is flushed
+ * alone pays two calls instead of one, and a slot of the pipe for a part of an OS page.
+ */
+export const AUTO_SPLICE_LOCAL_TCP_MIN_BYTES = 4096;
+export const AUTO_SPLICE_UNIX_MIN_BYTES = 4096;
+export const AUTO_TEE_MIN_BYTES = 4096;
+/** Not measured: there was no card. */
 export const AUTO_SPLICE_REMOTE_MIN_BYTES = 16_384;
-export const AUTO_TEE_MIN_BYTES = 16_384;
 /** The kernel's own advice is some 10 KB; pinning and the notice cost more than a slot. */
 export const AUTO_NOTIFIED_MIN_BYTES = 16_384;
 
