@@ -223,7 +223,7 @@ test(
         }
         // What lay in the pipe is gone with it; what the socket had taken arrives.
         await readUpTo(rig, session.writer.counts.sentBytes);
-      assert.ok(bytesUnread(reader.fd) === 0);
+        assert.ok(bytesUnread(reader.fd) === 0);
         assert.equal(session.findings.bytes, session.writer.counts.sentBytes);
         assertClean(rig);
       }),

@@ -21,7 +21,7 @@ import {
 } from '../../src/toolkit/sys/index.ts';
 import { FAR_ADDRESS } from './namespaces.ts';
 import { type Offer, offersOn } from './output-offers.ts';
-import { setBuffers } from './output-rig.ts';
+import { type Buffers, setBuffers } from './output-rig.ts';
 import { pause } from './output-session.ts';
 import { fullGrid, pairwise } from './pairwise.ts';
 import { CELL_FACTORS, type Cell, runPaused } from './paused-reader.ts';
@@ -41,20 +41,23 @@ export interface VethReport {
   readonly peerQueueRefusal: string;
 }
 
-const address = mappedAddress(FAR_ADDRESS);
-
-async function connectFar(reader: RemoteReader, cell: Cell): Promise<number> {
-  const port = await reader.listen(FAR_ADDRESS, cell.receiveBuffer);
+/** A connection to the reader in the other namespace; the fd is the caller's. */
+export async function connectFar(
+  reader: RemoteReader,
+  address: string,
+  buffers: Buffers,
+): Promise<number> {
+  const port = await reader.listen(address, buffers.receiveBuffer);
   const fd = socketCreate(4);
-  setBuffers(fd, { ...cell, receiveBuffer: 'auto' });
-  connect(fd, 4, address, 0, port);
+  setBuffers(fd, { ...buffers, receiveBuffer: 'auto' });
+  connect(fd, 4, mappedAddress(address), 0, port);
   await reader.accept();
   while (peerName(fd, new Uint8Array(SOCKADDR_BYTES_MAX)) < 0) await pause(1);
   return fd;
 }
 
 async function runCell(reader: RemoteReader, offer: Offer, cell: Cell, prng: Prng) {
-  const writer = await connectFar(reader, cell);
+  const writer = await connectFar(reader, FAR_ADDRESS, cell);
   try {
     return await runPaused(offer, cell, { writer, reader }, prng);
   } finally {
@@ -98,7 +101,7 @@ async function runUnsafe(reader: RemoteReader, prng: Prng): Promise<Record<strin
 }
 
 async function refusalOfPeerQueue(reader: RemoteReader): Promise<string> {
-  const fd = await connectFar(reader, UNSAFE_CELL);
+  const fd = await connectFar(reader, FAR_ADDRESS, UNSAFE_CELL);
   try {
     new PeerQueueReclaim(fd, { reader: 'recv' });
     return 'none';
