@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
-import { describePair, runPair, startNettest, startRecv } from './support/nettest-rig.ts';
+import {
+  describePair,
+  runPair,
+  startNettest,
+  startRecv,
+  startUntil,
+} from './support/nettest-rig.ts';
 import { checkWay, WAYS } from './support/nettest-ways.ts';
 import { runCli } from './support/run-cli.ts';
 
@@ -87,14 +93,7 @@ test('UNIX sockets: a path that is removed afterwards', { skip }, async () => {
   try {
     const where = `unix:${join(folder, 'socket')}`;
     for (const words of [['-n'], ['--mechanism', 'splice']]) {
-      let hear: (() => void) | undefined;
-      const waiting = new Promise<void>((resolve) => {
-        hear = resolve;
-      });
-      const receiver = startNettest(['recv', '-s70000', '--stamp', where], (text) => {
-        if (text.includes('Waiting')) hear?.();
-      });
-      await Promise.race([waiting, receiver.done]);
+      const receiver = await startUntil(['recv', '-s70000', '--stamp', where], 'Waiting');
       const xmit = await startNettest(['xmit', '-s70000', '-p40', '--stamp', ...words, where]).done;
       const recv = await receiver.done;
       assert.deepEqual([xmit.code, recv.code], [0, 0], xmit.stderr + recv.stderr);
@@ -141,8 +140,8 @@ test("the old program's ring is caught by a paused reader, its pages are named",
 
 test('SIGINT ends behind a whole message, with the totals', { skip }, async () => {
   const receiver = await startRecv(['-s65536', '-r']);
-  const sender = startNettest(['xmit', '-s65536', '--json', String(receiver.port)]);
-  await sleep(1000);
+  const sender = await startUntil(['xmit', '-s65536', '--json', String(receiver.port)], 'xmit: ');
+  await sleep(200);
   sender.child.kill('SIGINT');
   const xmit = await sender.done;
   const recv = await receiver.done;
@@ -153,9 +152,9 @@ test('SIGINT ends behind a whole message, with the totals', { skip }, async () =
 });
 
 test('SIGTERM ends xmit although the receiver takes nothing', { skip }, async () => {
-  const receiver = await startRecv(['-s65536', '-r', '--reader', 'paused', '--seconds', '8']);
-  const sender = startNettest(['xmit', '-s16777216', '-n', String(receiver.port)]);
-  await sleep(700);
+  const receiver = await startRecv(['-s65536', '-r', '--reader', 'paused']);
+  const words = ['xmit', '-s16777216', '--pool', '32', String(receiver.port)];
+  const sender = await startUntil(words, 'xmit: ');
   sender.child.kill('SIGTERM');
   const xmit = await sender.done;
   assert.match(xmit.stdout.toString(), /usr=\d+/);

@@ -39,6 +39,19 @@ export function startNettest(
   return { child, done };
 }
 
+/** Starts `millrace nettest ...` and waits until its stderr has `text`, or it has ended. */
+export async function startUntil(words: readonly string[], text: string): Promise<Started> {
+  let hear: (() => void) | undefined;
+  const heard = new Promise<void>((resolve) => {
+    hear = resolve;
+  });
+  const started = startNettest(words, (stderr) => {
+    if (stderr.includes(text)) hear?.();
+  });
+  await Promise.race([heard, started.done]);
+  return started;
+}
+
 export interface Receiver extends Started {
   readonly port: number;
 }
