@@ -93,7 +93,8 @@ testEach('pages come back, the bytes arrive', ['tcp', 'tcp6'], async (t, Writer,
 testEach('paused reader: nothing that is rewritten is seen', ['tcp', 'tcp6'], (t, Writer, kind) => {
   for (const writeBytes of [1000, 4097, 16_384]) {
     const buffers = { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 };
-    const { fd, peer, close } = connected(t, kind, buffers);
+    const connection = connected(t, kind, buffers);
+    const { fd, peer } = connection;
     const writer = new Writer(fd, BY_REFERENCE);
     const stream = new PageStream(writer, { pageBytes: 16_384, pageCount: 2, writeBytes });
     for (let pause = 0; pause < 4; pause += 1) {
@@ -102,7 +103,7 @@ testEach('paused reader: nothing that is rewritten is seen', ['tcp', 'tcp6'], (t
     }
     stream.close();
     writer.close();
-    close();
+    connection.close();
   }
 });
 
@@ -264,12 +265,13 @@ testEach('no room for a call: this write is a copy', ['tcp', 'udp'], async (t, W
 });
 
 testEach('a reset ends the connection and nothing leaks', ['tcp'], (t, Writer, transport) => {
-  const { fd, peer, closePeer } = connected(t, transport);
+  const connection = connected(t, transport);
+  const { fd, peer } = connection;
   const writer = new Writer(fd, BY_REFERENCE);
   const stream = new PageStream(writer);
   stream.fill();
   setLinger(peer, 0);
-  closePeer();
+  connection.closePeer();
   waitReadable(fd);
   const source = payloadSource(new Uint8Array(10));
   const first = writer.write(source, 0, 10);
@@ -302,7 +304,8 @@ testEach('thousands of connections leave nothing behind', ['tcp'], (t, Writer, t
   const sources = pageSources(pool);
   const run = (count: number): void => {
     for (let i = 0; i < count; i += 1) {
-      const { fd, peer, close } = connected(t, transport);
+      const connection = connected(t, transport);
+      const { fd, peer } = connection;
       const writer = new Writer(fd, BY_REFERENCE);
       const page = pool.acquire(1);
       assert.ok(page >= 0);
@@ -312,7 +315,7 @@ testEach('thousands of connections leave nothing behind', ['tcp'], (t, Writer, t
       pool.release(page);
       if (i % 2 === 0) readExactly(peer, 4096);
       writer.close();
-      close();
+      connection.close();
     }
   };
   run(1);

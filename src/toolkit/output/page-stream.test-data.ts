@@ -1,7 +1,7 @@
 /**
- * A stream of pages whose every byte says where it stands (fillPattern): pages are acquired, filled,
- * written and filled again as soon as the writer has given them back, as a server does it. A page
- * that was given back too early shows as a wrong byte at the reader.
+ * A stream of pages whose every byte says where it stands (fillPattern): pages are acquired,
+ * filled, written and filled again as soon as the writer has given them back, as a server does it.
+ * A page that was given back too early shows as a wrong byte at the reader.
  */
 import assert from 'node:assert/strict';
 import { NO_PAGE, PagePool } from '../pages/index.ts';

@@ -25,7 +25,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { MillraceError } from '../base/errors.ts';
-import { checked, errnoName } from '../sys/errno.ts';
+import { errnoName } from '../sys/errno.ts';
 import { bytesUnacked, localName, peerName, SOCKADDR_BYTES_MAX } from '../sys/index.ts';
 import type { ReclaimPolicy } from './reclaim-policy.ts';
 import {
@@ -90,8 +90,8 @@ export class PeerQueueReclaim implements ReclaimPolicy {
 
 /** The question about the peer's socket, pinned to it. */
 function findPeer(fd: number, diag: SockDiag): SocketQuestion {
-  const local = nameOf(fd, localName, 'getsockname');
-  const peer = nameOf(fd, peerName, 'getpeername');
+  const local = nameOf(fd, localName);
+  const peer = nameOf(fd, peerName);
   const ours = diag.ask(socketQuestion(local, peer));
   if (ours < 0) throw notFound(`sock_diag does not show our own socket: ${errnoName(ours)}`);
   if (diag.inode !== fstatSync(fd).ino) {
@@ -104,13 +104,11 @@ function findPeer(fd: number, diag: SockDiag): SocketQuestion {
   return question;
 }
 
-function nameOf(
-  fd: number,
-  read: (fd: number, sockaddr: Uint8Array) => number,
-  syscall: string,
-): Uint8Array {
+function nameOf(fd: number, read: (fd: number, sockaddr: Uint8Array) => number): Uint8Array {
   const sockaddr = new Uint8Array(SOCKADDR_BYTES_MAX);
-  return sockaddr.slice(0, checked(syscall, read(fd, sockaddr)));
+  const length = read(fd, sockaddr);
+  if (length < 0) throw notFound(`the addresses of the socket: ${errnoName(length)}`);
+  return sockaddr.slice(0, length);
 }
 
 function notFound(found: string): MillraceError {

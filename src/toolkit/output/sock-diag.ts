@@ -163,7 +163,7 @@ export class SockDiag {
 
   /**
    * Asks about one socket: 0 when it was found, see the fields; -ENOENT when this namespace does
-   * not have it any more or never had it (-ESTALE: another one has its addresses), or -errno.
+   * not have it any more, or never had it, or has another one there (pin); or -errno.
    */
   ask(question: SocketQuestion): number {
     if (this.#fd < 0) return -EBADF;
