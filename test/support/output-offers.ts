@@ -14,6 +14,7 @@ import {
   MsgZerocopyWriter,
   type OutputSource,
   type OutputWriter,
+  openOutput,
   type PayloadSource,
   PeerQueueReclaim,
   SpliceWriter,
@@ -75,6 +76,12 @@ function orElse<T>(make: () => T, undo: () => void): T {
     undo();
     throw error;
   }
+}
+
+function autoAck(fd: number): OpenOffer {
+  const policy = new ApplicationAckReclaim();
+  const writer = openOutput(fd, { applicationAck: policy });
+  return { ...plain(writer), consumed: (bytes) => policy.acknowledge(bytes) };
 }
 
 function tee(fd: number, payload: PayloadSource): OpenOffer {
@@ -150,6 +157,15 @@ export const OFFERS: readonly Offer[] = [
   page('msgZerocopy', IP, (fd) => new MsgZerocopyWriter(fd, ALWAYS)),
   page('msgZerocopy changing over', ['tcp4'], (fd) => new MsgZerocopyWriter(fd)),
   page('uringZerocopy', IP, (fd) => new UringZerocopyWriter(fd, ALWAYS)),
+  page('auto', EVERYWHERE, (fd) => openOutput(fd)),
+  page('auto peerReceives', EVERYWHERE, (fd) => openOutput(fd, { peerReceives: true })),
+  { name: 'auto applicationAck', paths: EVERYWHERE, source: 'page', open: autoAck },
+  {
+    name: 'auto payload',
+    paths: EVERYWHERE,
+    source: 'payload',
+    open: (fd) => plain(openOutput(fd, { payload: 'payload' })),
+  },
 ];
 
 /** Offers of a path that this machine can try. */

@@ -132,6 +132,8 @@ export class OutputSession {
   readonly feed: Feed;
   /** -errno of the writer, once it has failed. */
   failure = 0;
+  /** How much of the rest of a message is offered in one write: all of it, or less. */
+  cut: (restBytes: number) => number = (restBytes) => restBytes;
   readonly #reader: StreamReader;
   #portion: Portion | null = null;
   #sentOfPortion = 0;
@@ -166,7 +168,7 @@ export class OutputSession {
       if (this.#portion === null) return 'exhausted';
       const { source, offset } = this.#portion;
       const rest = feed.messageBytes - this.#sentOfPortion;
-      const taken = writer.write(source, offset + this.#sentOfPortion, rest);
+      const taken = writer.write(source, offset + this.#sentOfPortion, this.cut(rest));
       if (taken === -EAGAIN) return 'full';
       if (taken < 0) {
         this.failure = taken;

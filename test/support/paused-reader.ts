@@ -95,6 +95,8 @@ export async function runPaused(
   const poolBytes = poolBytesOf(cell, prng);
   const { session, open, pool } = openCell(offer, cell, connection, poolBytes);
   const { writer, feed } = session;
+  // Whole messages, or each in several writes of any length.
+  if (prng.chance(0.5)) session.cut = (rest) => (prng.chance(0.5) ? rest : 1 + prng.below(rest));
   try {
     const budget = Math.min(poolBytes * 2, MESSAGES_MAX * cell.messageBytes);
     session.pump(budget);
