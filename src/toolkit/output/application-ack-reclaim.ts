@@ -27,3 +27,31 @@ export class ApplicationAckReclaim implements ReclaimPolicy {
     return Math.min(this.#consumedBytes, sentBytes);
   }
 }
+
+/**
+ * The part of an acknowledged stream that one of several writers sends.
+ *
+ * PROOF       The peer has consumed the first N bytes of the stream. Of these, other writers sent at
+ *             most what they sent in all, C; so at least N - C of them are ours, and as both go out
+ *             in order, our first N - C are consumed.
+ */
+export class SharedAckReclaim implements ReclaimPolicy {
+  readonly name = 'applicationAck';
+  readonly isSafe = true;
+  readonly #stream: ReclaimPolicy;
+  readonly #otherBytes: () => number;
+  #safeBytes = 0;
+
+  /** `otherBytes`: what went out another way on the same stream, in all. */
+  constructor(stream: ReclaimPolicy, otherBytes: () => number) {
+    this.#stream = stream;
+    this.#otherBytes = otherBytes;
+  }
+
+  safeBytes(sentBytes: number): number {
+    const other = this.#otherBytes();
+    const safe = this.#stream.safeBytes(sentBytes + other) - other;
+    this.#safeBytes = Math.max(this.#safeBytes, safe);
+    return this.#safeBytes;
+  }
+}

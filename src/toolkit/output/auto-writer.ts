@@ -11,7 +11,8 @@
  *             is pending  2. a page is lent by the chosen writer alone; copies lend nothing
  *             3. bytes that were copied in between make a policy that counts by the socket
  *             (ackedBytes, peerQueue) too careful, never too bold; applicationAck counts the stream
- *             itself, so nothing is copied there (choose.ts gives it copyBelowBytes 0).
+ *             itself, so short writes are not copied there (choose.ts gives it copyBelowBytes 0),
+ *             and otherBytes, of files, are taken off what the peer has consumed.
  * REFUSED     switching the mechanism while the connection lives (a writer that finds its way
  *             copied, or its pipe refused, falls back by itself and counts it as degraded).
  */
@@ -76,6 +77,14 @@ export class AutoWriter implements OutputWriter {
       if (this.#file !== null && this.#file !== this.#writer) sum[key] += this.#file.counts[key];
     }
     return sum;
+  }
+
+  /** Bytes that went another way than the chosen one. */
+  get otherBytes(): number {
+    let bytes = 0;
+    if (this.#copy !== this.#writer) bytes += this.#copy.counts.sentBytes;
+    if (this.#file !== null && this.#file !== this.#writer) bytes += this.#file.counts.sentBytes;
+    return bytes;
   }
 
   get pendingBytes(): number {

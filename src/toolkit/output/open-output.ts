@@ -12,7 +12,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { AckedBytesReclaim } from './acked-bytes-reclaim.ts';
-import type { ApplicationAckReclaim } from './application-ack-reclaim.ts';
+import { type ApplicationAckReclaim, SharedAckReclaim } from './application-ack-reclaim.ts';
 import { AutoWriter } from './auto-writer.ts';
 import { type ChooseInput, chooseOutput, type OutputChoice, type PayloadKind } from './choose.ts';
 import { classifySocket, type SocketClass } from './classify.ts';
@@ -72,9 +72,13 @@ export function openOutput(fd: number, options: OpenOutputOptions = {}): AutoWri
     ...(mechanism === undefined ? {} : { mechanism }),
     ...(reclaim === undefined ? {} : { reclaim }),
   } satisfies ChooseInput);
+  // Asked only by reclaim(), when the writer is there.
+  const otherBytes = (): number => auto.otherBytes;
+  let auto: AutoWriter;
   try {
-    const writer = makeWriter(fd, choice, options, peerQueue);
-    return new AutoWriter({ fd, writer, choice, socket, tee });
+    const writer = makeWriter(fd, choice, options, { peerQueue, otherBytes });
+    auto = new AutoWriter({ fd, writer, choice, socket, tee });
+    return auto;
   } catch (error) {
     const isNamed = mechanism !== undefined || reclaim !== undefined;
     if (isNamed || payload === 'file' || !isRefusal(error)) throw error;
@@ -103,11 +107,17 @@ function findPeerQueue(
   }
 }
 
+/** What a policy needs besides the socket. */
+interface PolicyParts {
+  readonly peerQueue: PeerQueueReclaim | null;
+  readonly otherBytes: () => number;
+}
+
 function makeWriter(
   fd: number,
   choice: OutputChoice,
   options: OpenOutputOptions,
-  peerQueue: PeerQueueReclaim | null,
+  parts: PolicyParts,
 ): OutputWriter {
   // What was asked for by name is not given up for a copy.
   const notified =
@@ -122,7 +132,7 @@ function makeWriter(
     case 'tee':
       return new TeeWriter(fd, options.tee!, options.pipe);
     case 'splice':
-      return new SpliceWriter(fd, policyOf(fd, choice, options, peerQueue), options.pipe);
+      return new SpliceWriter(fd, policyOf(fd, choice, options, parts), options.pipe);
     case 'msgZerocopy':
       return new MsgZerocopyWriter(fd, notified);
     case 'uringZerocopy':
@@ -135,7 +145,7 @@ function policyOf(
   fd: number,
   { reclaim }: OutputChoice,
   options: OpenOutputOptions,
-  peerQueue: PeerQueueReclaim | null,
+  { peerQueue, otherBytes }: PolicyParts,
 ): ReclaimPolicy {
   switch (reclaim) {
     case 'ackedBytes':
@@ -143,7 +153,7 @@ function policyOf(
     case 'peerQueue':
       return peerQueue!;
     case 'applicationAck':
-      return options.applicationAck!;
+      return new SharedAckReclaim(options.applicationAck!, otherBytes);
     default:
       return new ImmutableReclaim();
   }
