@@ -38,7 +38,7 @@ export class AckedBytesReclaim implements ReclaimPolicy {
     if (options.peer !== 'remote') {
       throw new MillraceError(
         'MR_OUTPUT_MECHANISM',
-        `ackedBytes needs a remote peer, found ${String(options.peer)}: it may still read our pages`,
+        `ackedBytes needs a remote peer, found ${String(options.peer)}: it may read our pages`,
         'use copy for a peer on this machine, or peerQueue when it is known to recv()',
       );
     }

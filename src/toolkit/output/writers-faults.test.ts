@@ -42,9 +42,9 @@ interface Plan {
 interface Scene {
   readonly source: OutputSource;
   readonly expected: Uint8Array;
-  make(fd: number): { writer: OutputWriter; close(): void };
+  readonly make: (fd: number) => { writer: OutputWriter; close: () => void };
   /** After everything is closed. */
-  check(): void;
+  readonly check: () => void;
 }
 
 const nothing = (): void => {};
