@@ -1,15 +1,101 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PagePool } from '../pages/index.ts';
-import { EAGAIN } from '../sys/errno.ts';
+import { EAGAIN, EMFILE, ENOMEM } from '../sys/errno.ts';
+import { failCall } from '../sys/faults.ts';
 import { addonSkipReason } from '../sys/load.ts';
 import { ApplicationAckReclaim } from './application-ack-reclaim.ts';
 import { connected, fillPattern, readExactly, STREAMS } from './connections.test-data.ts';
 import { ImmutableReclaim } from './immutable-reclaim.ts';
-import { pageSources, payloadSource } from './output-source.ts';
+import { type PageSource, pageSources, payloadSource } from './output-source.ts';
 import { SpliceWriter } from './splice-writer.ts';
 
 const needsAddon = { skip: addonSkipReason(), timeout: 30_000 };
+
+/** Two pages that one reader holds, and their sources. */
+function twoPages(): { pool: PagePool; sources: readonly PageSource[] } {
+  const pool = PagePool.create({ pageBytes: 4096, pageCount: 2 });
+  for (const page of [pool.acquire(1), pool.acquire(1)]) {
+    pool.retain(page);
+    pool.stopFilling(page);
+  }
+  return { pool, sources: pageSources(pool) };
+}
+
+test('small writes gather in the pipe and leave together', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix');
+  const source = payloadSource(fillPattern(new Uint8Array(1 << 20)));
+  const writer = new SpliceWriter(fd, new ImmutableReclaim(), { corkBytes: 50_000 });
+  for (let i = 0; i < 49; i++) assert.equal(writer.write(source, i * 1000, 1000), 1000);
+  assert.equal(writer.pendingBytes, 49_000);
+  assert.equal(writer.counts.callCount, 49);
+  writer.write(source, 49_000, 1000);
+  assert.equal(writer.pendingBytes, 0);
+  assert.equal(writer.counts.callCount, 51);
+  readExactly(peer, 50_000);
+  // Ten bytes cost a slot: the pipe is full long before the cork.
+  for (let i = 0; i < 200; i++) assert.equal(writer.write(source, i * 10, 10), 10);
+  assert.equal(readExactly(peer, 1280).length, 1280);
+  assert.equal(writer.flush(), 0);
+  readExactly(peer, 720);
+  writer.close();
+});
+
+test('without a pipe it copies, and asks again after a while', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix');
+  const source = payloadSource(new Uint8Array(1000));
+  const writer = new SpliceWriter(fd, new ImmutableReclaim());
+  const fault = failCall({ call: 'pipeCreate', nth: 1, errno: EMFILE, count: 2 });
+  while (writer.counts.copiedBytes === writer.counts.sentBytes) {
+    assert.equal(writer.write(source, 0, 1000), 1000);
+    assert.equal(writer.flush(), 0);
+    readExactly(peer, 1000);
+  }
+  fault.restore();
+  assert.equal(fault.calls, 3);
+  assert.equal(writer.counts.copiedBytes, 2 * 65 * 1000);
+  assert.equal(writer.counts.degradedCount, 2 + 2 * 65);
+  writer.close();
+});
+
+test('too many flights are an answer, until some have ended', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix');
+  const { sources } = twoPages();
+  const policy = new ApplicationAckReclaim();
+  const writer = new SpliceWriter(fd, policy);
+  let sent = 0;
+  const writeOne = (): number => writer.write(sources[sent % 2]!, 0, 1);
+  while (writeOne() === 1) {
+    sent++;
+    if (sent % 64 === 0) {
+      assert.equal(writer.flush(), 0);
+      readExactly(peer, 64);
+    }
+  }
+  assert.equal(sent, 4096);
+  assert.equal(writeOne(), -EAGAIN);
+  assert.equal(writer.pendingBytes, 0);
+  policy.acknowledge(1);
+  assert.equal(writeOne(), 1, 'it reclaims by itself');
+  writer.close();
+});
+
+test('a refused vmsplice lends nothing; the first errno stays for ever', needsAddon, (t) => {
+  const { fd } = connected(t, 'unix');
+  const { pool, sources } = twoPages();
+  const writer = new SpliceWriter(fd, new ApplicationAckReclaim());
+  const full = failCall({ call: 'vmsplice', nth: 1, errno: EAGAIN });
+  assert.equal(writer.write(sources[0]!, 0, 4096), -EAGAIN);
+  full.restore();
+  assert.equal(writer.flightCount, 0);
+  assert.equal(pool.stats().inFlight, 0);
+  const broken = failCall({ call: 'vmsplice', nth: 1, errno: ENOMEM });
+  assert.equal(writer.write(sources[0]!, 0, 4096), -ENOMEM);
+  broken.restore();
+  assert.equal(writer.flightCount, 0);
+  writer.close();
+  assert.equal(writer.write(sources[0]!, 0, 4096), -ENOMEM);
+});
 
 for (const stream of STREAMS) {
   test(`${stream}: a payload arrives, and residue follows`, needsAddon, (t) => {

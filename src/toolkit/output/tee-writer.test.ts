@@ -105,6 +105,21 @@ test('pieces in order need no copy; bytes from the middle do', needsAddon, (t) =
   writer.close();
 });
 
+test('a copy waits for what is pending before it', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix');
+  const source = makePayload(10_000);
+  const payload = TeePayload.fill(source);
+  const writer = new TeeWriter(fd, payload);
+  assert.equal(writer.write(source, 0, 10_000), 10_000);
+  assert.equal(writer.pendingBytes, 10_000);
+  assert.equal(writer.write(source, 1, 10), 10);
+  const { bytes } = source;
+  assert.ok(Buffer.compare(readExactly(peer, 10_000), bytes.subarray(0, 10_000)) === 0);
+  assert.ok(Buffer.compare(readExactly(peer, 10), bytes.subarray(1, 11)) === 0);
+  writer.close();
+  payload.close();
+});
+
 test('an own pipe that cannot hold a chunk: copies, tried again after a while', needsAddon, (t) => {
   const { fd, peer } = connected(t, 'unix');
   const source = makePayload(131_072);
@@ -148,6 +163,57 @@ test('small pipes for a payload: smaller chunks, the same bytes', needsAddon, (t
   fault.restore();
   writer.close();
   payload.close();
+});
+
+test('small payloads gather in the pipe', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix');
+  const source = makePayload(100);
+  const payload = TeePayload.fill(source);
+  const writer = new TeeWriter(fd, payload);
+  for (let i = 0; i < 64; i++) assert.equal(writer.write(source, 0, 100), 100);
+  assert.equal(writer.counts.callCount, 64);
+  for (let i = 0; i < 64; i++) assert.equal(writer.write(source, 0, 100), 100);
+  assert.equal(writer.counts.callCount, 129, 'a full pipe is emptied by one splice');
+  assert.equal(writer.flush(), 0);
+  readExactly(peer, 12_800);
+  assert.equal(writer.write(source, 0, 100), 100);
+  assert.equal(writer.pendingBytes, 100);
+  writer.close();
+  payload.close();
+});
+
+test('a full socket never makes it copy', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix', { sendBufferBytes: 4096 });
+  const source = makePayload(100_000, 5);
+  const payload = TeePayload.fill(source, { chunkBytes: 16_384 });
+  const writer = new TeeWriter(fd, payload, { corkBytes: 100_000, pipeBytes: 65_536 });
+  let offset = 0;
+  let arrivedBytes = 0;
+  while (arrivedBytes < 100_000) {
+    while (offset < 100_000) {
+      const accepted = writer.write(source, offset, 100_000 - offset);
+      if (accepted === -EAGAIN) break;
+      offset += accepted;
+    }
+    writer.flush();
+    readExactly(peer, Math.min(1000, writer.counts.sentBytes - arrivedBytes));
+    arrivedBytes = Math.min(arrivedBytes + 1000, writer.counts.sentBytes);
+  }
+  assert.equal(writer.counts.copiedBytes, 0);
+  writer.close();
+  payload.close();
+});
+
+test('a master pipe that takes nothing is an error, not a chunk', needsAddon, () => {
+  const fdCount = openFdCount();
+  const source = makePayload(10_000);
+  const faults = [
+    failCall({ call: 'vmsplice', nth: 1, errno: EAGAIN }),
+    failCall({ call: 'setPipeCapacity', nth: 2, errno: EPERM }),
+  ];
+  assert.throws(() => TeePayload.fill(source), { errnoName: 'EAGAIN' });
+  for (const fault of faults.reverse()) fault.restore();
+  assert.equal(openFdCount(), fdCount);
 });
 
 test('what is refused says so, and leaves no pipe', needsAddon, (t) => {
