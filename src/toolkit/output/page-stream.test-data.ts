@@ -17,6 +17,8 @@ export interface PageStreamOptions {
   readonly pageCount?: number;
   /** Bytes of one write; the page when left out. */
   readonly writeBytes?: number;
+  /** An errno ends the stream, see failed; else it is an error of the test. */
+  readonly mayFail?: boolean;
 }
 
 export class PageStream {
@@ -24,6 +26,9 @@ export class PageStream {
   readonly #writer: OutputWriter;
   readonly #sources: readonly PageSource[];
   readonly #writeBytes: number;
+  readonly #mayFail: boolean;
+  /** -errno that a write or a flush answered. */
+  failed = 0;
   #page = NO_PAGE;
   #offset = 0;
   #filledBytes = 0;
@@ -35,6 +40,7 @@ export class PageStream {
     this.#writer = writer;
     this.#sources = pageSources(this.pool);
     this.#writeBytes = writeBytes;
+    this.#mayFail = options.mayFail ?? false;
   }
 
   /** Bytes that the writer has accepted. */
@@ -47,7 +53,8 @@ export class PageStream {
     const before = this.acceptedBytes;
     for (let lap = 0; lap < laps; lap += 1) {
       while (this.#step());
-      assert.ok(this.#writer.flush() >= 0);
+      const pending = this.#writer.flush();
+      if (pending < 0) this.#fail(pending);
       this.#writer.reclaim();
     }
     return this.acceptedBytes - before;
@@ -75,16 +82,24 @@ export class PageStream {
 
   /** One write; false: it has to wait for the socket or for a page. */
   #step(): boolean {
+    if (this.failed !== 0) return false;
     if (this.#page === NO_PAGE && !this.#nextPage()) return false;
     const length = Math.min(this.#writeBytes, this.pool.pageBytes - this.#offset);
     const accepted = this.#writer.write(this.#sources[this.#page]!, this.#offset, length);
     if (accepted === -EAGAIN) return false;
-    assert.ok(accepted > 0 && accepted <= length, `accepted: ${accepted}`);
+    if (accepted <= 0) return this.#fail(accepted);
+    assert.ok(accepted <= length, `accepted: ${accepted}`);
     this.#offset += accepted;
     if (this.#offset < this.pool.pageBytes) return true;
     this.pool.release(this.#page);
     this.#page = NO_PAGE;
     return true;
+  }
+
+  #fail(result: number): false {
+    assert.ok(this.#mayFail, `result ${result}`);
+    this.failed = result;
+    return false;
   }
 
   #nextPage(): boolean {

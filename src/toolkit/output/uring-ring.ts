@@ -25,7 +25,17 @@
 import { endianness } from 'node:os';
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
-import { EINVAL, ENOBUFS, ENOMEM, ENOSYS, ENOTSOCK, EPERM, errnoName } from '../sys/errno.ts';
+import {
+  EINVAL,
+  ENOBUFS,
+  ENOMEM,
+  ENOSYS,
+  ENOTSOCK,
+  EOPNOTSUPP,
+  EPERM,
+  errnoName,
+  SyscallError,
+} from '../sys/errno.ts';
 import {
   closeFd,
   mapFile,
@@ -73,6 +83,8 @@ const SQ_CQ_OVERFLOW = 2;
 const SQ_TASKRUN = 4;
 
 const MSG_DONTWAIT = 0x40;
+/** Times that we enter for notices: all that can be outstanding, twenty at a time. */
+const REAP_TRIES_MAX = RING_SLOTS_MAX / 16;
 /** Times that we enter for a result that should have been there at once. */
 const LATE_RESULT_TRIES = 8;
 
@@ -142,8 +154,8 @@ export class UringRing {
       this.#probe();
     } catch (error) {
       this.close();
-      if (error instanceof MillraceError && error.code === 'MR_OUTPUT_MECHANISM') throw error;
-      throw refusal('mmap of the rings', -ENOMEM, error);
+      if (error instanceof SyscallError) throw refusal('mmap of its rings', -error.errno, error);
+      throw error;
     }
   }
 
@@ -184,10 +196,13 @@ export class UringRing {
   reap(): void {
     if (this.#fd < 0) return;
     this.#readCompletions();
-    const flags = Atomics.load(this.#words, this.#layout.sqFlags);
-    if ((flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW)) === 0) return;
-    uringEnter(this.#fd, 0, 0, true);
-    this.#readCompletions();
+    for (let tries = 0; tries < REAP_TRIES_MAX; tries += 1) {
+      const flags = Atomics.load(this.#words, this.#layout.sqFlags);
+      if ((flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW)) === 0) return;
+      // The kernel hands over some twenty at a time, and what does not fit into the ring later.
+      if (uringEnter(this.#fd, 0, 0, true) < 0) return;
+      this.#readCompletions();
+    }
   }
 
   close(): void {
@@ -324,7 +339,8 @@ function readLayout(parameters: DataView): RingLayout {
 const REASONS: Readonly<Record<number, string>> = {
   [EPERM]: 'a seccomp profile (containers) or the sysctl kernel.io_uring_disabled forbids it',
   [ENOSYS]: 'this kernel, or the seccomp profile of a container, has no io_uring',
-  [ENOMEM]: 'no memory for its rings, or no external buffers in this Node.js',
+  [ENOMEM]: 'no memory for its rings',
+  [EOPNOTSUPP]: 'this Node.js has no external buffers',
   [EINVAL]: 'this kernel is older than Linux 6.2',
 };
 
