@@ -53,6 +53,21 @@ test('error codes equal docs/reference/errors.md', () => {
   assertNone(compareNames(Object.keys(ERRORS), page));
 });
 
+/** Doors with a reference page that names all that they export. */
+const DOORS = {
+  'docs/reference/output.md': '../src/toolkit/output/index.js',
+  'docs/reference/pages.md': '../src/toolkit/pages/index.js',
+};
+
+for (const [page, door] of Object.entries(DOORS)) {
+  test(`${page} names everything that is exported`, async () => {
+    const text = readFileSync(join(ROOT, page), 'utf8');
+    const names = Object.keys((await import(door)) as object);
+    assert.ok(names.length > 0);
+    assertNone(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(text)));
+  });
+}
+
 /** Pages and modules that a script makes from another source of truth. */
 const GENERATORS = [
   'scripts/generate-catalog.mjs',
