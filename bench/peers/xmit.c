@@ -11,11 +11,11 @@
  * The sender sends B bytes (or for S seconds) to each of N connections, message by message in
  * turn, from a pool of memory that is filled once and never written again; at its end it shuts
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
- * the message, or a part of it; default one message) into the connection's pipe and splices the pipe out; `tee`
- * fills master pipes of --batch bytes once, and tees; a splice takes at most --push bytes.
- * `sendfile` sends from a file of the pool's size: --file, which is written anew, or memory. The
- * receiver prints one line with its port, accepts N connections and reads them to their end into
- * one buffer. Each prints one JSON line: bytes, usr and sys microseconds by getrusage over the
+ * the message, or a part of it; default one message) into the connection's pipe and splices the
+ * pipe out; `tee` fills master pipes of --batch bytes once, and tees; a splice takes at most --push
+ * bytes. `sendfile` sends from a file of the pool's size: --file, which is written anew, or memory.
+ * The receiver prints one line with its port, accepts N connections and reads them to their end
+ * into one buffer. Each prints one JSON line: bytes, usr and sys microseconds by getrusage over the
  * transfer alone, and the elapsed time.
  *
  * WHY         What TypeScript adds is the difference to this program: the same calls, in C.
@@ -197,8 +197,7 @@ static void receive(void)
 	accept_all(waits);
 	begin_totals(&totals);
 	while (open > 0) {
-		if (poll(waits, (nfds_t)options.lanes, -1) == -1 && errno != EINTR)
-			fail("poll");
+		poll(waits, (nfds_t)options.lanes, -1);
 		for (size_t i = 0; i < options.lanes; i++) {
 			ssize_t got;
 
@@ -226,10 +225,9 @@ static void make_pool(void)
 	size_t unit = batch > options.message ? batch : options.message;
 	size_t bytes = (options.pool + unit - 1) / unit * unit;
 
-	if (unit % batch != 0 || unit % options.message != 0) {
-		fprintf(stderr, "xmit: --batch and --message: one must be a multiple of the other\n");
-		exit(2);
-	}
+	errno = EINVAL;
+	if (unit % batch != 0 || unit % options.message != 0)
+		fail("--batch and --message: one must be a multiple of the other");
 	options.pool = bytes;
 	options.batch = batch;
 	if (strcmp(options.mode, "sendfile") == 0) {
@@ -513,8 +511,7 @@ int main(int argc, char **argv)
 		else if (i + 1 < argc)
 			take_option(argv[i], argv[i + 1]), i++;
 	}
-	if (options.lanes < 1 || options.lanes > LANES_MAX || options.message == 0 ||
-	    options.buffer == 0)
+	if (options.lanes > LANES_MAX || options.message == 0 || options.buffer == 0)
 		return 2;
 	if (options.pin != ANY_CPU)
 		pin_to(options.pin);

@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { BENCH_NAME, runBench } from '../nettest/bench/bench.ts';
 import { drawChart } from '../nettest/bench/chart.ts';
 import { PINS, type Pin } from '../nettest/bench/plan.ts';
-import type { BenchResult } from '../nettest/bench/result.ts';
+import { type BenchResult, resultText } from '../nettest/bench/result.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { benchLines } from './nettest-bench-text.ts';
 import { parseCount, parsePositive } from './option-values.ts';
@@ -20,17 +20,20 @@ c-sendfile, c-tee, c-zerocopy: the C program bench/peers/xmit.c of a checkout.
 
 Examples:
   $ millrace nettest bench                      everything: some eight minutes
-  $ millrace nettest bench --quick              the rows with targets: under a minute
+  $ millrace nettest bench --quick              most rows with targets: a minute
   $ millrace nettest bench --only tcp,64K,x1 --pin two
   $ sudo millrace nettest bench --only veth     through a pair of network namespaces
 
 Two CPU-hungry processes run all the while. TCP over veth needs root and is left out without.`;
 
+const WHOLE = { rounds: 3, seconds: 0.3 };
+const QUICK = { rounds: 2, seconds: 0.2 };
+
 interface Options {
   readonly quick?: boolean;
   readonly only?: string;
-  readonly rounds: number;
-  readonly secondsPerCell: number;
+  readonly rounds?: number;
+  readonly secondsPerCell?: number;
   readonly pin: Pin;
   readonly congestion: string;
   readonly out: string;
@@ -47,10 +50,10 @@ export function registerNettestBench(nettest: Command): void {
   nettest
     .command('bench')
     .description('measure every mechanism on this machine, against C and node:net')
-    .option('--quick', 'TCP and UNIX, 64 and 256 KiB only')
+    .option('--quick', 'TCP and UNIX, 64 and 256 KiB only; 2 rounds of 0.2 s')
     .option('--only <words>', 'only these cells and contestants, as tcp,64K,x1,splice')
-    .option('--rounds <n>', 'rounds; figures are medians', parseCount(1), 3)
-    .option('--seconds-per-cell <s>', 'seconds of one transfer', parseSeconds, 0.3)
+    .option('--rounds <n>', 'rounds; figures are medians (default: 3)', parseCount(1))
+    .option('--seconds-per-cell <s>', 'seconds of one transfer (default: 0.3)', parseSeconds)
     .addOption(
       new Option('--pin <cpus>', 'sender and receiver on one CPU, two, or any')
         .choices(PINS)
@@ -68,12 +71,13 @@ async function bench(options: Options): Promise<void> {
   const onSignal = (): void => stop.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
   const report = progressReport();
+  const defaults = options.quick === true ? QUICK : WHOLE;
   try {
     const result = await runBench({
       only: options.only,
       isQuick: options.quick === true,
-      rounds: options.rounds,
-      seconds: options.secondsPerCell,
+      rounds: options.rounds ?? defaults.rounds,
+      seconds: options.secondsPerCell ?? defaults.seconds,
       pin: options.pin,
       congestion: options.congestion === 'system' ? '' : options.congestion,
       command: ['millrace', ...process.argv.slice(2)].join(' '),
@@ -82,8 +86,8 @@ async function bench(options: Options): Promise<void> {
     });
     report.stop();
     write(options.out, result);
-    const text = options.json === true ? JSON.stringify(result) : benchLines(result).join('\n');
-    process.stdout.write(`${text}\n`);
+    const isJson = options.json === true;
+    process.stdout.write(isJson ? resultText(result) : `${benchLines(result).join('\n')}\n`);
   } finally {
     report.stop();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal);
@@ -116,7 +120,7 @@ function progressReport(): {
 function write(folder: string, result: BenchResult): void {
   try {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, `${BENCH_NAME}.json`), `${JSON.stringify(result, null, 1)}\n`);
+    writeFileSync(join(folder, `${BENCH_NAME}.json`), resultText(result));
     writeFileSync(join(folder, result.chart), drawChart(result));
   } catch (error) {
     throw new MillraceError('MR_OUTPUT', (error as Error).message, 'choose another --out', {

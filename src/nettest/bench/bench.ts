@@ -55,6 +55,7 @@ export interface BenchOptions {
 /** Throws MR_USAGE (--only), MR_ADDON, MR_CONNECT, MR_INTERRUPTED. */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const cpus = schedGetAffinity();
+  if (options.pin === 'two' && cpus.length < 2) throw tooFewCpus(cpus.length);
   const yardstick = buildYardstick();
   const notes = openingNotes(options, yardstick.reason);
   const refused = new Map<Path, string>();
@@ -119,7 +120,7 @@ async function measureRound(
     const { cell, contestant } = run;
     options.signal?.throwIfAborted();
     if (book.refusalOf(cell, contestant.name) === undefined) {
-      const reply = await session.measure(run, secondsOf(cell, options.seconds));
+      const reply = await session.measure(run, secondsOf(cell, options));
       if (reply.state === 'done') book.add(cell, contestant.name, round, reply.value);
       else book.refuse(cell, contestant.name, `${reply.state}: ${reply.message}`);
     }
@@ -130,8 +131,8 @@ async function measureRound(
   }
 }
 
-function secondsOf(cell: Cell, seconds: number): number {
-  return isTargetCell(cell) ? TARGET_CELL_TIMES * seconds : seconds;
+function secondsOf(cell: Cell, { seconds, isQuick }: BenchOptions): number {
+  return isTargetCell(cell) && isQuick !== true ? TARGET_CELL_TIMES * seconds : seconds;
 }
 
 function openingNotes(options: BenchOptions, yardstickReason: string): string[] {
@@ -174,6 +175,11 @@ function makeResult(
     chart: `${BENCH_NAME}.svg`,
     cells: cellResults(runs, book, reference),
   };
+}
+
+function tooFewCpus(count: number): MillraceError {
+  const found = `--pin two needs two CPUs, and this process may use ${count}`;
+  return new MillraceError('MR_USAGE', found, 'give --pin one or --pin none');
 }
 
 function interrupted(): MillraceError {

@@ -72,6 +72,9 @@ export class Namespaces {
       ['-n', a, 'link', 'add', 'bench0', 'type', 'veth', 'peer', 'name', 'bench0', 'netns', b],
       ['-n', a, 'addr', 'add', `${VETH_SENDER_HOST}/30`, 'dev', 'bench0'],
       ['-n', b, 'addr', 'add', `${VETH_RECEIVER_HOST}/30`, 'dev', 'bench0'],
+      // The probe of the output toolkit tries the kernel over loopback.
+      ['-n', a, 'link', 'set', 'lo', 'up'],
+      ['-n', b, 'link', 'set', 'lo', 'up'],
       ['-n', a, 'link', 'set', 'bench0', 'up'],
       ['-n', b, 'link', 'set', 'bench0', 'up'],
     ];

@@ -119,6 +119,20 @@ function contestantResult(
   };
 }
 
+/** Four digits are more than a measurement has. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value)
+    ? Number(value.toPrecision(4))
+    : value;
+}
+
+/** The JSON file: a cell a line, so that two results can be compared by eye. */
+export function resultText({ cells, ...rest }: BenchResult): string {
+  const head = JSON.stringify(rest, rounded, 1).slice(0, -2);
+  const lines = cells.map((cell) => `  ${JSON.stringify(cell, rounded)}`);
+  return `${head},\n "cells": [\n${lines.join(',\n')}\n ]\n}\n`;
+}
+
 /** CPUs, memory, kernel, Node.js, in one line. */
 export function describeMachine(): string {
   const model = (cpus()[0]?.model ?? 'unknown CPU').replaceAll(/\s+/g, ' ').trim();

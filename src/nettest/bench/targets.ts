@@ -10,6 +10,7 @@ import {
   AUTO,
   type Cell,
   COUNTERPARTS,
+  MESSAGE_BYTES,
   NODE_NET,
   type Path,
   type Run,
@@ -27,8 +28,12 @@ const AUTO_AT_MOST = 1.05;
 const LARGE_BYTES = 65_536;
 const FAN_OUT_LARGE_BYTES = 262_144;
 
-/** What auto may choose of for bytes in memory that never change. */
-const AUTO_CHOICES = ['copy', 'splice', 'tee', 'msgZerocopy', 'uringZerocopy'];
+/**
+ * What is allowed to auto here: bytes in memory that never change, prepared for tee where several
+ * get them, and a receiver on this machine, for which the kernel copies what it would notify of.
+ */
+const AUTO_CHOICES = ['copy', 'splice'];
+const AUTO_CHOICES_PREPARED = [...AUTO_CHOICES, 'tee'];
 
 export function targetRows(runs: readonly Run[], book: Book, reference: string): Row[] {
   const cells = [...new Set(runs.map(({ cell }) => cell))];
@@ -50,15 +55,19 @@ function mediansOf(cells: readonly Cell[], ratios: (cell: Cell) => readonly numb
   return cells.flatMap((cell) => statisticOf(ratios(cell))?.value ?? []);
 }
 
+/** A row for each mechanism and size: what a call from TypeScript costs shows at the least. */
 function typescriptRows(cells: readonly Cell[], book: Book): Row[] {
-  const large = cells.filter(({ messageBytes }) => messageBytes >= LARGE_BYTES);
+  const sizes = MESSAGE_BYTES.filter((bytes) => bytes >= LARGE_BYTES);
   const names = Object.keys(COUNTERPARTS) as AgentMechanism[];
-  return names.flatMap((name) => {
-    const counterpart = COUNTERPARTS[name]!;
-    const values = mediansOf(large, (cell) => book.ratios(cell, name, counterpart, senderMs));
-    const title = `${name} / ${counterpart}: sender CPU, 64 KiB and up, all cells`;
-    return row(title, values, TYPESCRIPT_AT_MOST);
-  });
+  return names.flatMap((name) =>
+    sizes.flatMap((bytes) => {
+      const counterpart = COUNTERPARTS[name]!;
+      const fitting = cells.filter(({ messageBytes }) => messageBytes === bytes);
+      const values = mediansOf(fitting, (cell) => book.ratios(cell, name, counterpart, senderMs));
+      const title = `${name} / ${counterpart}: sender CPU, ${bytes / 1024} KiB, all cells`;
+      return row(title, values, TYPESCRIPT_AT_MOST);
+    }),
+  );
 }
 
 function spliceRows(cells: readonly Cell[], book: Book, reference: string): Row[] {
@@ -98,7 +107,8 @@ function fanOutRows(cells: readonly Cell[], book: Book, reference: string): Row[
 function autoRows(cells: readonly Cell[], book: Book): Row[] {
   const worst = new Map<string, { readonly row: Row; readonly ratios: number[] }>();
   for (const cell of cells) {
-    const best = book.bestOf(cell, AUTO_CHOICES, senderMs);
+    const choices = cell.fanOut === 1 ? AUTO_CHOICES : AUTO_CHOICES_PREPARED;
+    const best = book.bestOf(cell, choices, senderMs);
     const ratio = best === null ? null : statisticOf(book.ratios(cell, AUTO, best, senderMs));
     if (best === null || ratio === null) continue;
     const place = `${describePlace(cell)}, x${cell.fanOut}`;

@@ -12,9 +12,9 @@ import type { Mechanism } from './output-writer.ts';
 
 /**
  * Writes from that many bytes on go by reference. Measured on one CPU with writes that gather in
- * the pipe (SpliceWriter's cork): at 4 KiB splice costs the sender 0.44 of send(2) over loopback and
- * 0.32 over UNIX sockets. Shorter writes gain as well in a steady stream, but one that is flushed
- * alone pays two calls instead of one, and a slot of the pipe for a part of an OS page.
+ * the pipe (SpliceWriter's cork): at 4 KiB splice costs the sender 0.44 of send(2) over loopback
+ * and 0.32 over UNIX sockets. Shorter writes gain as well in a steady stream, but one that is
+ * flushed alone pays two calls instead of one, and a slot of the pipe for a part of an OS page.
  */
 export const AUTO_SPLICE_LOCAL_TCP_MIN_BYTES = 4096;
 export const AUTO_SPLICE_UNIX_MIN_BYTES = 4096;
