@@ -11,8 +11,10 @@
  * INVARIANTS  1. stream: a write may be accepted in part: a slot of the pipe holds bytes of one OS
  *             page, so ten bytes cost a whole slot and an unaligned range one more
  *             2. datagram (UDP): the pipe is empty before a write, has 16 slots, and one splice is
- *             one datagram: splice makes one sendmsg of up to 16 slots. What needs more, and what
- *             finds no pipe, is copied (counted as degraded)
+ *             one datagram: splice makes one sendmsg of up to 16 slots. What needs more, what
+ *             finds no pipe, and what starts at an odd address, is copied (counted as degraded):
+ *             Linux 6.18 adds up the checksum of a fragmented datagram as if every slot before held
+ *             an even number of bytes, and the peer drops it (seen with IPv4 and IPv6)
  *             3. on a stream the first errno but EAGAIN is the last answer: the pipe is closed at
  *             once, what was stranded in it is not sent, and every later call returns that errno
  *             4. a refused datagram (EMSGSIZE, ECONNREFUSED) is dropped with its pipe and the
@@ -175,7 +177,9 @@ export class SpliceWriter implements OutputWriter {
     const counts = this.#counts;
     const pending = this.flush();
     if (pending < 0) return pending;
-    if (pending > 0 || !this.#lend(source)) return -EAGAIN;
+    if (pending > 0) return -EAGAIN;
+    if (isOddAddress(source, offset)) return this.#copy(source, offset, length);
+    if (!this.#lend(source)) return -EAGAIN;
     counts.callCount += 2;
     const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
     if (taken !== length) {
@@ -254,6 +258,11 @@ export class SpliceWriter implements OutputWriter {
     this.#pipe.close();
     return this.#failure;
   }
+}
+
+/** Buffers themselves start at even addresses. */
+function isOddAddress({ bytes, start }: MemorySource, offset: number): boolean {
+  return ((bytes.byteOffset + start + offset) & 1) === 1;
 }
 
 function immutablePageError(): Error {
