@@ -16,7 +16,7 @@ import {
   walkFields,
 } from '../src/rdr/index.ts';
 import { Prng } from '../src/toolkit/base/prng.ts';
-import { SharedWasmMemory } from '../src/toolkit/pages/webassembly.ts';
+import { SharedWasmMemory } from '../src/toolkit/base/webassembly.ts';
 
 /** Bytes of one block, as a page of the arena holds. */
 const BLOCK_BYTES = 256 * 1024;

@@ -5,10 +5,11 @@
  * A page is filled with a stamped message only after the pool has given it, so the pool and the
  * reclaim policy alone decide whether a page in flight is written again.
  */
+
+import { SharedWasmMemory } from '../../src/toolkit/base/webassembly.ts';
 import type { OutputSource, OutputWriter, PayloadSource } from '../../src/toolkit/output/index.ts';
 import { pageSources, payloadSource } from '../../src/toolkit/output/index.ts';
 import { NO_PAGE, PagePool } from '../../src/toolkit/pages/index.ts';
-import { SharedWasmMemory } from '../../src/toolkit/pages/webassembly.ts';
 import { EAGAIN, SyscallError } from '../../src/toolkit/sys/index.ts';
 import type { Offer, OpenOffer } from './output-offers.ts';
 import type { StreamReader } from './output-rig.ts';

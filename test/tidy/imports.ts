@@ -18,7 +18,8 @@ export interface Import {
 
 const IMPORT_FORMS = [
   /\b(?:import|export)\b[^'"`;()]*?\bfrom\s*['"]([^'"\n]+)['"]/g,
-  /\bimport\s*['"]([^'"\n]+)['"]/g,
+  // Behind a parenthesis it is the text of WebAssembly.
+  /(?<!\()\bimport\s*['"]([^'"\n]+)['"]/g,
   /\bimport\(\s*['"]([^'"\n]+)['"]/g,
 ];
 

@@ -20,11 +20,10 @@
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES } from '../base/limits.ts';
+import { type SharedMemory, SharedWasmMemory, WASM_PAGE_BYTES } from '../base/webassembly.ts';
 import { ENOMEM, errnoName, type MemoryAdvice, madvise } from '../sys/index.ts';
 import { findNewMapping, type Mapping, readMappingDetail, readMappings } from './mappings.ts';
-import { type SharedMemory, SharedWasmMemory } from './webassembly.ts';
 
-const WASM_PAGE_BYTES = 65_536;
 /** WebAssembly addresses are 32 bits. */
 export const ARENA_BYTES_MAX = 65_536 * WASM_PAGE_BYTES;
 export const HUGE_PAGE_BYTES = 2 * 1024 * 1024;

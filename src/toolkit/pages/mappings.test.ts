@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import { findNewMapping, type Mapping, readMappingDetail, readMappings } from './mappings.ts';
-import { SharedWasmMemory } from './webassembly.ts';
 
 const WASM_PAGE_BYTES = 65_536;
 

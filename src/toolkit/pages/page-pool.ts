@@ -27,6 +27,7 @@
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
+import type { SharedMemory } from '../base/webassembly.ts';
 import { type ArenaOptions, type ArenaReport, createArena, renewMemory } from './arena.ts';
 import { Flights, flightsBytes } from './flights.ts';
 import { FreeHints, NO_HINT } from './free-hints.ts';
@@ -59,7 +60,6 @@ import {
   tableBytes,
 } from './layout.ts';
 import { countPages, type PageHolders, type PageStats } from './page-stats.ts';
-import type { SharedMemory } from './webassembly.ts';
 
 /** What travels to workers. */
 export interface PagePoolHandle {

@@ -6,3 +6,4 @@ export { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.
 export { BroadcastWriter } from './broadcast-writer.ts';
 export { Doorbell } from './doorbell.ts';
 export { NO_SLOT, SpscRing, type SpscRingHandle } from './spsc-ring.ts';
+export { createMemory, loadKernel, MEMORY_IMPORT } from './wasm/kernels.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import { EAGAIN, EBADF, EEXIST, ENOENT, ENOSPC } from './errno.ts';
 import {
   closeFd,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import { EACCES, EAGAIN, SyscallError } from './errno.ts';
 import { closeFd, openFile } from './file.ts';
 import { addonSkipReason } from './load.ts';

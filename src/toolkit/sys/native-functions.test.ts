@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import { EBADF, EFAULT } from './errno.ts';
 import { addonSkipReason, native } from './load.ts';
 import { NATIVE_FUNCTION_NAMES, type NativeFunctions } from './native-functions.ts';

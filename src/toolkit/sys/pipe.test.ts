@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import { EAGAIN, EBADF, EBUSY, EINVAL, EPIPE } from './errno.ts';
 import { closeFd, openFile } from './file.ts';
 import { addonSkipReason } from './load.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import {
   EAGAIN,
   ECONNRESET,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { SharedWasmMemory } from '../pages/webassembly.ts';
+import { SharedWasmMemory } from '../base/webassembly.ts';
 import { EPOLLIN, epollAdd, epollCreate, epollWait } from './epoll.ts';
 import {
   checked,
