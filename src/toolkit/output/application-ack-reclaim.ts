@@ -31,9 +31,9 @@ export class ApplicationAckReclaim implements ReclaimPolicy {
 /**
  * The part of an acknowledged stream that one of several writers sends.
  *
- * PROOF       The peer has consumed the first N bytes of the stream. Of these, other writers sent at
- *             most what they sent in all, C; so at least N - C of them are ours, and as both go out
- *             in order, our first N - C are consumed.
+ * PROOF       The peer has consumed the first N bytes of the stream. Of these, other writers sent
+ *             at most what they sent in all, C; so at least N - C of them are ours, and as both go
+ *             out in order, our first N - C are consumed.
  */
 export class SharedAckReclaim implements ReclaimPolicy {
   readonly name = 'applicationAck';

@@ -11,7 +11,8 @@
  *             3. stream sockets only.
  * BLOCKS      when the file is not in the page cache: the thread waits for the disk.
  * REFUSED     splice from the file through a pipe of our own (the same work in two calls; sendfile
- *             has such a pipe inside); datagram sockets (sendfile cuts where its own pipe ends).
+ *             has such a pipe inside, and measured no worse from 64 KiB to 1 MiB); datagram sockets
+ *             (sendfile cuts where its own pipe ends).
  */
 import { EAGAIN, ENODATA } from '../sys/errno.ts';
 import { sendfile } from '../sys/index.ts';

@@ -11,7 +11,9 @@
  *             process lives: what a peer on this machine refers to outlives every pipe.
  * INVARIANTS  1. a master pipe is filled once and never read, only teed
  *             2. chunks follow one another without a gap and cover the payload
- *             3. no chunk needs more slots than its pipe's capacity.
+ *             3. no chunk needs more slots than its pipe's capacity
+ *             4. where a pipe that pays is refused (fs.pipe-user-pages-soft is used up) the chunk
+ *             has none, and writers copy it.
  * REFUSED     a page source (a pool fills its pages again); one pipe for a payload beyond 1 MiB
  *             (fs.pipe-max-size).
  */
@@ -30,7 +32,10 @@ export interface TeePayloadOptions {
   readonly chunkBytes?: number;
 }
 
-/** Bytes [start, end) of the payload, at the front of a pipe. */
+/** A pipe that takes less, though the payload has more, costs more calls than a copy. */
+const CHUNK_BYTES_LEAST = 64 * 1024;
+
+/** Bytes [start, end) of the payload, at the front of a pipe; a closed pipe: to be copied. */
 export interface TeeChunk {
   readonly pipe: OutputPipe;
   readonly start: number;
@@ -97,6 +102,10 @@ function fillChunk(source: PayloadSource, start: number, chunkBytes: number): Te
   const pipe = new OutputPipe();
   const wanted = Math.min(source.length - start, chunkBytes);
   checked('pipe2', pipe.open(Math.ceil(wanted / OS_PAGE_BYTES) * OS_PAGE_BYTES));
+  if (pipe.capacityBytes < Math.min(wanted, CHUNK_BYTES_LEAST)) {
+    pipe.close();
+    return { pipe, start, end: start + wanted };
+  }
   let end = start;
   while (end < start + wanted) {
     const left = start + wanted - end;

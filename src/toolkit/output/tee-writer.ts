@@ -13,8 +13,9 @@
  * INVARIANTS  1. ahead > 0: it starts at payload byte aheadOffset; nothing is teed behind it
  *             2. a chunk is teed only when the own pipe surely has the slots
  *             3. the first errno but EAGAIN is the last answer: the pipe is closed at once
- *             4. bytes in the middle of a chunk that are not ahead, and all bytes where no pipe of
- *             the size of a chunk is to be had, are copied (counted as degraded).
+ *             4. bytes in the middle of a chunk that are not ahead, and all bytes where the chunk
+ *             has no pipe, or no own pipe of its size is to be had, are copied (counted as
+ *             degraded).
  * PAGES       The payload is immutable: nothing is lent, flightCount is 0.
  * REFUSED     datagram sockets (a chunk is no datagram); sources other than the payload.
  */
@@ -94,7 +95,7 @@ export class TeeWriter implements OutputWriter {
       if (taken < 0) return accepted > 0 ? accepted : taken;
       accepted += taken;
       if (this.#pendingBytes < this.#corkBytes) continue;
-      const pending = this.#drainPipe(accepted < length);
+      const pending = this.#drainPipe();
       if (pending < 0) return pending;
       if (pending > 0) break;
     }
@@ -103,7 +104,7 @@ export class TeeWriter implements OutputWriter {
 
   flush(): number {
     if (this.#failure !== 0) return this.#failure;
-    return this.#pendingBytes === 0 ? 0 : this.#drainPipe(false);
+    return this.#pendingBytes === 0 ? 0 : this.#drainPipe();
   }
 
   reclaim(): number {
@@ -126,7 +127,7 @@ export class TeeWriter implements OutputWriter {
       this.#closePipe();
     }
     const chunk = this.#payload.chunkAt(offset);
-    if (offset !== chunk.start) return this.#emptyPipe() || NOT_BY_REFERENCE;
+    if (offset !== chunk.start || !chunk.pipe.isOpen) return this.#emptyPipe() || NOT_BY_REFERENCE;
     if (!this.#pipe.isOpen && !this.#openPipe()) return NOT_BY_REFERENCE;
     const slots = slotsOf(chunk);
     if (this.#usedSlots + slots > this.#pipe.capacityBytes / OS_PAGE_BYTES) {
@@ -160,11 +161,11 @@ export class TeeWriter implements OutputWriter {
   }
 
   /** splice: what is still pending, or -errno: the connection is over. */
-  #drainPipe(more: boolean): number {
+  #drainPipe(): number {
     const counts = this.#counts;
     while (this.#pendingBytes > 0) {
       counts.callCount += 1;
-      const moved = splice(this.#pipe.readEnd, this.fd, this.#pendingBytes, more);
+      const moved = splice(this.#pipe.readEnd, this.fd, this.#pendingBytes);
       if (moved === -EAGAIN) {
         counts.fullCount += 1;
         return this.#pendingBytes;
