@@ -150,9 +150,16 @@ export function choiceRows(choices: readonly ProbedChoice[]): readonly (readonly
     statement === '' ? payload : `${payload}, ${statement}`,
     choice?.mechanism ?? '-',
     choice?.reclaim ?? '-',
-    choice === null || choice.copyBelowBytes === 0 ? '-' : `${choice.copyBelowBytes}`,
+    sizeText(choice),
     choice?.reason ?? error,
   ]);
+}
+
+/** Bytes a write, or a turn. */
+function sizeText(choice: OutputChoice | null): string {
+  const { turnBelowBytes = 0, copyBelowBytes = 0 } = choice ?? {};
+  if (turnBelowBytes > 0) return `${turnBelowBytes} a turn`;
+  return copyBelowBytes > 0 ? `${copyBelowBytes} a write` : '-';
 }
 
 export const REASON_HEAD = ['mechanism', 'reclaim', 'verdict', 'why'] as const;

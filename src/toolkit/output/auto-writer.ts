@@ -4,9 +4,10 @@
  * WHY         A connection sends headers of 40 bytes and pages of 256 KiB. The caller offers both
  *             to one writer; each write goes the way that is cheaper for its size and its source.
  * PER WRITE   a file            FileWriter, made when the first one comes
- *             memory            what was chosen; a copy, when it is shorter than copyBelowBytes and
- *                               nothing is pending, or when the chosen way cannot send it (a page,
- *                               where a prepared payload or a file was announced)
+ *             memory            what was chosen; a copy, when nothing is pending and it is too
+ *                               short, alone or with what gathers in a turn (choose-sizes.ts); or
+ *                               when the chosen way cannot send it (a page, where a prepared
+ *                               payload or a file was announced)
  * INVARIANTS  1. order: another way is taken only when flush() of the chosen one says that nothing
  *             is pending  2. a page is lent by the chosen writer alone; copies lend nothing
  *             3. bytes that were copied in between make a policy that counts by the socket
@@ -29,6 +30,7 @@ import {
   type OutputWriter,
 } from './output-writer.ts';
 import type { TeePayload } from './tee-payload.ts';
+import { TurnMeter } from './turn-meter.ts';
 
 export interface AutoWriterParts {
   readonly fd: number;
@@ -47,7 +49,7 @@ export class AutoWriter implements OutputWriter {
   readonly socket: SocketClass;
   readonly #writer: OutputWriter;
   readonly #tee: TeePayload | null;
-  readonly #copyBelowBytes: number;
+  readonly #meter: TurnMeter;
   readonly #copy: OutputWriter;
   #file: OutputWriter | null = null;
   readonly #sum: OutputCounts = makeCounts();
@@ -59,7 +61,7 @@ export class AutoWriter implements OutputWriter {
     this.socket = socket;
     this.#writer = writer;
     this.#tee = tee ?? null;
-    this.#copyBelowBytes = choice.copyBelowBytes;
+    this.#meter = new TurnMeter(choice.turnBelowBytes);
     this.#copy = writer.mechanism === 'copy' ? writer : new CopyWriter(fd);
   }
 
@@ -100,13 +102,19 @@ export class AutoWriter implements OutputWriter {
     const chosen = this.#writer;
     const writer = this.#wayOf(source, length);
     if (writer !== chosen && chosen.pendingBytes > 0) {
-      const pending = chosen.flush();
+      const pending = this.flush();
       if (pending !== 0) return pending > 0 ? -EAGAIN : pending;
     }
-    return writer.write(source, offset, length);
+    const accepted = writer.write(source, offset, length);
+    if (accepted > 0) {
+      if (writer === chosen) this.#meter.addReference(accepted);
+      else this.#meter.addCopy(accepted);
+    }
+    return accepted;
   }
 
   flush(): number {
+    this.#meter.endTurn();
     return this.#writer.flush();
   }
 
@@ -125,8 +133,10 @@ export class AutoWriter implements OutputWriter {
     if (chosen.mechanism === 'tee' && source !== this.#tee?.source) return this.#copy;
     const isImmutable = this.choice.reclaim === 'immutable';
     if (isImmutable && source.kind === 'page') return this.#copy;
-    if (length < this.#copyBelowBytes && chosen.pendingBytes === 0) return this.#copy;
-    return chosen;
+    // Nothing may overtake what is pending.
+    if (chosen.pendingBytes > 0) return chosen;
+    if (length < this.choice.copyBelowBytes) return this.#copy;
+    return this.#meter.isWorthReference(length) ? chosen : this.#copy;
   }
 
   #fileWriter(): OutputWriter {

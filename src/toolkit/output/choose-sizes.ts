@@ -1,50 +1,48 @@
 /**
- * Sizes below which a copy is cheaper than a reference, per mechanism and way to the peer.
+ * Sizes from which a reference is cheaper than a copy, per mechanism.
  *
- * WHY         A reference costs a slot of a pipe, the walk to the page and a second system call,
- *             whatever its length; a copy costs by the byte. Where they cross is measured, not
- *             known: `millrace nettest bench` (bench in src/nettest), docs/benchmarks.md.
+ * WHY         A copy costs by the byte, a reference by the call: what costs is the push into the
+ *             socket, much less the way into the pipe. So splice and tee win by what gathers in the
+ *             pipe until the caller flushes (a turn), not by the size of one write.
+ * MEASURED    sender CPU against that of send(), TCP with reno / UNIX, sender and receiver on one
+ *             CPU of an AMD EPYC, Linux 6.18; each within 0.1. `millrace nettest bench` tries anew.
+ *               bytes a write    256     1 Ki    4 Ki    16 Ki   32 Ki   64 Ki
+ *               all gather     .6/.45  .6/.4   .5/.4   .7/.65  .7/.8   .7/.7
+ *               32 KiB a turn  .6/.45  .7/.5   .6/.6   .8/.6   .9/1     -
+ *               16 KiB a turn  .7/.5   .8/.5   .7/.7    1/1      -      -
+ *               flush at each  2.1/1.6 1.7/1.4 1.2/1.1  1/1    .9/1    .75/.75
+ *               the same, tee     -    1.5/1.4 1.4/1.2 .6/.9   .75/.9  .7/.6
  * INVARIANTS  auto is never more than 1.05 times as dear as the best that is allowed.
  */
-import type { PayloadKind } from './choose.ts';
-import type { SocketClass } from './classify.ts';
 import type { Mechanism } from './output-writer.ts';
 
-/**
- * Writes from that many bytes on go by reference. Measured on one CPU with writes that gather in
- * the pipe (SpliceWriter's cork): at 4 KiB splice costs the sender 0.44 of send(2) over loopback
- * and 0.32 over UNIX sockets. Shorter writes gain as well in a steady stream, but one that is
- * flushed alone pays two calls instead of one, and a slot of the pipe for a part of an OS page.
- */
-export const AUTO_SPLICE_LOCAL_TCP_MIN_BYTES = 4096;
-export const AUTO_SPLICE_UNIX_MIN_BYTES = 4096;
-export const AUTO_TEE_MIN_BYTES = 4096;
-/** Not measured: there was no card. */
-export const AUTO_SPLICE_REMOTE_MIN_BYTES = 16_384;
-/** The kernel's own advice is some 10 KB; pinning and the notice cost more than a slot. */
-export const AUTO_NOTIFIED_MIN_BYTES = 16_384;
-
-/** Writes shorter than this are copied. */
-export function copyBelowBytes(
-  mechanism: Mechanism,
-  socket: SocketClass,
-  payload: PayloadKind,
-): number {
-  if (payload === 'file') return 0;
-  switch (mechanism) {
-    case 'splice':
-      return spliceMinBytes(socket);
-    case 'tee':
-      return AUTO_TEE_MIN_BYTES;
-    case 'msgZerocopy':
-    case 'uringZerocopy':
-      return AUTO_NOTIFIED_MIN_BYTES;
-    default:
-      return 0;
-  }
+export interface CopySizes {
+  /** Writes shorter than this are copied. */
+  readonly copyBelowBytes: number;
+  /** Turns (what is written between two calls of flush) that bring less are copied. */
+  readonly turnBelowBytes: number;
 }
 
-function spliceMinBytes({ kind, place }: SocketClass): number {
-  if (kind === 'unixStream') return AUTO_SPLICE_UNIX_MIN_BYTES;
-  return place === 'remote' ? AUTO_SPLICE_REMOTE_MIN_BYTES : AUTO_SPLICE_LOCAL_TCP_MIN_BYTES;
+/** A slot of the pipe for less than this is a bad trade whatever gathers. */
+export const AUTO_SLICE_MIN_BYTES = 256;
+/** Turns from that many bytes on go by reference. */
+export const AUTO_SPLICE_TURN_MIN_BYTES = 32_768;
+export const AUTO_TEE_TURN_MIN_BYTES = 16_384;
+/** MSG_ZEROCOPY, SEND_ZC: each write is a call and a notice; the kernel's own advice is 10 KB. */
+export const AUTO_NOTIFIED_MIN_BYTES = 16_384;
+
+const NEVER_COPY: CopySizes = { copyBelowBytes: 0, turnBelowBytes: 0 };
+
+export function copySizes(mechanism: Mechanism): CopySizes {
+  switch (mechanism) {
+    case 'splice':
+      return { copyBelowBytes: AUTO_SLICE_MIN_BYTES, turnBelowBytes: AUTO_SPLICE_TURN_MIN_BYTES };
+    case 'tee':
+      return { copyBelowBytes: AUTO_SLICE_MIN_BYTES, turnBelowBytes: AUTO_TEE_TURN_MIN_BYTES };
+    case 'msgZerocopy':
+    case 'uringZerocopy':
+      return { copyBelowBytes: AUTO_NOTIFIED_MIN_BYTES, turnBelowBytes: 0 };
+    default:
+      return NEVER_COPY;
+  }
 }

@@ -353,10 +353,14 @@ test('an error by name says what was found', () => {
 });
 
 test('short writes are copied, but not where that would spoil the count of the stream', () => {
-  const base = { probe: FULL, payload: 'pages' } as const;
-  const remote = chooseOutput({ ...base, socket: socketOf('tcp', 'remote') });
-  assert.ok(remote.copyBelowBytes >= 0);
-  const local = { ...base, socket: socketOf('tcp', 'local') } as const;
-  assert.equal(chooseOutput(local).copyBelowBytes, 0, 'a copy needs no size');
-  assert.equal(chooseOutput({ ...local, peerAcknowledges: true }).copyBelowBytes, 0);
+  const remote = { probe: FULL, payload: 'pages', socket: socketOf('tcp', 'remote') } as const;
+  const splice = chooseOutput(remote);
+  assert.ok(splice.copyBelowBytes > 0 && splice.turnBelowBytes > splice.copyBelowBytes);
+  const zerocopy = chooseOutput({ ...remote, probe: kernel((name) => name === 'msgZerocopy') });
+  assert.ok(zerocopy.copyBelowBytes > splice.copyBelowBytes, 'each call has its notice');
+  const local = { ...remote, socket: socketOf('tcp', 'local') } as const;
+  for (const input of [local, { ...local, peerAcknowledges: true }]) {
+    const { copyBelowBytes, turnBelowBytes } = chooseOutput(input);
+    assert.deepEqual([copyBelowBytes, turnBelowBytes], [0, 0]);
+  }
 });

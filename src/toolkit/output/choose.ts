@@ -18,7 +18,7 @@
  *             asked for by name (an error says why it is not to be had).
  */
 import { MillraceError } from '../base/errors.ts';
-import { copyBelowBytes } from './choose-sizes.ts';
+import { type CopySizes, copySizes } from './choose-sizes.ts';
 import type { SocketClass } from './classify.ts';
 import type { Mechanism } from './output-writer.ts';
 import type { KernelProbe } from './probe.ts';
@@ -52,11 +52,9 @@ export interface Considered extends Judgement {
   readonly reclaim: ReclaimName | null;
 }
 
-export interface OutputChoice {
+export interface OutputChoice extends CopySizes {
   readonly mechanism: Mechanism;
   readonly reclaim: ReclaimName | null;
-  /** Shorter writes are copied while nothing is pending; 0: none, Infinity: all are copied. */
-  readonly copyBelowBytes: number;
   readonly reason: string;
   readonly considered: readonly Considered[];
 }
@@ -112,7 +110,7 @@ export function chooseOutput(input: ChooseInput): OutputChoice {
   return {
     mechanism,
     reclaim,
-    copyBelowBytes: mayMix ? copyBelowBytes(mechanism, input.socket, input.payload) : 0,
+    ...copySizes(mayMix ? mechanism : 'copy'),
     reason: reasonOf(chosen, judged),
     considered: judged.map((one) => (one === chosen ? { ...one, verdict: 'chosen' } : one)),
   };

@@ -166,5 +166,12 @@ function copyInstead(choice: OutputChoice, error: MillraceError): OutputChoice {
     return { ...one, verdict: 'unavailable' as const, reason: error.message };
   });
   const reason = `a copy, because ${error.message}`;
-  return { mechanism: 'copy', reclaim: null, copyBelowBytes: 0, reason, considered };
+  return {
+    mechanism: 'copy',
+    reclaim: null,
+    copyBelowBytes: 0,
+    turnBelowBytes: 0,
+    reason,
+    considered,
+  };
 }
