@@ -300,6 +300,22 @@ test('what is asked for by name is had, or is one clear error', needsAddon, (t) 
   }
 });
 
+test('a policy that cannot be had after all means a copy', needsAddon, (t) => {
+  const { fd } = connected(t, 'unix');
+  probeKernel();
+  for (let nth = 1; nth < 10; nth++) {
+    const fault = failCall({ call: 'getsockopt', nth, errno: 5 });
+    try {
+      const { choice } = openOutput(fd, { peerReceives: true });
+      const isSplice = choice.reclaim === 'peerQueue';
+      assert.equal(choice.mechanism, isSplice ? 'splice' : 'copy');
+    } catch (error) {
+      assert.ok(isCode('MR_OUTPUT_MECHANISM')(error), String(error));
+    }
+    fault.restore();
+  }
+});
+
 test('a peer that cannot be found, or a kernel that copies, means a copy', needsAddon, (t) => {
   const { fd } = connected(t, 'tcp');
   closeThreadDiag();

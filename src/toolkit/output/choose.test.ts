@@ -73,7 +73,8 @@ function isSafe(mechanism: Mechanism, reclaim: ReclaimName | null, input: Choose
   if (reclaim === 'ackedBytes') return kind === 'tcp' && place === 'remote';
   if (reclaim === 'peerQueue') {
     if (input.peerReceives !== true) return false;
-    return kind === 'unixStream' || (kind === 'tcp' && place === 'local' && !!input.peerFound);
+    if (input.peerFound !== true) return false;
+    return kind === 'unixStream' || (kind === 'tcp' && place === 'local');
   }
   if (reclaim === 'applicationAck') {
     return input.peerAcknowledges === true && (kind === 'tcp' || kind === 'unixStream');
@@ -263,7 +264,7 @@ const ROWS: readonly Row[] = [
     kind: 'unixStream',
     place: 'local',
     payload: 'pages',
-    input: { peerReceives: true },
+    input: LOCAL_PEER,
     want: 'splice peerQueue',
   },
   { kind: 'udp', place: 'local', payload: 'pages', input: LOCAL_PEER, want: 'copy null' },

@@ -35,7 +35,7 @@ export interface ChooseInput {
   readonly payload: PayloadKind;
   /** The caller states: the peer takes its bytes by recv(2) or read(2), which copy. */
   readonly peerReceives?: boolean;
-  /** The socket of the peer was found on this machine (TCP; a UNIX stream always has it). */
+  /** The socket of the peer was found on this machine, or is the other end of a UNIX stream. */
   readonly peerFound?: boolean;
   /** The caller states: the peer acknowledges what it has consumed, and the caller passes it on. */
   readonly peerAcknowledges?: boolean;

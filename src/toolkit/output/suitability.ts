@@ -147,11 +147,11 @@ function judgePeerQueue(input: ChooseInput): Judgement {
   if (input.peerReceives !== true) {
     return say('unavailable', 'nobody states that the peer copies its bytes by recv or read');
   }
-  if (socket.kind === 'tcp') {
-    if (!probe.sockDiag.available) return lacking('sock_diag', probe.sockDiag);
-    if (input.peerFound !== true) {
-      return say('unavailable', "the peer's socket is not to be found in this network namespace");
-    }
+  if (socket.kind === 'tcp' && !probe.sockDiag.available) {
+    return lacking('sock_diag', probe.sockDiag);
+  }
+  if (input.peerFound !== true) {
+    return say('unavailable', "the peer's socket is not to be found in this network namespace");
   }
   return say('allowed', 'what has left the queue of a peer that copies is read by nobody');
 }
