@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -104,6 +105,7 @@ struct uring_entry {
 _Static_assert(sizeof(struct uring_entry) == 64, "the kernel's size");
 
 #define URING_OP_SEND_ZC 47
+#define URING_REGISTER_EVENTFD 4
 #define URING_SEND_ZC_REPORT_USAGE 8
 
 /* uringPrepareSend(sqes, offset, fd, messageFlags, userData, array, offset, length) */
@@ -132,11 +134,25 @@ static napi_value uring_prepare_send(napi_env env, napi_callback_info info)
 	return result_number(env, 0);
 }
 
+/* uringSignal(fd, eventFd): completions of the ring raise the eventfd */
+static napi_value uring_signal(napi_env env, napi_callback_info info)
+{
+	napi_value args[2];
+	int fd, event_fd;
+
+	if (!read_args(env, info, args, 2) || !arg_fd(env, args[0], &fd) ||
+	    !arg_fd(env, args[1], &event_fd))
+		return NULL;
+	return result(env, syscall(SYS_io_uring_register, fd, URING_REGISTER_EVENTFD, &event_fd,
+				   1));
+}
+
 const struct native_function PIPE_FUNCTIONS[] = {
 	{"pipeCreate", pipe_create},
 	{"vmsplice", pipe_vmsplice},
 	{"splice", pipe_splice},
 	{"madvise", memory_advise},
 	{"uringPrepareSend", uring_prepare_send},
+	{"uringSignal", uring_signal},
 	{NULL, NULL},
 };

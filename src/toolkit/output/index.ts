@@ -61,5 +61,5 @@ export { type SpliceOptions, SpliceWriter } from './splice-writer.ts';
 export type { Judgement, Verdict } from './suitability.ts';
 export { TeePayload, type TeePayloadOptions } from './tee-payload.ts';
 export { type TeeOptions, TeeWriter } from './tee-writer.ts';
-export { closeThreadRing } from './uring-ring.ts';
+export { closeThreadRing, reapThreadRing } from './uring-ring.ts';
 export { UringZerocopyWriter } from './uring-zerocopy-writer.ts';

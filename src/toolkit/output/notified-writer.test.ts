@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { openSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { PagePool } from '../pages/index.ts';
+import { EPOLLERR, EPOLLIN, epollAdd, epollCreate, epollWait } from '../sys/epoll.ts';
 import { EBADF, ECONNRESET, EMSGSIZE, ENOBUFS, ENOMEM, EPIPE } from '../sys/errno.ts';
 import { closeFd } from '../sys/file.ts';
 import { addonSkipReason, failCall } from '../sys/index.ts';
@@ -234,6 +235,31 @@ testEach('late notices of a closed writer are nobody else’s', ['tcp'], async (
   assert.equal(other.wrongOfSent(second.peer), 0);
   await settle(writer);
   other.close();
+  writer.close();
+});
+
+testEach('what is done wakes an epoll', ['tcp'], (t, Writer, transport) => {
+  const buffers = { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 };
+  const { fd, peer } = connected(t, transport, buffers);
+  const writer = new Writer(fd, BY_REFERENCE);
+  const stream = new PageStream(writer, { pageCount: 16 });
+  stream.fill();
+  assert.ok(writer.flightCount > 0);
+  const isRing = writer instanceof UringZerocopyWriter;
+  const epollFd = epollCreate();
+  t.after(() => closeFd(epollFd));
+  const pairs = new Int32Array(2);
+  epollAdd(epollFd, isRing ? writer.wakeFd : fd, isRing ? EPOLLIN : EPOLLERR, 7);
+  assert.equal(epollWait(epollFd, pairs, 1, 0), 0, 'nothing is done yet');
+  for (let round = 0; round < 1000 && writer.flightCount > 0; round += 1) {
+    readSome(peer);
+    if (epollWait(epollFd, pairs, 1, 10) === 0) continue;
+    assert.deepEqual([...pairs], [7, isRing ? EPOLLIN : EPOLLERR]);
+    writer.reclaim();
+  }
+  assert.equal(writer.flightCount, 0);
+  assert.equal(epollWait(epollFd, pairs, 1, 0), 0, 'and nothing more wakes it');
+  stream.close();
   writer.close();
 });
 

@@ -17,7 +17,7 @@ import { EAGAIN, EBADF, ENOBUFS, ENOMEM } from '../sys/errno.ts';
 import { send } from '../sys/index.ts';
 import { FlightLog } from './flight-log.ts';
 import { NotificationReclaim } from './notification-reclaim.ts';
-import type { MemorySource, OutputSource } from './output-source.ts';
+import type { MemorySource, OutputSource, PageSource } from './output-source.ts';
 import {
   type Mechanism,
   makeCounts,
@@ -88,7 +88,7 @@ export abstract class NotifiedWriter implements OutputWriter {
     const position = this.#counts.sentBytes;
     if (this.#isCopied) return this.#copy(memory, offset, length);
     const isPage = memory.kind === 'page';
-    if (!this.#hasRoom() || (isPage && !this.#log.begin(memory, position))) {
+    if (!this.#hasRoom() || (isPage && !this.#lend(memory, position))) {
       this.#counts.degradedCount += 1;
       return this.#copy(memory, offset, length);
     }
@@ -155,6 +155,11 @@ export abstract class NotifiedWriter implements OutputWriter {
     if (this.calls.hasRoom()) return true;
     this.#readNotices();
     return this.calls.hasRoom();
+  }
+
+  #lend(page: PageSource, position: number): boolean {
+    if (this.#log.begin(page, position)) return true;
+    return this.reclaim() > 0 && this.#log.begin(page, position);
   }
 
   #copy(source: MemorySource, offset: number, length: number): number {

@@ -71,7 +71,7 @@ export function probeUring(): ProbeItem {
       checked('SEND_ZC', ring.send(sender, bytes, 0, bytes.length, ledger, 0));
       waitFor(receiver, EPOLLIN);
       checked('recv', recv(receiver, bytes, 0, bytes.length));
-      if (ring.openCount > 0) waitFor(ring.fd, EPOLLIN);
+      if (ring.openCount > 0) waitFor(checked('eventfd', ring.wakeFd()), EPOLLIN);
       ring.reap();
       if (ledger.openCount > 0) return refused('SEND_ZC was not notified');
       return offered(ledger.copiedCount > 0 ? 'notified; copied on loopback' : 'notified');

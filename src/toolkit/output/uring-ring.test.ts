@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM } from '../sys/errno.ts';
+import { EBADF, EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM } from '../sys/errno.ts';
 import { addonSkipReason, failCall } from '../sys/index.ts';
 import { connected, openFdCount, readSome } from './connections.test-data.ts';
 import { NotificationReclaim } from './notification-reclaim.ts';
@@ -67,6 +67,24 @@ test('a kernel that does not know the operation is refused', limits, () => {
   });
   fault.restore();
   assert.equal(openFdCount(), before);
+});
+
+test('the fd that wakes is made once, or says why not', limits, (t) => {
+  t.after(closeThreadRing);
+  const ring = uringOfThread();
+  const before = openFdCount();
+  for (const call of ['eventfdCreate', 'uringSignal'] as const) {
+    const fault = failCall({ call, nth: 1, errno: EMFILE });
+    assert.equal(ring.wakeFd(), -EMFILE);
+    fault.restore();
+  }
+  assert.equal(openFdCount(), before);
+  assert.ok(ring.wakeFd() >= 0);
+  assert.equal(ring.wakeFd(), ring.wakeFd());
+  assert.equal(openFdCount(), before + 1);
+  closeThreadRing();
+  assert.equal(openFdCount(), before - 1);
+  assert.equal(ring.wakeFd(), -EBADF);
 });
 
 test('more notices than the completion ring holds all arrive', limits, (t) => {

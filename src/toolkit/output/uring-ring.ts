@@ -8,12 +8,15 @@
  *             the entries. Completions, 16 bytes each { userData u64, result i32, flags u32 }:
  *             written by the kernel, read here. userData is a slot: { ledger, call }.
  *             The kernel's "head" is our readSeq, its "tail" our writeSeq.
- * OWNERSHIP   Made at the first use in a thread, ended with the thread (or closeThreadRing); one
- *             fd. A slot is taken from the submission to the notice. The ledger of a closed writer
- *             goes on taking its late notices and nobody asks it any more.
+ * OWNERSHIP   Made at the first use in a thread, ended with the thread (or closeThreadRing;
+ *             terminate() of a worker leaves it open); one fd, a second when wakeFd is asked for. A
+ *             slot is taken from the submission to the notice. The ledger of a closed writer goes
+ *             on taking its late notices and nobody asks it any more.
  * INVARIANTS  1. one entry at a time: prepare, enter, take its result. A send that never waits
  *             (MSG_DONTWAIT) completes inside the call, so order on a connection is that of calls
- *             2. DEFER_TASKRUN: completions appear only while this thread is inside uringEnter
+ *             2. DEFER_TASKRUN: completions appear only while this thread is inside uringEnter;
+ *             without it the kernel would interrupt whatever the thread sleeps in (epoll_wait then
+ *             answers 0 before its time, which libuv asserts never to happen)
  *             3. the address in an entry is used inside the call; from then on the kernel holds the
  *             memory's pages itself, even if the arena is unmapped
  *             4. full slots are an answer (-ENOBUFS), a full completion ring is the kernel's
@@ -26,6 +29,7 @@ import { endianness } from 'node:os';
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import {
+  EBADF,
   EINVAL,
   ENOBUFS,
   ENOMEM,
@@ -38,12 +42,16 @@ import {
 } from '../sys/errno.ts';
 import {
   closeFd,
+  eventfdClear,
+  eventfdCreate,
+  eventfdSignal,
   mapFile,
   URING_ENTRY_BYTES,
   URING_PARAMS_BYTES,
   uringEnter,
   uringPrepareSend,
   uringSetup,
+  uringSignal,
 } from '../sys/index.ts';
 import type { NotificationReclaim } from './notification-reclaim.ts';
 
@@ -81,6 +89,8 @@ const NOTICE_COPIED = 0x8000_0000 | 0;
 /** In the flags of the submission ring: something to fetch with uringEnter. */
 const SQ_CQ_OVERFLOW = 2;
 const SQ_TASKRUN = 4;
+/** In the flags of the completion ring: the eventfd is not raised. */
+const CQ_EVENTFD_DISABLED = 1;
 
 const MSG_DONTWAIT = 0x40;
 /** Times that we enter for notices: all that can be outstanding, twenty at a time. */
@@ -98,6 +108,7 @@ interface RingLayout {
   readonly cqRead: number;
   readonly cqWrite: number;
   readonly cqMask: number;
+  readonly cqFlags: number;
   readonly cqEntries: number;
   readonly ringBytes: number;
 }
@@ -120,8 +131,18 @@ export function closeThreadRing(): void {
   process.removeListener('exit', closeThreadRing);
 }
 
+/**
+ * Passes on all notices of this thread's ring, also those of closed writers: what to do when its
+ * wakeFd is readable, before reclaim() of the writers.
+ */
+export function reapThreadRing(): void {
+  threadRing?.reap();
+}
+
 export class UringRing {
   #fd: number;
+  /** eventfd that notices raise, once somebody has asked for it; else -1. */
+  #wakeFd = -1;
   readonly #layout: RingLayout;
   readonly #words: Int32Array;
   readonly #entries: Uint8Array;
@@ -159,9 +180,23 @@ export class UringRing {
     }
   }
 
-  /** Readable (EPOLLIN) while notices wait to be fetched by reap(). -1 after close(). */
-  get fd(): number {
-    return this.#fd;
+  /**
+   * An fd that is readable (EPOLLIN) when notices wait to be fetched by reap(), which clears it; or
+   * -errno. Made at the first call: who never waits for notices does not pay for it.
+   */
+  wakeFd(): number {
+    if (this.#wakeFd >= 0) return this.#wakeFd;
+    if (this.#fd < 0) return -EBADF;
+    const eventFd = eventfdCreate();
+    if (eventFd < 0) return eventFd;
+    const result = uringSignal(this.#fd, eventFd);
+    if (result < 0) {
+      closeFd(eventFd);
+      return result;
+    }
+    this.#wakeFd = eventFd;
+    this.#raiseWhenPending();
+    return eventFd;
   }
 
   /** Sends whose notices are outstanding. */
@@ -195,19 +230,22 @@ export class UringRing {
   /** Passes on all notices that there are; a system call only when the kernel has some for us. */
   reap(): void {
     if (this.#fd < 0) return;
+    this.#silence();
+    if (this.#wakeFd >= 0) eventfdClear(this.#wakeFd);
     this.#readCompletions();
-    for (let tries = 0; tries < REAP_TRIES_MAX; tries += 1) {
-      const flags = Atomics.load(this.#words, this.#layout.sqFlags);
-      if ((flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW)) === 0) return;
+    for (let tries = 0; this.#isPending() && tries < REAP_TRIES_MAX; tries += 1) {
       // The kernel hands over some twenty at a time, and what does not fit into the ring later.
-      if (uringEnter(this.#fd, 0, 0, true) < 0) return;
+      if (uringEnter(this.#fd, 0, 0, true) < 0) break;
       this.#readCompletions();
     }
+    this.#listen();
   }
 
   close(): void {
     if (this.#fd >= 0) closeFd(this.#fd);
+    if (this.#wakeFd >= 0) closeFd(this.#wakeFd);
     this.#fd = -1;
+    this.#wakeFd = -1;
   }
 
   /** Result of one send; what it noted in the slot is undone when that is not above 0. */
@@ -232,7 +270,9 @@ export class UringRing {
     words[sqIndices + index] = index;
     Atomics.store(words, sqWrite, after);
     this.#awaited = slot;
+    this.#silence();
     if (this.#fd >= 0) uringEnter(this.#fd, 1, 0, true);
+    this.#listen();
     if (Atomics.load(words, sqRead) !== after) {
       // Refused before it was read, for want of memory or room: whatever it was, copy.
       Atomics.store(words, sqWrite, next);
@@ -247,6 +287,28 @@ export class UringRing {
     }
     assert(this.#awaited < 0, 'a send that never waits has its result at once');
     return this.#result;
+  }
+
+  /** Until #listen(): what the kernel does for our own calls wakes nobody. */
+  #silence(): void {
+    if (this.#wakeFd >= 0) Atomics.store(this.#words, this.#layout.cqFlags, CQ_EVENTFD_DISABLED);
+  }
+
+  #listen(): void {
+    if (this.#wakeFd < 0) return;
+    Atomics.store(this.#words, this.#layout.cqFlags, 0);
+    this.#raiseWhenPending();
+  }
+
+  /** For notices that came while the eventfd was switched off, or before it was there. */
+  #raiseWhenPending(): void {
+    if (this.#isPending()) eventfdSignal(this.#wakeFd);
+  }
+
+  /** Whether the kernel has something that only uringEnter fetches. */
+  #isPending(): boolean {
+    const flags = Atomics.load(this.#words, this.#layout.sqFlags);
+    return (flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW)) !== 0;
   }
 
   #undo(slot: number, result: number): number {
@@ -331,6 +393,7 @@ function readLayout(parameters: DataView): RingLayout {
     cqRead: cq(0) / 4,
     cqWrite: cq(4) / 4,
     cqMask: cq(8) / 4,
+    cqFlags: cq(24) / 4,
     cqEntries: cq(20) / 4,
     ringBytes: Math.max(sq(24) + submissions * 4, cq(20) + completions * COMPLETION_BYTES),
   };

@@ -9,7 +9,8 @@
  *             fall into its ledger, which nobody reads any more.
  * INVARIANTS  write() is synchronous as for any writer: prepare, enter, take the result; only the
  *             notices come later, in reclaim().
- * EVENTS      Notices make ringFd readable, not the socket.
+ * EVENTS      Notices make wakeFd readable, not the socket; without it, call reclaim() now and
+ *             then.
  * REFUSED     several sends in one enter (a writer has one write at a time); IO_LINK (a short send
  *             would cancel what follows).
  */
@@ -29,9 +30,12 @@ export class UringZerocopyWriter extends NotifiedWriter {
     this.#ring = uringOfThread();
   }
 
-  /** The ring of this thread: readable when reclaim() of one of its writers has something to do. */
-  get ringFd(): number {
-    return this.#ring.fd;
+  /**
+   * One fd for all writers of this thread, readable when notices wait; or -errno. Then call
+   * reapThreadRing(), which clears it, and reclaim().
+   */
+  get wakeFd(): number {
+    return this.#ring.wakeFd();
   }
 
   protected sendByReference(

@@ -60,6 +60,7 @@ const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
   mapFile: [NO_FD, 0, 4096],
   uringSetup: [1, NO_PARAMETERS, 0, 120],
   uringPrepareSend: [new Uint8Array(64), 0, NO_FD, 0, 0, BYTES, 0, 32],
+  uringSignal: [NO_FD, NO_FD],
   uringEnter: [NO_FD, 1, 1, 1],
   openFile: ['/nonexistent/file', 0, 0],
   closeFd: [NO_FD],

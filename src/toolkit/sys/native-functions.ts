@@ -87,6 +87,7 @@ export interface NativeFunctions {
     offset: number,
     length: number,
   ): number;
+  uringSignal(fd: number, eventFd: number): number;
   uringEnter(fd: number, toSubmit: number, minComplete: number, flags: number): number;
 
   openFile(path: string, flags: number, mode: number): number;
@@ -150,6 +151,7 @@ export const NATIVE_FUNCTION_NAMES = [
   'mapFile',
   'uringSetup',
   'uringPrepareSend',
+  'uringSignal',
   'uringEnter',
   'openFile',
   'closeFd',

@@ -38,6 +38,14 @@ export function uringPrepareSend(
 }
 
 /**
+ * io_uring_register(2) IORING_REGISTER_EVENTFD: completions, and work that uringEnter has to fetch,
+ * raise the eventfd, unless the flags of the completion ring switch it off. Errno: EBUSY, EBADF.
+ */
+export function uringSignal(fd: number, eventFd: number): number {
+  return native().uringSignal(fd, eventFd);
+}
+
+/**
  * io_uring_enter(2): submits, and with `isWaiting` waits for `minComplete` completions. Returns
  * entries consumed. Errno: EAGAIN, EBUSY (completions overflow), EINTR.
  */
