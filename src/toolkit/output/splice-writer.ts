@@ -126,6 +126,11 @@ export class SpliceWriter implements OutputWriter {
 
   #writeStream(source: MemorySource, offset: number, length: number): number {
     let accepted = 0;
+    // The socket was full: until it takes something, more in the pipe is calls for nothing.
+    if (this.#pendingBytes > 0 && this.#pendingBytes >= this.#corkBytes) {
+      const pending = this.#drainPipe();
+      if (pending !== 0) return pending > 0 ? -EAGAIN : pending;
+    }
     while (accepted < length) {
       const taken = this.#fillPipe(source, offset + accepted, length - accepted);
       if (taken < 0 && taken !== -EAGAIN) return accepted > 0 ? accepted : this.#fail(taken);
