@@ -39,7 +39,8 @@ export class FlightLog {
   }
 
   /**
-   * Lends the page, before its bytes go to the kernel; false: the log is full, reclaim first.
+   * Lends the page, before its bytes go to the kernel; false: it cannot be tracked now, because
+   * the log is full, or the page is in flight on 4,095 connections. Reclaim, or send a copy.
    * `position`: where the stream stands. Throws MR_OUTPUT_SOURCE for a page of a second pool.
    */
   begin(source: PageSource, position: number): boolean {
@@ -49,7 +50,7 @@ export class FlightLog {
     const newest = (this.#writeSeq - 1) & (this.#pages.length - 1);
     if (this.flightCount > 0 && this.#pages[newest] === source.page) return true;
     if (this.flightCount === this.#pages.length && !this.#grow()) return false;
-    this.#pool.lend(source.page);
+    if (!this.#pool.tryLend(source.page)) return false;
     const index = this.#writeSeq & (this.#pages.length - 1);
     this.#pages[index] = source.page;
     this.#ends[index] = position;

@@ -18,7 +18,9 @@
  *             3. on a stream the first errno but EAGAIN is the last answer: the pipe is closed at
  *             once, what was stranded in it is not sent, and every later call returns that errno
  *             4. a refused datagram (EMSGSIZE, ECONNREFUSED) is dropped with its pipe and the
- *             socket goes on; one that was already accepted counts as sent and is lost.
+ *             socket goes on; one that was already accepted counts as sent and is lost
+ *             5. a page that cannot be tracked (flight-log.ts: 4,096 flights of this connection, or
+ *             4,095 connections that have the page) is copied, counted as degraded.
  * REFUSED     pages under the policy `immutable` (a page is filled again one day: bytes that never
  *             change are a payload source); UNIX datagrams and SCTP, which copy anyway (use
  *             CopyWriter); SPLICE_F_GIFT (it changes nothing on a socket, and is dangerous on
@@ -133,9 +135,11 @@ export class SpliceWriter implements OutputWriter {
     }
     while (accepted < length) {
       const taken = this.#fillPipe(source, offset + accepted, length - accepted);
+      if (taken === NOT_LENT) {
+        return accepted > 0 ? accepted : this.#copyBehind(source, offset, length);
+      }
       if (taken < 0 && taken !== -EAGAIN) return accepted > 0 ? accepted : this.#fail(taken);
       if (taken > 0) accepted += taken;
-      // Nothing to move on, and still no room: too many flights.
       else if (this.#pendingBytes === 0) break;
       const isPipeFull = accepted < length;
       if (!isPipeFull && this.#pendingBytes < this.#corkBytes) break;
@@ -146,10 +150,10 @@ export class SpliceWriter implements OutputWriter {
     return accepted > 0 ? accepted : -EAGAIN;
   }
 
-  /** vmsplice: bytes that the pipe took and, of a page, lent; or -errno with nothing lent. */
+  /** vmsplice: bytes that the pipe took and, of a page, lent; NOT_LENT; or -errno, nothing lent. */
   #fillPipe(source: MemorySource, offset: number, length: number): number {
     const counts = this.#counts;
-    if (!this.#lend(source)) return -EAGAIN;
+    if (!this.#lend(source)) return NOT_LENT;
     counts.callCount += 1;
     const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
     if (taken <= 0) {
@@ -186,7 +190,7 @@ export class SpliceWriter implements OutputWriter {
     if (pending < 0) return pending;
     if (pending > 0) return -EAGAIN;
     if (isOddAddress(source, offset)) return this.#copy(source, offset, length);
-    if (!this.#lend(source)) return -EAGAIN;
+    if (!this.#lend(source)) return this.#copy(source, offset, length);
     counts.callCount += 2;
     const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
     if (taken !== length) {
@@ -212,7 +216,7 @@ export class SpliceWriter implements OutputWriter {
     return length;
   }
 
-  /** Lends a page for what follows; payload sources are not tracked. False: too many flights. */
+  /** Lends a page for what follows; payload sources are not tracked. False: it must be copied. */
   #lend(source: MemorySource): boolean {
     if (source.kind !== 'page') return true;
     const position = this.#counts.acceptedBytes;
@@ -233,6 +237,13 @@ export class SpliceWriter implements OutputWriter {
     this.#pipe.close();
     this.#copiesToGo = COPIES_PER_TRIAL;
     return false;
+  }
+
+  /** A copy, behind what the pipe holds: -EAGAIN as long as it holds something. */
+  #copyBehind(source: MemorySource, offset: number, length: number): number {
+    const pending = this.flush();
+    if (pending !== 0) return pending < 0 ? pending : -EAGAIN;
+    return this.#copy(source, offset, length);
   }
 
   /** Where no pipe is to be had, and for a datagram of too many OS pages. */
@@ -266,6 +277,9 @@ export class SpliceWriter implements OutputWriter {
     return this.#failure;
   }
 }
+
+/** Not an errno: a page that cannot be tracked, so that it must be copied. */
+const NOT_LENT = -100_000;
 
 /** Buffers themselves start at even addresses. */
 function isOddAddress({ bytes, start }: MemorySource, offset: number): boolean {

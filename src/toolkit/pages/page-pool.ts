@@ -224,18 +224,23 @@ export class PagePool {
    * gives it back, while it, or a reader, holds the page.
    */
   lend(page: number): void {
+    assert(this.tryLend(page), 'a page is lent at most 4,095 times at once');
+  }
+
+  /** As lend; false: the page is lent 4,095 times already, to as many connections. */
+  tryLend(page: number): boolean {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
     const flights = this.#flights;
     for (;;) {
       const state = Atomics.load(this.#table, word);
       assert((state & HELD_MASK) !== 0, 'a page is lent by who holds it');
       const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
-      assert(count < IN_FLIGHT_MAX, 'a page is lent at most 4,095 times at once');
+      if (count === IN_FLIGHT_MAX) return false;
       flights.begin(page);
       const isLent = this.#exchange(word, state, state + IN_FLIGHT_ONE);
       if (isLent) flights.increment(page);
       flights.end();
-      if (isLent) return;
+      if (isLent) return true;
     }
   }
 
