@@ -8,6 +8,7 @@ import { Prng } from '../../src/toolkit/base/prng.ts';
 import {
   AckedBytesReclaim,
   DoubleBufferReclaim,
+  openOutput,
   PeerQueueReclaim,
   type ReclaimPolicy,
   SpliceWriter,
@@ -39,6 +40,8 @@ export interface VethReport {
   readonly caught: Readonly<Record<string, number>>;
   /** Code of the error by which peerQueue is refused. */
   readonly peerQueueRefusal: string;
+  /** Where auto takes the peer to be, what it picks, and that it does not find the peer's queue. */
+  readonly auto: readonly string[];
 }
 
 /** A connection to the reader in the other namespace; the fd is the caller's. */
@@ -113,6 +116,15 @@ async function refusalOfPeerQueue(reader: RemoteReader): Promise<string> {
   }
 }
 
+async function choiceOfAuto(reader: RemoteReader): Promise<readonly string[]> {
+  const fd = await connectFar(reader, FAR_ADDRESS, UNSAFE_CELL);
+  const { socket, choice } = openOutput(fd);
+  const stated = openOutput(fd, { peerReceives: true });
+  reader.close();
+  closeFd(fd);
+  return [socket.place, choice.mechanism, stated.choice.mechanism];
+}
+
 async function main(far: string, isFull: boolean, prng: Prng): Promise<VethReport> {
   const reader = new RemoteReader(far);
   const offers = offersOn('veth');
@@ -130,8 +142,9 @@ async function main(far: string, isFull: boolean, prng: Prng): Promise<VethRepor
   }
   const caught = await runUnsafe(reader, prng);
   const peerQueueRefusal = await refusalOfPeerQueue(reader);
+  const auto = await choiceOfAuto(reader);
   reader.end();
-  return { cells, pieces, refills, corrupt, caught, peerQueueRefusal };
+  return { cells, pieces, refills, corrupt, caught, peerQueueRefusal, auto };
 }
 
 if (process.argv[1] === VETH_SCRIPT) {

@@ -24,7 +24,7 @@ export async function runVeth(
   }
 }
 
-/** 0 corrupt pages where it is safe, some where it is not, and peerQueue refused. */
+/** 0 corrupt pages where it is safe, some where it is not, peerQueue refused, auto careful. */
 export function assertVeth(report: VethReport, seed: number): void {
   assert.deepEqual(report.corrupt, [], `seed ${seed}`);
   assert.ok(report.pieces > 0 && report.refills > 0);
@@ -32,4 +32,5 @@ export function assertVeth(report: VethReport, seed: number): void {
     assert.ok(corrupt > 0, `${name} was not caught across veth`);
   }
   assert.equal(report.peerQueueRefusal, 'MR_OUTPUT_MECHANISM');
+  assert.deepEqual(report.auto, ['local', 'copy', 'copy']);
 }
