@@ -34,7 +34,7 @@ const OWNER = 1;
 
 interface Way {
   readonly writer: OutputWriter;
-  acknowledge?(bytes: number): void;
+  readonly acknowledge?: (bytes: number) => void;
 }
 
 const WAYS: Readonly<Record<string, (fd: number) => Way>> = {

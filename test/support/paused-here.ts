@@ -30,7 +30,7 @@ export async function runGridHere(path: Path, grid: 'sample' | 'full'): Promise<
   const prng = new Prng(seed);
   closeThreads();
   const fds = openFds();
-  let [cells, pieces, refills] = [0, 0, 0];
+  let [cells, pieces, refills, slow] = [0, 0, 0, 0];
   const factors = { offer: offersOn(path), ...CELL_FACTORS };
   for (const { offer, ...cell } of grid === 'full' ? fullGrid(factors) : pairwise(factors)) {
     const result = await runCellHere(offer, path, cell, prng);
@@ -43,5 +43,17 @@ export async function runGridHere(path: Path, grid: 'sample' | 'full'): Promise<
   closeThreads();
   assert.equal(openFds(), fds, 'no fd is left');
   assert.ok(refills > 0, 'pages were written again');
-  return `${cells} cells, ${pieces} pages, ${refills} refills, seed ${seed}`;
+  const cut = slow === 0 ? '' : ` (${slow} cut short)`;
+  return `${cells} cells${cut}, ${pieces} pages, ${refills} refills, seed ${seed}`;
+}
+
+/** An error says which cell it was. */
+export async function named<T>(where: string, run: Promise<T>): Promise<T> {
+  try {
+    return await run;
+  } catch (error) {
+    throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
 }

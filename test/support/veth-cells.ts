@@ -25,6 +25,7 @@ import { type Offer, offersOn } from './output-offers.ts';
 import { type Buffers, setBuffers } from './output-rig.ts';
 import { pause } from './output-session.ts';
 import { fullGrid, pairwise } from './pairwise.ts';
+import { named } from './paused-here.ts';
 import { CELL_FACTORS, type Cell, runPaused } from './paused-reader.ts';
 import { mappedAddress, RemoteReader } from './remote-reader.ts';
 
@@ -132,10 +133,9 @@ async function main(far: string, isFull: boolean, prng: Prng): Promise<VethRepor
   let [cells, pieces, refills] = [0, 0, 0];
   const corrupt: string[] = [];
   for (const { offer, ...cell } of isFull ? fullGrid(factors) : pairwise(factors)) {
-    const result = await runCell(reader, offer, cell, prng);
-    if (result.corrupt > 0) {
-      corrupt.push(`${offer.name} ${JSON.stringify(cell)}: ${result.words.join('; ')}`);
-    }
+    const where = `${offer.name} ${JSON.stringify(cell)}`;
+    const result = await named(where, runCell(reader, offer, cell, prng));
+    if (result.corrupt > 0) corrupt.push(`${where}: ${result.words.join('; ')}`);
     cells++;
     pieces += result.pieces;
     refills += result.refills;

@@ -151,7 +151,8 @@ function policyOf(
     case 'ackedBytes':
       return new AckedBytesReclaim(fd, { peer: 'remote' });
     case 'peerQueue':
-      return peerQueue!;
+      // A UNIX stream is judged by its kind: here the socket itself may still refuse.
+      return peerQueue ?? new PeerQueueReclaim(fd, { reader: 'recv' });
     case 'applicationAck':
       return new SharedAckReclaim(options.applicationAck!, otherBytes);
     default:
