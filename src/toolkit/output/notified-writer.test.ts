@@ -215,6 +215,35 @@ testEach(
   },
 );
 
+testEach('a closed writer asks nothing of a number that is reused', ['tcp'], (t, Writer, kind) => {
+  const { fd } = connected(t, kind, { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 });
+  const writer = new Writer(fd, BY_REFERENCE);
+  const stream = new PageStream(writer, { pageCount: 16 });
+  stream.fill();
+  writer.close();
+  const fault = failCall({ call: 'receiveNotifications', nth: 1, errno: EBADF });
+  assert.equal(writer.reclaim(), 0);
+  assert.equal(writer.flush(), -EBADF);
+  writer.close();
+  assert.equal(fault.calls, 0);
+  fault.restore();
+  stream.close();
+});
+
+testEach('a socket that was closed too early keeps no page', ['tcp'], (t, Writer, kind) => {
+  const { fd } = connected(t, kind, { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 });
+  const writer = new Writer(fd, BY_REFERENCE);
+  const stream = new PageStream(writer, { pageCount: 16 });
+  stream.fill();
+  const call = writer.mechanism === 'uringZerocopy' ? 'uringPrepareSend' : 'send';
+  const fault = failCall({ call, nth: 1, errno: EBADF });
+  assert.equal(writer.write(payloadSource(new Uint8Array(1)), 0, 1), -EBADF);
+  fault.restore();
+  writer.close();
+  stream.close();
+  assert.equal(stream.pool.freeCount(), 16);
+});
+
 testEach('late notices of a closed writer are nobody else’s', ['tcp'], async (t, Writer, kind) => {
   const first = connected(t, kind, { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 });
   const closed = new Writer(first.fd, BY_REFERENCE);

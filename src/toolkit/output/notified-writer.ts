@@ -49,6 +49,7 @@ export abstract class NotifiedWriter implements OutputWriter {
   readonly #log = new FlightLog();
   readonly #counts: OutputCounts = makeCounts();
   #isCopied = false;
+  #isClosed = false;
   /** -errno once the connection is over. */
   #failure = 0;
 
@@ -110,16 +111,18 @@ export abstract class NotifiedWriter implements OutputWriter {
   }
 
   reclaim(): number {
+    // The number of the socket may be another connection's by now.
+    if (this.#isClosed) return 0;
     if (this.calls.openCount > 0) this.#readNotices();
     return this.#log.giveBack(this.calls.safeBytes(this.#counts.sentBytes));
   }
 
   close(): void {
-    if (this.#failure === -EBADF) return;
+    if (this.#isClosed) return;
     this.reclaim();
     this.#log.abandon();
-    this.#failure = -EBADF;
-    this.leave();
+    this.#isClosed = true;
+    if (this.#failure === 0) this.#failure = -EBADF;
   }
 
   /**
@@ -135,9 +138,6 @@ export abstract class NotifiedWriter implements OutputWriter {
 
   /** Passes what the kernel has reported to `calls`; 0, or the -errno that it reported too. */
   protected abstract readNotices(): number;
-
-  /** The writer is closed. */
-  protected leave(): void {}
 
   /** From now on every write is a copy, counted once as degraded. */
   protected copyFromNowOn(): void {
