@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Prng } from '../../src/toolkit/base/prng.ts';
 import { closeFd } from '../../src/toolkit/sys/index.ts';
-import { type Offer, offersOn } from './output-offers.ts';
+import { type Offer, offersOn, sampledOn } from './output-offers.ts';
 import { connectPath, FdReader, openFds, type Path } from './output-rig.ts';
 import { fullGrid, pairwise } from './pairwise.ts';
 import { CELL_FACTORS, type Cell, type CellResult, runPaused } from './paused-reader.ts';
@@ -31,7 +31,8 @@ export async function runGridHere(path: Path, grid: 'sample' | 'full'): Promise<
   closeThreads();
   const fds = openFds();
   let [cells, pieces, refills, slow] = [0, 0, 0, 0];
-  const factors = { offer: offersOn(path), ...CELL_FACTORS };
+  const offers = grid === 'full' ? offersOn(path) : sampledOn(path);
+  const factors = { offer: offers, ...CELL_FACTORS };
   for (const { offer, ...cell } of grid === 'full' ? fullGrid(factors) : pairwise(factors)) {
     const result = await runCellHere(offer, path, cell, prng);
     const words = result.words.join('; ');

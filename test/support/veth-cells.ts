@@ -21,7 +21,7 @@ import {
   socketCreate,
 } from '../../src/toolkit/sys/index.ts';
 import { FAR_ADDRESS } from './namespaces.ts';
-import { type Offer, offersOn } from './output-offers.ts';
+import { type Offer, offersOn, sampledOn } from './output-offers.ts';
 import { type Buffers, setBuffers } from './output-rig.ts';
 import { pause } from './output-session.ts';
 import { fullGrid, pairwise } from './pairwise.ts';
@@ -128,7 +128,7 @@ async function choiceOfAuto(reader: RemoteReader): Promise<readonly string[]> {
 
 async function main(far: string, isFull: boolean, prng: Prng): Promise<VethReport> {
   const reader = new RemoteReader(far);
-  const offers = offersOn('veth');
+  const offers = isFull ? offersOn('veth') : sampledOn('veth');
   const factors = { offer: offers, ...CELL_FACTORS };
   let [cells, pieces, refills] = [0, 0, 0];
   const corrupt: string[] = [];
