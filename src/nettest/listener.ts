@@ -21,7 +21,7 @@ export interface NettestListener {
   readonly fd: number;
   /** The port that the kernel gave, or 0 for a UNIX socket. */
   readonly port: number;
-  close(): void;
+  readonly close: () => void;
 }
 
 /**

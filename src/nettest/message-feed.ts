@@ -38,7 +38,7 @@ export interface MessageFeed {
   readonly roomCount: number;
   readonly strideBytes: number;
   cursor(connection: number): MessageCursor;
-  close(): void;
+  readonly close: () => void;
 }
 
 export interface FeedOptions extends MakeOptions {

@@ -15,6 +15,8 @@ import {
   bytesUnread,
   checked,
   closeFd,
+  EAGAIN,
+  ECONNABORTED,
   EPOLLIN,
   epollAdd,
   epollCreate,
@@ -63,16 +65,19 @@ export async function runRecv(options: RecvOptions, hooks: RecvHooks): Promise<R
   checkMessageBytes(options.messageBytes);
   pinTo(options.pinCpu);
   const listener = await openListener(options.target, options.receiveBufferBytes);
-  const epollFd = checked('epoll_create', epollCreate());
-  const run = new RecvRun(options, hooks, listener, epollFd);
+  const closers: (() => unknown)[] = [listener.close];
   try {
+    const epollFd = checked('epoll_create', epollCreate());
+    closers.push(() => closeFd(epollFd));
     checked('epoll_ctl', epollAdd(epollFd, listener.fd, EPOLLIN, LISTENER_DATA));
+    const run = new RecvRun(options, hooks, listener, epollFd);
+    closers.push(() => {
+      run.close();
+    });
     hooks.onListening(listener.port);
     return await run.run();
   } finally {
-    run.close();
-    closeFd(epollFd);
-    listener.close();
+    for (const close of closers.reverse()) close();
   }
 }
 
@@ -135,14 +140,15 @@ class RecvRun {
 
   #accept(): void {
     const fd = accept4(this.#listener.fd, this.#peer);
-    if (fd < 0) return;
+    if (fd === -EAGAIN || fd === -ECONNABORTED) return;
+    checked('accept', fd);
     const nowMs = monotonicMs();
     const index = this.#connections.length;
     if (index === 0) {
       this.#times = startTimes();
       this.#endMs = nowMs + this.#options.seconds * 1000;
     }
-    const connection = new RecvConnection(fd, this.#options, nowMs);
+    const connection = openConnection(fd, this.#options, nowMs);
     this.#connections.push(connection);
     this.#openCount++;
     if (connection.pace.followsEvents) {
@@ -202,6 +208,16 @@ class RecvRun {
   close(): void {
     for (const connection of this.#connections) connection.close();
     this.#connections.length = 0;
+  }
+}
+
+/** Closes the socket when no connection can be made of it. */
+function openConnection(fd: number, options: RecvOptions, nowMs: number): RecvConnection {
+  try {
+    return new RecvConnection(fd, options, nowMs);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
   }
 }
 

@@ -66,7 +66,7 @@ export interface OutputChoice {
   makeFeed(): MessageFeed;
   makeWriter(fd: number): OutputWriter;
   /** After the writers. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /**
@@ -128,7 +128,7 @@ function chooseAuto(options: XmitOptions, fd: number): OutputChoice {
       peerReceives: options.peerReceives,
       ...(prepared === null ? {} : { tee: prepared.tee }),
     });
-  const first = open(fd);
+  const first = openFirst(open, fd, prepared);
   const { mechanism, reclaim, copyBelowBytes, reason } = first.choice;
   const isSmall = mechanism !== 'copy' && options.messageBytes < copyBelowBytes;
   const why = mechanism === 'copy' ? `${first.socket.reason}; ${reason}` : reason;
@@ -146,6 +146,19 @@ function chooseAuto(options: XmitOptions, fd: number): OutputChoice {
       prepared?.tee.close();
     },
   };
+}
+
+function openFirst(
+  open: (fd: number) => AutoWriter,
+  fd: number,
+  prepared: { readonly tee: TeePayload } | null,
+): AutoWriter {
+  try {
+    return open(fd);
+  } catch (error) {
+    prepared?.tee.close();
+    throw error;
+  }
 }
 
 function chooseSplice(options: XmitOptions, socket: SocketClass): OutputChoice {

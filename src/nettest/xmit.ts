@@ -42,6 +42,8 @@ import { chooseOutput, type OutputChoice } from './writers.ts';
 
 const SLICE_MS = 100;
 const EVENTS_MAX = 64;
+/** Edges: a socket that has room is no news while we wait for a page. */
+const SOCKET_EVENTS = (EPOLLIN | EPOLLOUT | EPOLLET) >>> 0;
 /** Nothing signals that a page can be had again: ask so often. */
 const PAGE_WAIT_MS = 1;
 /** A lost wake-up costs no more than this. */
@@ -88,23 +90,47 @@ export async function runXmit(options: XmitOptions, hooks: XmitHooks): Promise<X
   pinTo(options.pinCpu);
   const { connections, fanOut } = options;
   const fds = await connectAll(options.target, connections * fanOut, options.sendBufferBytes);
-  let run: XmitRun | undefined;
+  /** In the order of making; closed the other way round. */
+  const closers = [...fds].map((fd) => (): unknown => closeFd(fd));
   try {
     const choice = chooseOutput(options, fds[0]!);
+    closers.push(choice.close);
     hooks.onChoice(choice);
-    run = new XmitRun(options, hooks, choice, fds);
-    return await run.run();
+    const feed = choice.makeFeed();
+    closers.push(feed.close);
+    const epollFd = checked('epoll_create', epollCreate());
+    closers.push(() => closeFd(epollFd));
+    const groups = Array.from({ length: connections }, (_, index) => {
+      const own = fds.slice(index * fanOut, (index + 1) * fanOut);
+      const writers = own.map((fd) => choice.makeWriter(fd));
+      closers.push(() => {
+        for (const writer of writers) writer.close();
+      });
+      for (const fd of own) checked('epoll_ctl', epollAdd(epollFd, fd, SOCKET_EVENTS, index));
+      return new SendGroup(writers, feed.cursor(index), options.messageBytes, options.packets);
+    });
+    return await new XmitRun({ options, hooks, choice, feed, fds, epollFd, groups }).run();
   } finally {
-    run?.close();
-    for (const fd of fds) closeFd(fd);
+    for (const close of closers.reverse()) close();
   }
+}
+
+/** What a run works on; made and closed by runXmit. */
+interface XmitParts {
+  readonly options: XmitOptions;
+  readonly hooks: XmitHooks;
+  readonly choice: OutputChoice;
+  readonly feed: MessageFeed;
+  readonly fds: readonly number[];
+  readonly epollFd: number;
+  readonly groups: readonly SendGroup[];
 }
 
 class XmitRun {
   readonly #hooks: XmitHooks;
   readonly #choice: OutputChoice;
   readonly #feed: MessageFeed;
-  readonly #groups: SendGroup[] = [];
+  readonly #groups: readonly SendGroup[];
   readonly #fds: readonly number[];
   readonly #epollFd: number;
   readonly #pairs = new Int32Array(EVENTS_MAX * 2);
@@ -114,28 +140,14 @@ class XmitRun {
   #stopMs = Number.POSITIVE_INFINITY;
   #stoppedBy: XmitTotals['stoppedBy'] = 'packets';
 
-  constructor(
-    options: XmitOptions,
-    hooks: XmitHooks,
-    choice: OutputChoice,
-    fds: readonly number[],
-  ) {
+  constructor({ options, hooks, choice, feed, fds, epollFd, groups }: XmitParts) {
     this.#hooks = hooks;
     this.#choice = choice;
+    this.#feed = feed;
+    this.#groups = groups;
     this.#fds = fds;
+    this.#epollFd = epollFd;
     this.#messageBytes = options.messageBytes;
-    this.#feed = choice.makeFeed();
-    this.#epollFd = checked('epoll_create', epollCreate());
-    for (let index = 0; index < options.connections; index++) {
-      const own = fds.slice(index * options.fanOut, (index + 1) * options.fanOut);
-      for (const fd of own) {
-        const events = (EPOLLIN | EPOLLOUT | EPOLLET) >>> 0;
-        checked('epoll_ctl', epollAdd(this.#epollFd, fd, events, index));
-      }
-      const writers = own.map((fd) => choice.makeWriter(fd));
-      const cursor = this.#feed.cursor(index);
-      this.#groups.push(new SendGroup(writers, cursor, options.messageBytes, options.packets));
-    }
     this.#times = startTimes();
     this.#endMs = monotonicMs() + options.seconds * 1000;
   }
@@ -237,15 +249,6 @@ class XmitRun {
       failure: failed === undefined ? '' : errnoName(failed.failure),
       cut: this.#groups.filter((group) => group.isInsideMessage).length,
     };
-  }
-
-  close(): void {
-    for (const { writers } of this.#groups) {
-      for (const writer of writers) writer.close();
-    }
-    this.#choice.close();
-    this.#feed.close();
-    closeFd(this.#epollFd);
   }
 }
 
