@@ -8,6 +8,7 @@
  *                               short, alone or with what gathers in a turn (choose-sizes.ts); or
  *                               when the chosen way cannot send it (a page, where a prepared
  *                               payload or a file was announced)
+ *             A turn is what is written from one flush() to the next, a full socket aside.
  * INVARIANTS  1. order: another way is taken only when flush() of the chosen one says that nothing
  *             is pending  2. a page is lent by the chosen writer alone; copies lend nothing
  *             3. bytes that were copied in between make a policy that counts by the socket
@@ -17,7 +18,7 @@
  * REFUSED     switching the mechanism while the connection lives (a writer that finds its way
  *             copied, or its pipe refused, falls back by itself and counts it as degraded).
  */
-import { EAGAIN } from '../sys/errno.ts';
+import { EAGAIN, EBADF } from '../sys/errno.ts';
 import type { OutputChoice } from './choose.ts';
 import type { SocketClass } from './classify.ts';
 import { CopyWriter } from './copy-writer.ts';
@@ -48,21 +49,38 @@ export class AutoWriter implements OutputWriter {
   readonly choice: OutputChoice;
   readonly socket: SocketClass;
   readonly #writer: OutputWriter;
-  readonly #tee: TeePayload | null;
-  readonly #meter: TurnMeter;
   readonly #copy: OutputWriter;
   #file: OutputWriter | null = null;
+  /** What the chosen way can send. */
+  readonly #takesFiles: boolean;
+  readonly #takesPages: boolean;
+  readonly #takesPayloads: boolean;
+  /** The only payload that it can send, when it takes no others. */
+  readonly #onlyPayload: OutputSource | null;
+  readonly #copyBelowBytes: number;
+  readonly #meter: TurnMeter;
+  /** acceptedBytes of the chosen way and of copies when the turn began. */
+  #turnStartBytes = 0;
+  #turnStartCopiedBytes = 0;
+  /** The last write was not accepted whole. */
+  #isCut = false;
+  #isClosed = false;
   readonly #sum: OutputCounts = makeCounts();
 
   /** Use openOutput(). */
   constructor({ fd, writer, choice, socket, tee }: AutoWriterParts) {
+    const { mechanism } = writer;
     this.fd = fd;
     this.choice = choice;
     this.socket = socket;
     this.#writer = writer;
-    this.#tee = tee ?? null;
+    this.#copy = mechanism === 'copy' ? writer : new CopyWriter(fd);
+    this.#takesFiles = mechanism === 'file' || mechanism === 'null';
+    this.#takesPages = mechanism !== 'file' && choice.reclaim !== 'immutable';
+    this.#takesPayloads = mechanism !== 'file' && mechanism !== 'tee';
+    this.#onlyPayload = mechanism === 'tee' ? (tee?.source ?? null) : null;
+    this.#copyBelowBytes = choice.copyBelowBytes;
     this.#meter = new TurnMeter(choice.turnBelowBytes);
-    this.#copy = writer.mechanism === 'copy' ? writer : new CopyWriter(fd);
   }
 
   /** The way that was chosen; `counts.copiedBytes` says how much went another way. */
@@ -76,7 +94,7 @@ export class AutoWriter implements OutputWriter {
     for (const key of COUNT_KEYS) {
       sum[key] = this.#writer.counts[key];
       if (this.#copy !== this.#writer) sum[key] += this.#copy.counts[key];
-      if (this.#file !== null && this.#file !== this.#writer) sum[key] += this.#file.counts[key];
+      if (this.#file !== null) sum[key] += this.#file.counts[key];
     }
     return sum;
   }
@@ -85,7 +103,7 @@ export class AutoWriter implements OutputWriter {
   get otherBytes(): number {
     let bytes = 0;
     if (this.#copy !== this.#writer) bytes += this.#copy.counts.sentBytes;
-    if (this.#file !== null && this.#file !== this.#writer) bytes += this.#file.counts.sentBytes;
+    if (this.#file !== null) bytes += this.#file.counts.sentBytes;
     return bytes;
   }
 
@@ -100,22 +118,35 @@ export class AutoWriter implements OutputWriter {
   /** As OutputWriter.write; -ENODATA: the file of the source ends at or before `offset`. */
   write(source: OutputSource, offset: number, length: number): number {
     const chosen = this.#writer;
-    const writer = this.#wayOf(source, length);
-    if (writer !== chosen && chosen.pendingBytes > 0) {
+    if (this.#canSend(source) && this.#isWorthReference(length)) {
+      const accepted = chosen.write(source, offset, length);
+      if (accepted < length) this.#isCut = true;
+      return accepted;
+    }
+    if (this.#isClosed) return -EBADF;
+    if (chosen.pendingBytes > 0) {
       const pending = this.flush();
       if (pending !== 0) return pending > 0 ? -EAGAIN : pending;
     }
-    const accepted = writer.write(source, offset, length);
-    if (accepted > 0) {
-      if (writer === chosen) this.#meter.addReference(accepted);
-      else this.#meter.addCopy(accepted);
-    }
+    const other = source.kind === 'file' ? this.#fileWriter() : this.#copy;
+    const accepted = other.write(source, offset, length);
+    if (accepted < length) this.#isCut = true;
     return accepted;
   }
 
   flush(): number {
-    this.#meter.endTurn();
+    // A full socket ends no turn: the caller had more.
+    if (!this.#isCut) this.#endTurn();
+    this.#isCut = false;
     return this.#writer.flush();
+  }
+
+  #endTurn(): void {
+    const accepted = this.#writer.counts.acceptedBytes;
+    const copied = this.#copy.counts.acceptedBytes;
+    this.#meter.endTurn(accepted - this.#turnStartBytes, copied - this.#turnStartCopiedBytes);
+    this.#turnStartBytes = accepted;
+    this.#turnStartCopiedBytes = copied;
   }
 
   reclaim(): number {
@@ -123,25 +154,28 @@ export class AutoWriter implements OutputWriter {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#writer.close();
   }
 
-  #wayOf(source: OutputSource, length: number): OutputWriter {
-    const chosen = this.#writer;
-    if (source.kind === 'file') return this.#fileWriter();
-    if (chosen.mechanism === 'file') return this.#copy;
-    if (chosen.mechanism === 'tee' && source !== this.#tee?.source) return this.#copy;
-    const isImmutable = this.choice.reclaim === 'immutable';
-    if (isImmutable && source.kind === 'page') return this.#copy;
+  #canSend(source: OutputSource): boolean {
+    if (source.kind === 'page') return this.#takesPages;
+    if (source.kind === 'file') return this.#takesFiles;
+    return this.#takesPayloads || source === this.#onlyPayload;
+  }
+
+  #isWorthReference(length: number): boolean {
+    const meter = this.#meter;
+    if (length >= this.#copyBelowBytes) {
+      if (meter.isGathering) return true;
+      const copied = this.#copy.counts.acceptedBytes - this.#turnStartCopiedBytes;
+      if (meter.isWorthReference(length, copied)) return true;
+    }
     // Nothing may overtake what is pending.
-    if (chosen.pendingBytes > 0) return chosen;
-    if (length < this.choice.copyBelowBytes) return this.#copy;
-    return this.#meter.isWorthReference(length) ? chosen : this.#copy;
+    return this.#writer.pendingBytes > 0;
   }
 
   #fileWriter(): OutputWriter {
-    const { mechanism } = this.#writer;
-    if (mechanism === 'file' || mechanism === 'null') return this.#writer;
     this.#file ??= new FileWriter(this.fd);
     return this.#file;
   }

@@ -7,29 +7,28 @@ const TURN = 32_768;
 /** Writes of one size, so many a turn; how many of `count` went by reference. */
 function references(meter: TurnMeter, length: number, perTurn: number, count: number): number {
   let found = 0;
-  let inTurn = 0;
-  let hasPending = false;
-  for (let index = 0; index < count; index++) {
-    if (hasPending || meter.isWorthReference(length)) {
-      meter.addReference(length);
-      hasPending = true;
+  let gathered = 0;
+  let copied = 0;
+  for (let index = 1; index <= count; index++) {
+    if (gathered > 0 || meter.isWorthReference(length, copied)) {
+      gathered += length;
       found += 1;
     } else {
-      meter.addCopy(length);
+      copied += length;
     }
-    inTurn += 1;
-    if (inTurn < perTurn) continue;
-    inTurn = 0;
-    hasPending = false;
-    meter.endTurn();
+    if (index % perTurn !== 0) continue;
+    meter.endTurn(gathered, copied);
+    gathered = 0;
+    copied = 0;
   }
   return found;
 }
 
 test('a long write goes by reference at once, a short one is copied', () => {
   const meter = new TurnMeter(TURN);
-  assert.ok(meter.isWorthReference(TURN));
-  assert.ok(!meter.isWorthReference(TURN - 1));
+  assert.ok(meter.isWorthReference(TURN, 0));
+  assert.ok(!meter.isWorthReference(TURN - 1, 0));
+  assert.ok(new TurnMeter(0).isGathering, 'where turns do not count, all is worth it');
 });
 
 test('turns that gather enough go by reference after the first', () => {
@@ -46,14 +45,15 @@ test('turns that gather too little are copied', () => {
 test('a caller that flushes only what is pending pays for few trials', () => {
   const meter = new TurnMeter(TURN);
   let found = 0;
+  let copied = 0;
   for (let index = 0; index < 10_000; index++) {
-    if (!meter.isWorthReference(4096)) {
-      meter.addCopy(4096);
+    if (!meter.isWorthReference(4096, copied)) {
+      copied += 4096;
       continue;
     }
     found += 1;
-    meter.addReference(4096);
-    meter.endTurn();
+    meter.endTurn(4096, copied);
+    copied = 0;
   }
   assert.ok(found > 3, 'it tries');
   assert.ok(found < 100, `${found} of 10,000 by reference`);

@@ -14,49 +14,40 @@ const TRIAL_BYTES_MAX = 1 << 20;
 
 export class TurnMeter {
   readonly #turnBelowBytes: number;
-  /** By reference since the last flush. */
-  #gatheredBytes = 0;
-  /** By copy since the last flush. */
-  #copiedBytes = 0;
-  #isGathering = false;
+  #isGathering: boolean;
+  #trialBytes: number;
   /** Seen once: a flush with nothing pending. So copies since the last one are of one turn. */
   #flushesAlways = false;
-  #trialBytes: number;
 
   /** 0: turns do not count. */
   constructor(turnBelowBytes: number) {
     this.#turnBelowBytes = turnBelowBytes;
     this.#trialBytes = turnBelowBytes;
+    this.#isGathering = turnBelowBytes === 0;
   }
 
-  /** Whether a write that starts a turn, as far as can be told, is worth a reference. */
-  isWorthReference(length: number): boolean {
+  /** The last turn was worth references; so this one is taken to be. */
+  get isGathering(): boolean {
+    return this.#isGathering;
+  }
+
+  /** Whether a write is worth a reference, after `copiedBytes` copied since the last flush. */
+  isWorthReference(length: number, copiedBytes: number): boolean {
     if (this.#isGathering || length >= this.#turnBelowBytes) return true;
-    return this.#copiedBytes + length > this.#trialBytes;
+    return copiedBytes + length > this.#trialBytes;
   }
 
-  addReference(bytes: number): void {
-    this.#gatheredBytes += bytes;
-  }
-
-  addCopy(bytes: number): void {
-    this.#copiedBytes += bytes;
-  }
-
-  /** The caller flushes. */
-  endTurn(): void {
-    if (this.#gatheredBytes === 0) {
-      if (this.#copiedBytes === 0) return;
+  /** The caller flushes, after so many bytes went by reference, and so many by copy. */
+  endTurn(gatheredBytes: number, copiedBytes: number): void {
+    const least = this.#turnBelowBytes;
+    if (gatheredBytes === 0) {
+      if (copiedBytes === 0) return;
       this.#flushesAlways = true;
-      this.#isGathering = this.#copiedBytes >= this.#turnBelowBytes;
-    } else {
-      const turnBytes = this.#gatheredBytes + (this.#flushesAlways ? this.#copiedBytes : 0);
-      this.#isGathering = turnBytes >= this.#turnBelowBytes;
-      this.#trialBytes = this.#isGathering
-        ? this.#turnBelowBytes
-        : Math.min(2 * this.#trialBytes, TRIAL_BYTES_MAX);
+      this.#isGathering = copiedBytes >= least;
+      return;
     }
-    this.#copiedBytes = 0;
-    this.#gatheredBytes = 0;
+    const turnBytes = gatheredBytes + (this.#flushesAlways ? copiedBytes : 0);
+    this.#isGathering = turnBytes >= least;
+    this.#trialBytes = this.#isGathering ? least : Math.min(2 * this.#trialBytes, TRIAL_BYTES_MAX);
   }
 }
