@@ -151,8 +151,7 @@ function policyOf(
     case 'ackedBytes':
       return new AckedBytesReclaim(fd, { peer: 'remote' });
     case 'peerQueue':
-      // A UNIX stream is judged by its kind: here the socket itself may still refuse.
-      return peerQueue ?? new PeerQueueReclaim(fd, { reader: 'recv' });
+      return peerQueue!;
     case 'applicationAck':
       return new SharedAckReclaim(options.applicationAck!, otherBytes);
     default:
