@@ -70,12 +70,10 @@ static bool arg_array(napi_env env, napi_value value, napi_typedarray_type want,
 		      size_t *length)
 {
 	napi_typedarray_type type;
-	bool is_array = false;
 	void *address = NULL;
 
-	napi_is_typedarray(env, value, &is_array);
-	if (!is_array ||
-	    napi_get_typedarray_info(env, value, &type, length, &address, NULL, NULL) != napi_ok ||
+	/* It refuses what is not a typed array: napi_is_typedarray would ask the same again. */
+	if (napi_get_typedarray_info(env, value, &type, length, &address, NULL, NULL) != napi_ok ||
 	    type != want)
 		return throw_type(env, "the array",
 				  want == napi_uint8_array ? "a Uint8Array" : "an Int32Array");

@@ -99,7 +99,8 @@ function checkAddon(addon: Partial<NativeAddon>): NativeAddon {
   if (missing.length > 0) {
     throw new Error(`built from other sources: it lacks ${missing.join(', ')}`);
   }
-  return addon as NativeAddon;
+  // The exports of an addon are a dictionary to V8; a plain object's functions are found at once.
+  return { ...addon } as NativeAddon;
 }
 
 /** The nearest folder above this file that has a package.json: the same built and unbuilt. */
