@@ -29,10 +29,18 @@ import {
   type SharedMemory,
   type WorkerSetup,
 } from './setup.ts';
-import { SLOT_WORDS } from './slot.ts';
+import { SLOT_BYTES, SLOT_WORDS } from './slot.ts';
 
 /** Sealed segments that may wait for the keeper: 64 x 256 MiB. */
 const SEALED_SLOTS = 64;
+
+/**
+ * From a collector to the journal. A slot that the journal has taken is free at once: a collector
+ * counts those in flight.
+ */
+function createSlotRing(): SpscRing {
+  return SpscRing.create({ capacity: COLLECT_SLOTS, slotBytes: SLOT_BYTES, creditEvery: 1 });
+}
 
 export class Memory {
   readonly config: Config;
@@ -71,9 +79,9 @@ export class Memory {
     const indexes = Array.from({ length: config.collect.workers }, (_, index) => index);
     this.shared = {
       pool: this.pool.handle,
-      rings: indexes.map(() => SpscRing.create(COLLECT_SLOTS, SLOT_WORDS).handle),
+      rings: indexes.map(() => createSlotRing().handle),
       broadcast: createBroadcastRing(BROADCAST_SLOTS, SLOT_WORDS, READER_COUNT),
-      sealed: SpscRing.create(SEALED_SLOTS, 1).handle,
+      sealed: SpscRing.create({ capacity: SEALED_SLOTS, creditEvery: 1 }).handle,
       journalBell: new Doorbell().buffer,
       keeperBell: new Doorbell().buffer,
       journal: this.journal.handle,

@@ -15,6 +15,7 @@
  */
 
 export const SLOT_WORDS = 8;
+export const SLOT_BYTES = 4 * SLOT_WORDS;
 export const SLOT_PAGE = 0;
 export const SLOT_GENERATION = 1;
 export const SLOT_OFFSET = 2;

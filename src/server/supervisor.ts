@@ -16,7 +16,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { BroadcastReader, Doorbell } from '../toolkit/ring/index.ts';
+import { BroadcastReader, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
 import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
 import type { Logger } from './log.ts';
@@ -158,6 +158,9 @@ export class Supervisor {
     const life = this.#lives.get(key) ?? { handle: null, startedMs: 0, restartMs: RESTART_MS_MIN };
     this.#lives.set(key, life);
     const setup: WorkerSetup = this.#memory.setupOf(worker.role, worker.index);
+    // Whatever thread held the end of its ring before has ended.
+    const ring = this.#memory.shared.rings[worker.index];
+    if (worker.role === 'collect') new SpscRing(ring!).abandonProducer();
     life.startedMs = monotonicMs();
     life.handle = await WorkerHandle.start(setup, {
       onMessage: (message) => this.#onMessage(worker, message),

@@ -14,11 +14,11 @@ import { openListeners } from '../../src/server/collect/listener.ts';
 import { Receiver } from '../../src/server/collect/receiver.ts';
 import { COMMAND_DRAIN, Control, type ExporterTotals } from '../../src/server/control.ts';
 import { makeBlockHeader, readBlockFields } from '../../src/server/journal/format.ts';
-import { SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE, SLOT_WORDS } from '../../src/server/slot.ts';
+import { SLOT_BYTES, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE } from '../../src/server/slot.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../src/toolkit/base/limits.ts';
 import { Counters } from '../../src/toolkit/counters/index.ts';
 import { NO_PAGE, PagePool } from '../../src/toolkit/pages/index.ts';
-import { Doorbell, NO_SLOT, SpscRing } from '../../src/toolkit/ring/index.ts';
+import { Doorbell, NO_SLOT, type SpscConsumer, SpscRing } from '../../src/toolkit/ring/index.ts';
 import { closeFd, eventfdCreate } from '../../src/toolkit/sys/index.ts';
 
 /** The collector, and the owner of the pages that the test takes away. */
@@ -43,7 +43,7 @@ export interface RigOptions {
 export class CollectRig {
   readonly counters = Counters.create<CollectCounter>(COLLECT_COUNTERS);
   readonly pool: PagePool;
-  readonly ring: SpscRing;
+  readonly ring: SpscConsumer;
   readonly stage: CollectStage;
   readonly control = new Control();
   readonly port: number;
@@ -72,7 +72,13 @@ export class CollectRig {
   private constructor(options: RigOptions, fd: number, port: number) {
     this.port = port;
     this.pool = PagePool.create((options.pages ?? 16) * PAGE_BYTES);
-    this.ring = SpscRing.create(options.slots ?? 64, SLOT_WORDS, 0xffff_fff0);
+    const { handle } = SpscRing.create({
+      capacity: options.slots ?? 64,
+      slotBytes: SLOT_BYTES,
+      creditEvery: 1,
+      startSeq: 0xffff_fff0,
+    });
+    this.ring = SpscRing.consumer(handle);
     const connectionCountMax = options.connectionCountMax ?? 8;
     this.fds = new Int32Array(new SharedArrayBuffer(4 * (connectionCountMax + 1)));
     const stageOptions: CollectOptions = {
@@ -96,7 +102,7 @@ export class CollectRig {
     const bell = new Doorbell();
     this.stage = new CollectStage(stageOptions, {
       pool: this.pool,
-      receiver: new Receiver(this.pool, this.ring, bell, this.counters, OWNER),
+      receiver: new Receiver(this.pool, SpscRing.producer(handle), bell, this.counters, OWNER),
       counters: this.counters,
       control: this.control,
       report: (rows) => {
@@ -175,7 +181,7 @@ export class CollectRig {
   #take(): boolean {
     const slot = this.ring.peek();
     if (slot === NO_SLOT) return false;
-    const { words } = this.ring;
+    const { slots: words } = this.ring;
     const page = words[slot + SLOT_PAGE]!;
     const at = page * PAGE_BYTES + words[slot + SLOT_OFFSET]!;
     readBlockFields(this.pool.bytes, this.pool.view, at, this.#header);

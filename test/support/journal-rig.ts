@@ -11,6 +11,7 @@ import { RingBlockSource } from '../../src/server/journal/ring-source.ts';
 import { SegmentWriter } from '../../src/server/journal/segment-writer.ts';
 import { JournalShared } from '../../src/server/journal/shared.ts';
 import {
+  SLOT_BYTES,
   SLOT_GENERATION,
   SLOT_LENGTH,
   SLOT_OFFSET,
@@ -28,6 +29,7 @@ import {
   createBroadcastRing,
   Doorbell,
   NO_SLOT,
+  type SpscProducer,
   SpscRing,
 } from '../../src/toolkit/ring/index.ts';
 import { closeFd, pwrite } from '../../src/toolkit/sys/index.ts';
@@ -73,7 +75,7 @@ export interface JournalRigOptions {
 
 export class JournalRig {
   readonly pool: PagePool;
-  readonly ring = SpscRing.create(8, SLOT_WORDS, 0xffff_fff0);
+  readonly ring: SpscProducer;
   readonly shared = JournalShared.create();
   readonly counters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
   readonly stage: JournalStage;
@@ -97,6 +99,9 @@ export class JournalRig {
     const pages = options.pages ?? 12;
     this.#folder = options.folder;
     this.pool = PagePool.create(pages * PAGE_BYTES);
+    const ringOptions = { slotBytes: SLOT_BYTES, creditEvery: 1, startSeq: 0xffff_fff0 };
+    const { handle } = SpscRing.create({ capacity: 8, ...ringOptions });
+    this.ring = SpscRing.producer(handle);
     const readers = options.readers ?? 1;
     this.#handle = createBroadcastRing(options.slots ?? 8, SLOT_WORDS, readers, 0x1fff_fff0);
     this.broadcast = new BroadcastWriter(this.#handle, (words, index) => {
@@ -121,7 +126,7 @@ export class JournalRig {
       },
       {
         pool: this.pool,
-        rings: [this.ring],
+        rings: [SpscRing.consumer(handle)],
         broadcast: this.broadcast,
         bell: new Doorbell(),
         writer: this.writer,
@@ -165,7 +170,7 @@ export class JournalRig {
     });
     writeBlockFields(this.pool.bytes, this.pool.view, at, this.#header);
     this.pool.retain(this.#page);
-    const { words } = this.ring;
+    const { slots: words } = this.ring;
     words[slot + SLOT_PAGE] = this.#page;
     words[slot + SLOT_GENERATION] = this.pool.generation(this.#page);
     words[slot + SLOT_OFFSET] = at - this.#page * PAGE_BYTES;

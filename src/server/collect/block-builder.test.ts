@@ -12,9 +12,9 @@ import { BLOCK_HEADER_BYTES, OS_PAGE_BYTES, PAGE_BYTES } from '../../toolkit/bas
 import { Prng } from '../../toolkit/base/prng.ts';
 import { Counters } from '../../toolkit/counters/index.ts';
 import { NO_PAGE, PagePool } from '../../toolkit/pages/index.ts';
-import { Doorbell, NO_SLOT, SpscRing } from '../../toolkit/ring/index.ts';
+import { Doorbell, NO_SLOT, type SpscConsumer, SpscRing } from '../../toolkit/ring/index.ts';
 import { makeBlockHeader, readBlockFields } from '../journal/format.ts';
-import { SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE, SLOT_WORDS } from '../slot.ts';
+import { SLOT_BYTES, SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE } from '../slot.ts';
 import { Connection } from './connection.ts';
 import { COLLECT_COUNTERS, type CollectCounter } from './counters.ts';
 import { Receiver } from './receiver.ts';
@@ -31,7 +31,7 @@ interface Published {
 /** A collector without sockets: one connection, a journal that takes and releases when told. */
 class Rig {
   readonly pool: PagePool;
-  readonly ring: SpscRing;
+  readonly ring: SpscConsumer;
   readonly receiver: Receiver;
   readonly connection: Connection;
   readonly counters = Counters.create<CollectCounter>(COLLECT_COUNTERS);
@@ -49,8 +49,16 @@ class Rig {
 
   constructor(pages: number, slots = 8) {
     this.pool = PagePool.create(pages * PAGE_BYTES);
-    this.ring = SpscRing.create(slots, SLOT_WORDS, 0xffff_fff0);
-    this.receiver = new Receiver(this.pool, this.ring, new Doorbell(), this.counters, OWNER);
+    const options = { slotBytes: SLOT_BYTES, creditEvery: 1, startSeq: 0xffff_fff0 };
+    const { handle } = SpscRing.create({ capacity: slots, ...options });
+    this.ring = SpscRing.consumer(handle);
+    this.receiver = new Receiver(
+      this.pool,
+      SpscRing.producer(handle),
+      new Doorbell(),
+      this.counters,
+      OWNER,
+    );
     this.connection = new Connection(this.pool, OWNER);
     this.connection.open(3, 77, 33000, 0);
   }
@@ -108,7 +116,7 @@ class Rig {
   take(): boolean {
     const slot = this.ring.peek();
     if (slot === NO_SLOT) return false;
-    const { words } = this.ring;
+    const { slots: words } = this.ring;
     const page = words[slot + SLOT_PAGE]!;
     assert.equal(words[slot + SLOT_OFFSET]! % OS_PAGE_BYTES, 0, 'a block starts on an OS page');
     const at = page * PAGE_BYTES + words[slot + SLOT_OFFSET]!;

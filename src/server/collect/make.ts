@@ -16,7 +16,7 @@ export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => 
   const { config, shared, index } = setup;
   const owner = index + 1;
   const pool = new PagePool(shared.pool);
-  const ring = new SpscRing(shared.rings[index]!);
+  const ring = SpscRing.producer(shared.rings[index]!);
   const counters = new Counters<CollectCounter>({
     names: setup.counters.names as readonly CollectCounter[],
     buffer: setup.counters.buffer,

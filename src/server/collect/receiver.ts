@@ -19,7 +19,7 @@ import {
 } from '../../toolkit/base/limits.ts';
 import type { Counters } from '../../toolkit/counters/index.ts';
 import { NO_PAGE, type PagePool } from '../../toolkit/pages/index.ts';
-import { type Doorbell, NO_SLOT, type SpscRing } from '../../toolkit/ring/index.ts';
+import { type Doorbell, NO_SLOT, type SpscProducer } from '../../toolkit/ring/index.ts';
 import { type BlockHeader, makeBlockHeader, writeBlockFields } from '../journal/format.ts';
 import { SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE, SLOT_RECORDS } from '../slot.ts';
 import type { Connection } from './connection.ts';
@@ -27,7 +27,7 @@ import type { CollectCounter } from './counters.ts';
 
 export class Receiver {
   readonly #pool: PagePool;
-  readonly #ring: SpscRing;
+  readonly #ring: SpscProducer;
   readonly #bell: Doorbell;
   readonly #owner: number;
   readonly #header: BlockHeader = makeBlockHeader();
@@ -40,7 +40,7 @@ export class Receiver {
 
   constructor(
     pool: PagePool,
-    ring: SpscRing,
+    ring: SpscProducer,
     bell: Doorbell,
     counters: Counters<CollectCounter>,
     owner: number,
@@ -110,7 +110,7 @@ export class Receiver {
     header.exporterPort = connection.exporterPort;
     writeBlockFields(this.#pool.bytes, this.#pool.view, headerAt, header);
     this.#pool.retain(page);
-    const words = this.#ring.words;
+    const words = this.#ring.slots;
     words[slot + SLOT_PAGE] = page;
     words[slot + SLOT_GENERATION] = this.#pool.generation(page);
     words[slot + SLOT_OFFSET] = headerAt - page * PAGE_BYTES;

@@ -27,7 +27,7 @@ import {
   type BroadcastWriter,
   type Doorbell,
   NO_SLOT,
-  type SpscRing,
+  type SpscConsumer,
 } from '../../toolkit/ring/index.ts';
 import { EDQUOT, ENOSPC, errnoName } from '../../toolkit/sys/index.ts';
 import { COMMAND_RUN, type Control } from '../control.ts';
@@ -68,7 +68,7 @@ export interface JournalOptions {
 
 export interface JournalDependencies {
   readonly pool: PagePool;
-  readonly rings: readonly SpscRing[];
+  readonly rings: readonly SpscConsumer[];
   readonly broadcast: BroadcastWriter;
   readonly bell: Doorbell;
   readonly writer: SegmentWriter;
@@ -138,12 +138,12 @@ export class JournalStage implements Stage {
     this.#deps.shared.currentFd = -1;
   }
 
-  #takeFrom(ring: SpscRing): number {
+  #takeFrom(ring: SpscConsumer): number {
     let blocks = 0;
     while (blocks < BLOCKS_PER_TURN) {
       const slot = ring.peek();
       if (slot === NO_SLOT) break;
-      this.#take(ring.words, slot);
+      this.#take(ring.slots, slot);
       ring.release();
       blocks++;
     }

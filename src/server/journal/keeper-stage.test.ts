@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../../../test/support/journal-files.ts';
 import { Counters } from '../../toolkit/counters/index.ts';
-import { Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
+import { Doorbell, type SpscProducer, SpscRing } from '../../toolkit/ring/index.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { COMMAND_DRAIN, Control } from '../control.ts';
 import { KEEPER_COUNTERS, type KeeperCounter } from './counters.ts';
@@ -19,7 +19,7 @@ interface Rig {
   readonly folder: string;
   readonly keeper: KeeperStage;
   readonly shared: JournalShared;
-  readonly sealed: SpscRing;
+  readonly sealed: SpscProducer;
   readonly control: Control;
   readonly counters: Counters<KeeperCounter>;
   readonly warnings: string[];
@@ -29,7 +29,8 @@ function makeRig(t: TestContext, options: Partial<KeeperOptions> = {}): Rig {
   const folder = temporaryFolder(t);
   const shared = JournalShared.create();
   shared.currentFd = -1;
-  const sealed = SpscRing.create(8, 1);
+  const { handle } = SpscRing.create({ capacity: 8 });
+  const sealed = SpscRing.producer(handle);
   const control = new Control();
   const counters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
   const warnings: string[] = [];
@@ -45,7 +46,7 @@ function makeRig(t: TestContext, options: Partial<KeeperOptions> = {}): Rig {
     },
     {
       shared,
-      sealed,
+      sealed: SpscRing.consumer(handle),
       bell: new Doorbell(),
       counters,
       control,
@@ -131,8 +132,7 @@ test(
     const fd = openFdPath(folder, 'one');
     shared.publish(500, 1);
     shared.currentFd = fd;
-    sealed.words[sealed.claim()] = fd;
-    sealed.commit();
+    assert.ok(sealed.tryPush(fd));
     keeper.doWork();
     assert.equal(shared.syncedPosition, 500);
     assert.ok(isOpen(fd), 'its number must not be given to another file yet');
@@ -144,8 +144,7 @@ test(
     assert.equal(shared.syncedPosition, 900);
     assert.ok(!isOpen(fd));
     assert.ok(isOpen(next), 'the current one is the journal’s');
-    sealed.words[sealed.claim()] = next;
-    sealed.commit();
+    assert.ok(sealed.tryPush(next));
     shared.currentFd = -1;
     keeper.doWork();
     assert.ok(!isOpen(next));

@@ -19,7 +19,7 @@ import { readdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
 import type { Counters } from '../../toolkit/counters/index.ts';
-import { type Doorbell, NO_SLOT, type SpscRing } from '../../toolkit/ring/index.ts';
+import { type Doorbell, NO_SLOT, type SpscConsumer } from '../../toolkit/ring/index.ts';
 import {
   checked,
   closeFd,
@@ -49,7 +49,7 @@ export interface KeeperOptions {
 
 export interface KeeperDependencies {
   readonly shared: JournalShared;
-  readonly sealed: SpscRing;
+  readonly sealed: SpscConsumer;
   readonly bell: Doorbell;
   readonly counters: Counters<KeeperCounter>;
   readonly control: Control;
@@ -124,7 +124,7 @@ export class KeeperStage implements Stage {
     let isCurrentSealed = false;
     let failure = 0;
     for (let slot = sealed.peek(); slot !== NO_SLOT; slot = sealed.peek()) {
-      const fd = sealed.words[slot]!;
+      const fd = sealed.slots[slot]!;
       sealed.release();
       if (fd === current) isCurrentSealed = true;
       const result = fdatasync(fd);

@@ -5,7 +5,7 @@
 import { assert } from '../../toolkit/base/assert.ts';
 import { Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { BroadcastWriter, Doorbell, NO_SLOT, SpscRing } from '../../toolkit/ring/index.ts';
+import { BroadcastWriter, Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
 import { Control, type WorkerMessage } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
@@ -39,7 +39,7 @@ function freePageCountMin(config: Config, pageCount: number): number {
 export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
   const { config, shared } = setup;
   const pool = new PagePool(shared.pool);
-  const sealed = new SpscRing(shared.sealed);
+  const sealed = SpscRing.producer(shared.sealed);
   const keeperBell = new Doorbell(shared.keeperBell);
   const writer = new SegmentWriter(
     {
@@ -51,10 +51,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
     },
     setup.firstPosition,
     (fd) => {
-      const slot = sealed.claim();
-      assert(slot !== NO_SLOT, 'canSeal was asked before');
-      sealed.words[slot] = fd;
-      sealed.commit();
+      assert(sealed.tryPush(fd), 'canSeal was asked before');
       keeperBell.ring();
     },
   );
@@ -69,7 +66,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
     },
     {
       pool,
-      rings: shared.rings.map((handle) => new SpscRing(handle)),
+      rings: shared.rings.map((handle) => SpscRing.consumer(handle)),
       broadcast: new BroadcastWriter(shared.broadcast, (words, index) => {
         pool.release(words[index + SLOT_PAGE]!);
       }),
@@ -99,7 +96,7 @@ export function makeKeeperStage(setup: WorkerSetup, tell: Tell): Stage {
     },
     {
       shared: new JournalShared(shared.journal),
-      sealed: new SpscRing(shared.sealed),
+      sealed: SpscRing.consumer(shared.sealed),
       bell: new Doorbell(shared.keeperBell),
       counters: new Counters<KeeperCounter>({
         names: setup.counters.names as readonly KeeperCounter[],

@@ -1,9 +1,15 @@
 /**
  * Door `millrace/ring`: rings of slots between threads, and the bell that wakes a sleeper.
  */
+
+export type { Backend } from './backend.ts';
 export { BroadcastReader, READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-reader.ts';
 export { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.ts';
 export { BroadcastWriter } from './broadcast-writer.ts';
 export { Doorbell } from './doorbell.ts';
-export { NO_SLOT, SpscRing, type SpscRingHandle } from './spsc-ring.ts';
+export type { RoleState } from './roles.ts';
+export type { SpscConsumer } from './spsc-consumer.ts';
+export { type ItemKind, NO_SLOT, type SlotArrays, type SpscRingHandle } from './spsc-handle.ts';
+export type { SpscProducer } from './spsc-producer.ts';
+export { SpscRing, type SpscRingOptions } from './spsc-ring.ts';
 export { createMemory, loadKernel, MEMORY_IMPORT } from './wasm/kernels.ts';

@@ -18,10 +18,6 @@ import { CACHE_LINE_PAIR_BYTES } from '../base/limits.ts';
 /** Int32 words that one writer's control block takes. */
 export const CONTROL_WORDS = CACHE_LINE_PAIR_BYTES / 4;
 
-export const SPSC_WRITE_WORD = 0;
-export const SPSC_READ_WORD = CONTROL_WORDS;
-export const SPSC_SLOTS_WORD = 2 * CONTROL_WORDS;
-
 export const BROADCAST_WRITE_WORD = 0;
 export const BROADCAST_CLAIM_WORD = 1;
 export const BROADCAST_READERS_WORD = CONTROL_WORDS;

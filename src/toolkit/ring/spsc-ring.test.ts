@@ -1,147 +1,349 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
-import { Doorbell } from './doorbell.ts';
-import { NO_SLOT, SpscRing, type SpscRingHandle } from './spsc-ring.ts';
+import { type ItemKind, NO_SLOT, type SlotArrays } from './spsc-handle.ts';
+import { SpscRing, type SpscRingOptions } from './spsc-ring.ts';
 
-const NEAR_WRAP = [0, 0x7fff_fff0, 0xffff_fff0];
+const STARTS = [0, 0x7fff_fff0, 0xffff_fff0];
+const BACKENDS = ['atomics', 'wasm'] as const;
+const KINDS = ['int32', 'float64'] as const;
 
-function push(ring: SpscRing, value: number): boolean {
-  const slot = ring.claim();
-  if (slot === NO_SLOT) return false;
-  ring.words[slot] = value;
-  ring.words[slot + 1] = ~value;
-  ring.commit();
-  return true;
+function open<Kind extends ItemKind = 'int32'>(options: SpscRingOptions<Kind>) {
+  const ring = SpscRing.create(options);
+  const producer = SpscRing.producer(ring.handle);
+  const consumer = SpscRing.consumer(ring.handle);
+  return { ring, producer, consumer };
 }
 
-function pop(ring: SpscRing): number | null {
-  const slot = ring.peek();
-  if (slot === NO_SLOT) return null;
-  const value = ring.words[slot]!;
-  assert.equal(ring.words[slot + 1], ~value, 'both words of a slot belong together');
-  ring.release();
-  return value;
-}
-
-interface StressData {
-  readonly handle: SpscRingHandle;
-  readonly bell: SharedArrayBuffer;
-  readonly count: number;
-  readonly seed: number;
-}
-
-/** The writer of the stress test, in a thread of its own. */
-function writeAll({ handle, bell, count, seed }: StressData): void {
-  const ring = new SpscRing(handle);
-  const doorbell = new Doorbell(bell);
-  const prng = new Prng(seed);
-  const nap = new Int32Array(new SharedArrayBuffer(4));
-  for (let value = 0; value < count; ) {
-    if (push(ring, value)) {
-      value++;
-      doorbell.ring();
-      if (prng.chance(0.0005)) Atomics.wait(nap, 0, 0, prng.unit());
+/** Every mixture of backend, kind of items and start near a wrap. */
+function eachRing(
+  capacity: number,
+  run: (ends: ReturnType<typeof open<ItemKind>>, name: string) => void,
+  more: Partial<SpscRingOptions<ItemKind>> = {},
+): void {
+  for (const backend of BACKENDS) {
+    for (const item of KINDS) {
+      for (const startSeq of STARTS) {
+        const options = { capacity, backend, item, startSeq, ...more };
+        run(open<ItemKind>(options), `${backend} ${item} from ${startSeq}`);
+      }
     }
   }
-  parentPort!.postMessage('done');
 }
 
-if (!isMainThread && workerData !== null) {
-  writeAll(workerData as StressData);
-} else {
-  test('full and empty are answers, at every start near the wraps', () => {
-    for (const start of NEAR_WRAP) {
-      const ring = SpscRing.create(8, 2, start);
-      assert.equal(ring.peek(), NO_SLOT);
-      for (let value = 0; value < 8; value++) assert.ok(push(ring, value));
-      assert.equal(ring.claim(), NO_SLOT);
-      assert.equal(ring.used(), 8);
-      for (let value = 0; value < 8; value++) assert.equal(pop(ring), value);
-      assert.equal(ring.peek(), NO_SLOT);
-      assert.equal(ring.used(), 0);
-    }
-  });
-
-  test('a claim without commit shows nothing and can be taken again', () => {
-    const ring = SpscRing.create(2, 2, 0xffff_ffff);
-    const slot = ring.claim();
-    assert.equal(ring.peek(), NO_SLOT);
-    assert.equal(ring.claim(), slot);
-    assert.ok(push(ring, 5));
-    const peeked = ring.peek();
-    assert.equal(ring.peek(), peeked, 'a peek gives nothing back');
-    assert.equal(pop(ring), 5);
-  });
-
-  test('a random walk against a plain queue', () => {
-    const seed = (Math.random() * 2 ** 32) >>> 0;
-    const prng = new Prng(seed);
-    for (const start of NEAR_WRAP) {
-      const ring = SpscRing.create(16, 2, start);
-      const model: number[] = [];
-      for (let step = 0; step < 5_000; step++) {
-        if (prng.chance(0.5)) {
-          const pushed = push(ring, step);
-          assert.equal(pushed, model.length < 16, `seed ${seed}`);
-          if (pushed) model.push(step);
-        } else assert.equal(pop(ring), model.shift() ?? null, `seed ${seed}`);
-        assert.equal(ring.used(), model.length, `seed ${seed}`);
+test('full and empty are answers, at every capacity, at every start near the wraps', () => {
+  for (const capacity of [1, 2, 64]) {
+    eachRing(capacity, ({ ring, producer, consumer }, name) => {
+      for (let lap = 0; lap < 3; lap++) {
+        assert.ok(Number.isNaN(consumer.tryPop()), name);
+        assert.equal(consumer.tryPop(-7), -7, name);
+        for (let value = 0; value < capacity; value++) assert.ok(producer.tryPush(value), name);
+        assert.ok(!producer.tryPush(99), name);
+        assert.deepEqual([ring.used(), producer.used(), consumer.used()], Array(3).fill(capacity));
+        for (let value = 0; value < capacity; value++) assert.equal(consumer.tryPop(), value);
+        assert.ok(consumer.isEmpty());
       }
-    }
-  });
-
-  test('a capacity that is no power of two is refused', () => {
-    assert.throws(() => SpscRing.create(6, 2), { code: 'MR_ASSERT' });
-  });
-
-  test('two threads: every value once, in order, across the wrap, a sleeping reader', async (t) => {
-    const seed = (Math.random() * 2 ** 32) >>> 0;
-    t.diagnostic(`seed ${seed}`);
-    const ring = SpscRing.create(64, 2, 0xffff_ff00);
-    const bell = new Doorbell();
-    const count = 500_000;
-    const data: StressData = { handle: ring.handle, bell: bell.buffer, count, seed };
-    const worker = new Worker(new URL(import.meta.url), { workerData: data });
-    const ended = new Promise<void>((resolve, reject) => {
-      worker.once('error', reject);
-      worker.once('exit', () => resolve());
     });
-    let next = 0;
-    const hasWork = (): boolean => ring.used() > 0;
-    let lateWakes = 0;
-    while (next < count) {
-      const value = pop(ring);
-      if (value === null) {
-        // Atomics.wait on the main thread is allowed in Node.js.
-        const beganMs = performance.now();
-        bell.wait(5_000, hasWork);
-        if (performance.now() - beganMs > 4_900) lateWakes++;
-        assert.ok(lateWakes < 2, 'a lost wake-up');
-        continue;
+  }
+});
+
+test('items keep their value: the ends of int32, and float64 with NaN', () => {
+  for (const backend of BACKENDS) {
+    const ints = open({ capacity: 8, backend });
+    for (const value of [0, -1, 2 ** 31 - 1, -(2 ** 31)]) {
+      assert.ok(ints.producer.tryPush(value));
+      assert.equal(ints.consumer.tryPop(), value);
+    }
+    const floats = open({ capacity: 8, backend, item: 'float64' });
+    for (const value of [0.1, -0, Number.POSITIVE_INFINITY, 2 ** 53, Number.NaN]) {
+      assert.ok(floats.producer.tryPush(value));
+      assert.ok(!floats.consumer.isEmpty());
+      assert.ok(Object.is(floats.consumer.tryPop(-1), value));
+    }
+  }
+});
+
+test('nothing is seen before it is published: every so many, when full, by flush', () => {
+  eachRing(
+    8,
+    ({ ring, producer, consumer }, name) => {
+      for (const value of [1, 2]) producer.tryPush(value);
+      assert.equal(consumer.used(), 0, name);
+      producer.tryPush(3);
+      assert.equal(consumer.used(), 3, name);
+      producer.tryPush(4);
+      assert.ok(producer.flush(), name);
+      assert.ok(!producer.flush(), name);
+      assert.equal(consumer.used(), 4, name);
+      for (let value = 5; value <= 8; value++) producer.tryPush(value);
+      assert.equal(consumer.used(), 7, name);
+      assert.ok(!producer.tryPush(9), name);
+      assert.equal(ring.used(), 8, 'what finds the ring full publishes');
+      for (let value = 1; value <= 8; value++) assert.equal(consumer.tryPop(), value, name);
+    },
+    { publishEvery: 3 },
+  );
+});
+
+test('slots are given back every so many, when empty, by flush', () => {
+  eachRing(
+    8,
+    ({ producer, consumer }, name) => {
+      for (let value = 0; value < 8; value++) producer.tryPush(value);
+      for (let i = 0; i < 2; i++) consumer.tryPop();
+      assert.equal(producer.used(), 8, name);
+      consumer.tryPop();
+      assert.equal(producer.used(), 5, name);
+      consumer.tryPop();
+      assert.ok(consumer.flush(), name);
+      assert.ok(!consumer.flush(), name);
+      assert.equal(producer.used(), 4, name);
+      for (let i = 0; i < 4; i++) consumer.tryPop();
+      assert.equal(producer.used(), 1, name);
+      assert.ok(Number.isNaN(consumer.tryPop()));
+      assert.equal(producer.used(), 0, 'what finds the ring empty gives all back');
+    },
+    { creditEvery: 3 },
+  );
+});
+
+test('a claim is a view of the ring itself; commit shows a part of it, abort nothing', () => {
+  eachRing(8, ({ producer, consumer }, name) => {
+    const view = producer.claimView(3)!;
+    assert.equal(view.buffer, producer.handle.memory.buffer, 'no copy');
+    assert.equal(consumer.peek(), NO_SLOT, name);
+    view.set([7, 8, 9]);
+    producer.abort();
+    assert.throws(() => producer.commit(1), { code: 'MR_ASSERT' });
+    assert.equal(producer.claim(2), producer.claim(3), 'the next claim replaces the last');
+    producer.commit(2);
+    assert.equal(consumer.peek(8), producer.slots.indexOf(7), name);
+    assert.equal(consumer.peeked, 2, name);
+    assert.throws(() => consumer.release(3), { code: 'MR_ASSERT' });
+    const seen = consumer.peekView(8)!;
+    assert.deepEqual([...seen], [7, 8], name);
+    assert.equal(consumer.peekView(8), seen, 'views are kept, and a peek may be repeated');
+    consumer.release(1);
+    assert.equal(consumer.tryPop(), 8, name);
+    assert.equal(consumer.peekView(1), null, name);
+  });
+});
+
+test('a claim ends where the array ends; the next one begins at its start', () => {
+  eachRing(8, ({ producer, consumer }) => {
+    for (let i = 0; i < 6; i++) {
+      producer.tryPush(i);
+      consumer.tryPop();
+    }
+    // The starts of the sequences are multiples of the capacity.
+    assert.equal(producer.claim(5), 6);
+    assert.equal(producer.claimed, 2);
+    producer.commit();
+    assert.equal(producer.claim(5), 0);
+    assert.equal(producer.claimed, 5);
+    producer.commit();
+    assert.equal(producer.claim(5), 5, 'as many as there are');
+    assert.equal(producer.claimed, 1);
+    producer.commit();
+    assert.equal(producer.claimView(1), null);
+    assert.equal(consumer.peek(8), 6);
+    assert.equal(consumer.peeked, 2);
+  });
+});
+
+test('slots of several items', () => {
+  const more = { slotBytes: 24 };
+  eachRing(
+    4,
+    ({ producer, consumer }, name) => {
+      const items = 24 / producer.slots.BYTES_PER_ELEMENT;
+      assert.equal(producer.slots.length, 4 * items);
+      const at = producer.claim();
+      producer.slots[at + items - 1] = 5;
+      producer.commit();
+      const to = consumer.peek();
+      assert.equal(to, at, name);
+      assert.equal(consumer.slots[to + items - 1], 5, name);
+      consumer.release();
+      const batch = producer.slots.slice(0, 3 * items).map((_, index) => index + 1);
+      assert.equal(producer.pushBatch(batch), 3 * items, name);
+      assert.equal(producer.pushBatch(batch), items, 'as many as there is room for');
+      const popped = batch.slice().fill(0);
+      assert.equal(consumer.popBatch(popped), 3 * items, name);
+      assert.deepEqual(popped, batch, name);
+      assert.throws(() => producer.tryPush(1), { code: 'MR_ASSERT' });
+      assert.throws(() => consumer.tryPop(), { code: 'MR_ASSERT' });
+      assert.throws(() => producer.pushBatch(batch, 0, items + 1), { code: 'MR_ASSERT' });
+    },
+    more,
+  );
+});
+
+/** One random call on each side; `pushed` and `popped` are all items so far. */
+class Walk {
+  readonly #prng: Prng;
+  readonly #ends: ReturnType<typeof open<ItemKind>>;
+  readonly #batch: SlotArrays[ItemKind];
+  pushed = 0;
+  popped = 0;
+
+  constructor(prng: Prng, ends: ReturnType<typeof open<ItemKind>>) {
+    this.#prng = prng;
+    this.#ends = ends;
+    this.#batch = ends.producer.slots.slice(0, 0);
+  }
+
+  #array(length: number): SlotArrays[ItemKind] {
+    const Kind = this.#batch.constructor as new (length: number) => SlotArrays[ItemKind];
+    return new Kind(length);
+  }
+
+  write(): void {
+    const { producer } = this.#ends;
+    const kind = this.#prng.below(8);
+    const count = 1 + this.#prng.below(300);
+    if (kind < 3) {
+      if (producer.tryPush(this.pushed)) this.pushed++;
+      else assert.equal(producer.used(), producer.handle.capacity, 'only a full ring refuses');
+    } else if (kind < 5) {
+      const items = this.#array(count + 5).map((_, index) => this.pushed + index - 2);
+      this.pushed += producer.pushBatch(items, 2, 2 + count);
+    } else if (kind < 7) {
+      const view = producer.claimView(count);
+      if (view === null) return;
+      for (let i = 0; i < view.length; i++) view[i] = this.pushed + i;
+      if (this.#prng.chance(0.3)) {
+        producer.abort();
+        return;
       }
-      assert.equal(value, next);
-      next++;
-    }
-    await ended;
-    assert.equal(pop(ring), null);
-  });
+      const kept = this.#prng.below(view.length + 1);
+      producer.commit(kept);
+      this.pushed += kept;
+    } else producer.flush();
+  }
 
-  test('the bell costs nothing while nobody sleeps, and work seen late is no sleep', () => {
-    const bell = new Doorbell();
-    const words = new Int32Array(bell.buffer);
-    bell.ring();
-    assert.equal(words[0], 0, 'no ring is noted without a sleeper');
-    const beganMs = performance.now();
-    bell.wait(60_000, () => true);
-    assert.ok(performance.now() - beganMs < 30_000);
-    // Rung between the look for work and the sleep: the sleep ends at once.
-    bell.wait(60_000, () => {
-      bell.ring();
-      return false;
-    });
-    assert.ok(performance.now() - beganMs < 30_000);
-    assert.equal(words[1], 0, 'awake again');
-  });
+  read(): void {
+    const { consumer } = this.#ends;
+    const kind = this.#prng.below(8);
+    const count = 1 + this.#prng.below(300);
+    if (kind < 3) {
+      const value = consumer.tryPop();
+      if (Number.isNaN(value)) assert.ok(consumer.isEmpty(), 'only an empty ring refuses');
+      else assert.equal(value, this.popped++);
+    } else if (kind < 5) {
+      const into = this.#array(count + 2);
+      const got = consumer.popBatch(into, 1, 1 + count);
+      for (let i = 0; i < got; i++) assert.equal(into[1 + i], this.popped++);
+      assert.equal(into[0], 0);
+      assert.equal(into[count + 1], 0);
+    } else if (kind < 7) {
+      const view = consumer.peekView(count);
+      if (view === null) return;
+      const kept = this.#prng.below(view.length + 1);
+      for (let i = 0; i < kept; i++) assert.equal(view[i], this.popped++);
+      consumer.release(kept);
+    } else consumer.flush();
+  }
+
+  finish(): void {
+    const { ring, producer, consumer } = this.#ends;
+    producer.flush();
+    assert.equal(consumer.used(), this.pushed - this.popped);
+    while (!consumer.isEmpty()) this.read();
+    consumer.flush();
+    assert.equal(this.popped, this.pushed);
+    assert.equal(ring.used(), 0);
+  }
 }
+
+test('a random walk of all methods: every item once, in order', (t) => {
+  const seed = (Math.random() * 2 ** 32) >>> 0;
+  t.diagnostic(`seed ${seed}`);
+  const prng = new Prng(seed);
+  for (const capacity of [1, 2, 16, 256]) {
+    for (const [publishEvery, creditEvery] of [
+      [1, 1],
+      [5, 3],
+      [256, 256],
+    ] as const) {
+      eachRing(
+        capacity,
+        (ends, name) => {
+          const walk = new Walk(prng, ends);
+          for (let step = 0; step < 400; step++) {
+            if (prng.chance(0.5)) walk.write();
+            else walk.read();
+            const { pushed, popped } = walk;
+            assert.ok(pushed - popped <= capacity, `${name} seed ${seed}`);
+          }
+          walk.finish();
+        },
+        { publishEvery, creditEvery },
+      );
+    }
+  }
+});
+
+test('each end has one holder; a role can be given up, and given up for the dead', () => {
+  const { ring, producer, consumer } = open({ capacity: 4 });
+  assert.throws(() => SpscRing.producer(ring.handle), { code: 'MR_ASSERT' });
+  assert.throws(() => SpscRing.consumer(ring.handle), { code: 'MR_ASSERT' });
+  assert.deepEqual([producer.peerState(), consumer.peerState()], ['held', 'held']);
+  assert.ok(!producer.isPeerGone() && !consumer.isPeerGone());
+  producer.tryPush(1);
+  producer.close();
+  assert.equal(consumer.peerState(), 'closed');
+  assert.ok(consumer.isPeerGone());
+  assert.equal(consumer.tryPop(), 1, 'what was published is still there');
+  const next = SpscRing.producer(ring.handle);
+  assert.ok(!consumer.isPeerGone());
+  assert.ok(ring.abandonConsumer());
+  assert.ok(!ring.abandonConsumer(), 'nobody holds it');
+  assert.equal(next.peerState(), 'abandoned');
+  assert.ok(next.isPeerGone());
+  next.tryPush(2);
+  assert.equal(SpscRing.consumer(ring.handle).tryPop(), 2);
+  const unused = SpscRing.create({ capacity: 1 });
+  assert.equal(unused.producerState(), 'free');
+  assert.ok(!SpscRing.producer(unused.handle).isPeerGone(), 'who has not come yet is not gone');
+});
+
+test('who takes a role over goes on where the dead one stood', () => {
+  eachRing(
+    8,
+    ({ ring, producer, consumer }, name) => {
+      for (const value of [1, 2, 3]) producer.tryPush(value);
+      producer.claim(2);
+      ring.abandonProducer();
+      assert.equal(consumer.used(), 0, name);
+      const next = SpscRing.producer(ring.handle);
+      assert.equal(consumer.used(), 3, 'pushed and not published: published now');
+      assert.equal(consumer.tryPop(), 1, name);
+      consumer.peek(2);
+      ring.abandonConsumer();
+      assert.equal(next.used(), 3, name);
+      const reader = SpscRing.consumer(ring.handle);
+      assert.equal(next.used(), 2, 'popped and not given back: given back now');
+      assert.deepEqual([reader.tryPop(), reader.tryPop()], [2, 3], name);
+      next.tryPush(4);
+      next.close();
+      assert.equal(reader.tryPop(), 4, 'close publishes');
+    },
+    { publishEvery: 8, creditEvery: 8 },
+  );
+});
+
+test('what is no ring is refused', () => {
+  assert.throws(() => SpscRing.create({ capacity: 6 }), { code: 'MR_ASSERT' });
+  assert.throws(() => SpscRing.create({ capacity: 8, slotBytes: 6 }), { code: 'MR_ASSERT' });
+  const floats = { capacity: 8, item: 'float64', slotBytes: 12 } as const;
+  assert.throws(() => SpscRing.create(floats), { code: 'MR_ASSERT' });
+});
+
+test('a memory without WebAssembly has Atomics', () => {
+  const { handle } = SpscRing.create({ capacity: 8, backend: 'wasm' });
+  const buffer = new SharedArrayBuffer(handle.memory.buffer.byteLength);
+  const producer = SpscRing.producer({ ...handle, memory: { buffer } });
+  assert.ok(producer.tryPush(3));
+  assert.equal(SpscRing.consumer({ ...handle, memory: { buffer } }).tryPop(), 3);
+});

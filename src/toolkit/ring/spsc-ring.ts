@@ -1,81 +1,128 @@
 /**
- * SpscRing: fixed slots of int32 words from one thread to one other.
+ * SpscRing: fixed slots from one thread to one other.
  *
  * WHY          A collector hands slices to the journal without a message, a copy or a lock.
- * LAYOUT       layout.ts; slot i of sequence s is s & (capacity - 1).
- * OWNERSHIP    writeSeq and the claimed slot: the writer. readSeq: the reader.
- * INVARIANTS   0 <= (writeSeq - readSeq) <= capacity, by wrapping arithmetic.
- * MEMORY ORDER payload words are plain; commit's Atomics.store of writeSeq publishes them and
- * peek's
- *              Atomics.load of writeSeq acquires them; release's store of readSeq gives the slot
- *              back and claim's load of readSeq takes it.
- * PROGRESS     every method is wait-free. Full and empty are answers (NO_SLOT).
- * REFUSED      spinning inside a method: waiting is the caller's policy (Doorbell).
+ * LAYOUT       spsc-layout.ts; slot of sequence s is s & (capacity - 1). A slot is one item (int32
+ *              or float64) or several of one kind.
+ * OWNERSHIP    One producer (spsc-producer.ts) and one consumer (spsc-consumer.ts), each claimed by
+ *              compare-and-swap. This object belongs to nobody: it looks, and gives up the role of
+ *              a thread that died.
+ * INVARIANTS   spsc-kernel.ts.
+ * MEMORY ORDER spsc-kernel.ts.
+ * PROGRESS     every method of every end is wait-free. Full and empty are answers.
+ * REFUSED      waiting inside a method: waiting is the caller's policy (IdleStrategy, Doorbell);
+ *              capacities that are no power of two (a division for each item).
+ * SOURCE       L. Lamport 1977 (the ring of one reader and one writer); E. Rigtorp, SPSCQueue, and
+ *              Lee, Bu, Chandranmenon 2010 (MCRingBuffer) for cached and lazily published indexes.
  */
 import { assert } from '../base/assert.ts';
-import { isPowerOfTwo, SPSC_READ_WORD, SPSC_SLOTS_WORD, SPSC_WRITE_WORD } from './layout.ts';
+import type { Backend } from './backend.ts';
+import { isPowerOfTwo } from './layout.ts';
+import { abandonRole, type RoleState, roleState } from './roles.ts';
+import { SpscConsumer } from './spsc-consumer.ts';
+import { ITEM_BYTES, type ItemKind, type SpscRingHandle } from './spsc-handle.ts';
+import {
+  initSpsc,
+  SPSC_CONSUMER_WORD,
+  SPSC_CONTROL_BYTES,
+  SPSC_PRODUCER_WORD,
+  SPSC_READ_WORD,
+  SPSC_SLOTS_WORD,
+  SPSC_WRITE_WORD,
+} from './spsc-layout.ts';
+import { SpscProducer } from './spsc-producer.ts';
+import { createMemory } from './wasm/kernels.ts';
 
-/** What travels to workers. */
-export interface SpscRingHandle {
-  readonly buffer: SharedArrayBuffer;
+export interface SpscRingOptions<Kind extends ItemKind = 'int32'> {
+  /** Slots; a power of two. */
   readonly capacity: number;
-  readonly slotWords: number;
+  /** int32 when nothing is said. */
+  readonly item?: Kind;
+  /** A multiple of the item; one item when nothing is said. */
+  readonly slotBytes?: number;
+  /**
+   * The producer publishes when so many slots are written, when the ring is full, and on flush().
+   * 1 = each (the default).
+   */
+  readonly publishEvery?: number;
+  /**
+   * The consumer gives slots back when so many are read, when the ring is empty, and on flush().
+   * 1 = each. An eighth of the ring, at most 64, when nothing is said.
+   */
+  readonly creditEvery?: number;
+  readonly backend?: Backend;
+  /** Tests: where sequences begin, so that they wrap soon. */
+  readonly startSeq?: number;
 }
 
-export const NO_SLOT = -1;
+const CREDIT_EVERY_MAX = 64;
 
-export class SpscRing {
-  readonly handle: SpscRingHandle;
-  /** Slots are read and written through this view, at the index that claim or peek returned. */
-  readonly words: Int32Array;
-  readonly #mask: number;
-  readonly #slotWords: number;
+export class SpscRing<Kind extends ItemKind = 'int32'> {
+  readonly handle: SpscRingHandle<Kind>;
+  readonly #words: Int32Array;
 
-  constructor(handle: SpscRingHandle) {
+  constructor(handle: SpscRingHandle<Kind>) {
     this.handle = handle;
-    this.words = new Int32Array(handle.buffer);
-    this.#mask = handle.capacity - 1;
-    this.#slotWords = handle.slotWords;
+    this.#words = new Int32Array(handle.memory.buffer, 0, SPSC_SLOTS_WORD);
   }
 
-  /** `startSeq` lets a test begin just below the wrap. */
-  static create(capacity: number, slotWords: number, startSeq = 0): SpscRing {
+  static create<Kind extends ItemKind = 'int32'>(options: SpscRingOptions<Kind>): SpscRing<Kind> {
+    const { capacity, publishEvery = 1, backend = 'auto' } = options;
+    const item = options.item ?? ('int32' as Kind);
+    const slotBytes = options.slotBytes ?? ITEM_BYTES[item];
+    const creditEvery = options.creditEvery ?? Math.min(CREDIT_EVERY_MAX, capacity >> 3);
     assert(isPowerOfTwo(capacity), 'the capacity of a ring is a power of two');
-    const buffer = new SharedArrayBuffer((SPSC_SLOTS_WORD + capacity * slotWords) * 4);
-    const ring = new SpscRing({ buffer, capacity, slotWords });
-    ring.words[SPSC_WRITE_WORD] = startSeq | 0;
-    ring.words[SPSC_READ_WORD] = startSeq | 0;
-    return ring;
+    assert(slotBytes > 0 && slotBytes % ITEM_BYTES[item] === 0, 'a slot holds whole items');
+    const memory = createMemory(SPSC_CONTROL_BYTES + capacity * slotBytes);
+    initSpsc(new Int32Array(memory.buffer), options.startSeq ?? 0);
+    return new SpscRing({
+      memory,
+      capacity,
+      item,
+      slotBytes,
+      publishEvery: Math.max(1, Math.min(publishEvery, capacity)),
+      creditEvery: Math.max(1, Math.min(creditEvery, capacity)),
+      backend,
+    });
   }
 
-  /** Writer: the word index of the next slot, or NO_SLOT when the ring is full. */
-  claim(): number {
-    const writeSeq = this.words[SPSC_WRITE_WORD]!;
-    const readSeq = Atomics.load(this.words, SPSC_READ_WORD);
-    if (((writeSeq - readSeq) | 0) > this.#mask) return NO_SLOT;
-    return SPSC_SLOTS_WORD + (writeSeq & this.#mask) * this.#slotWords;
+  /** Takes the role of the writer for this thread. A second one is a bug, and asserted. */
+  static producer<Kind extends ItemKind>(handle: SpscRingHandle<Kind>): SpscProducer<Kind> {
+    return new SpscProducer(handle);
   }
 
-  /** Writer: publishes the claimed slot. */
-  commit(): void {
-    Atomics.store(this.words, SPSC_WRITE_WORD, (this.words[SPSC_WRITE_WORD]! + 1) | 0);
+  /** Takes the role of the reader for this thread. A second one is a bug, and asserted. */
+  static consumer<Kind extends ItemKind>(handle: SpscRingHandle<Kind>): SpscConsumer<Kind> {
+    return new SpscConsumer(handle);
   }
 
-  /** Reader: the word index of the oldest slot, or NO_SLOT when the ring is empty. */
-  peek(): number {
-    const readSeq = this.words[SPSC_READ_WORD]!;
-    if (Atomics.load(this.words, SPSC_WRITE_WORD) === readSeq) return NO_SLOT;
-    return SPSC_SLOTS_WORD + (readSeq & this.#mask) * this.#slotWords;
-  }
-
-  /** Reader: gives the peeked slot back. */
-  release(): void {
-    Atomics.store(this.words, SPSC_READ_WORD, (this.words[SPSC_READ_WORD]! + 1) | 0);
-  }
-
-  /** Slots between writer and reader, seen from any thread. */
+  /** Slots that are published and not given back, as seen from any thread. */
   used(): number {
-    const readSeq = Atomics.load(this.words, SPSC_READ_WORD);
-    return (Atomics.load(this.words, SPSC_WRITE_WORD) - readSeq) | 0;
+    const readSeq = Atomics.load(this.#words, SPSC_READ_WORD);
+    return (Atomics.load(this.#words, SPSC_WRITE_WORD) - readSeq) | 0;
+  }
+
+  producerState(): RoleState {
+    return roleState(this.#words, SPSC_PRODUCER_WORD);
+  }
+
+  consumerState(): RoleState {
+    return roleState(this.#words, SPSC_CONSUMER_WORD);
+  }
+
+  /**
+   * For who learns that the thread of the producer has ended (`exit` of its Worker). What it had
+   * pushed is not lost: the next producer publishes it. False: nobody held the role.
+   */
+  abandonProducer(): boolean {
+    return abandonRole(this.#words, SPSC_PRODUCER_WORD);
+  }
+
+  /**
+   * The same for the consumer. The next one goes on at the first slot that was not popped or
+   * released.
+   */
+  abandonConsumer(): boolean {
+    return abandonRole(this.#words, SPSC_CONSUMER_WORD);
   }
 }
