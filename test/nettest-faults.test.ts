@@ -37,6 +37,7 @@ const XMIT: Omit<XmitOptions, 'target'> = {
   isHuge: false,
   pinCpu: null,
   sendBufferBytes: null,
+  congestion: null,
 };
 
 /** Sockets, pipes and the like; not what Node.js holds for itself. */

@@ -205,6 +205,12 @@ const BAD: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   ['-n and another mechanism', ['xmit', '-n', '--mechanism', 'tee', '1'], 2, /MR_USAGE: -n is/],
   ['no reader', ['recv', '--reader', 'x', '5500'], 2, /MR_USAGE: .*fast, slow, paused/],
   ['no CPU', ['xmit', '--pin', '9999', '5500'], 2, /MR_USAGE: there is no CPU 9999.*\n {2}\S/],
+  [
+    'no congestion control',
+    ['xmit', '--congestion', 'x', '1'],
+    2,
+    /MR_USAGE: .*"x" is not.*\n {2}\S/,
+  ],
   ['no listener', ['xmit', '-p1', '1'], 1, /MR_CONNECT: no connection to 127.0.0.1\/1: .*\n {2}\S/],
   ['no host', ['xmit', 'no host.invalid', '1'], 1, /MR_ADDRESS: the host/],
 ];

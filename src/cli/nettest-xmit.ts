@@ -47,6 +47,7 @@ interface XmitWords {
   readonly stamp?: boolean;
   readonly seconds?: number;
   readonly sendBuffer?: number;
+  readonly congestion?: string;
   readonly progress?: boolean;
   readonly json?: boolean;
 }
@@ -112,6 +113,7 @@ export function registerNettestXmit(nettest: Command): void {
     .option('--stamp', 'mark every 4 KiB with connection, message and page generation')
     .option('--seconds <n>', 'end after so many seconds', parsePositive)
     .option('--send-buffer <bytes>', 'SO_SNDBUF', parseCount(1))
+    .option('--congestion <name>', 'TCP_CONGESTION, such as reno or cubic')
     .option('--progress', 'a line a second on stderr')
     .option('--json', 'totals as JSON, without the lines')
     .addHelpText('after', HELP)
@@ -174,6 +176,7 @@ function toOptions(words: readonly string[], given: XmitWords): XmitOptions {
     isHuge: given.huge === true,
     pinCpu: given.pin ?? null,
     sendBufferBytes: given.sendBuffer ?? null,
+    congestion: given.congestion ?? null,
   };
 }
 

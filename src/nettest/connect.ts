@@ -16,6 +16,7 @@ import {
   epollWait,
   errnoName,
   getSocketOption,
+  setCongestionControl,
   setSocketOption,
   socketCreate,
 } from '../toolkit/sys/index.ts';
@@ -24,14 +25,18 @@ import { formatTarget, type ResolvedTarget, resolveTarget, type Target } from '.
 const TIMEOUT_MS = 10_000;
 const STEP_MS = 20;
 
-/**
- * Connected sockets, non-blocking. `sendBufferBytes`: SO_SNDBUF, or null.
- * Errors: MR_ADDRESS, MR_CONNECT, MR_SYSCALL.
- */
+export interface ConnectOptions {
+  /** SO_SNDBUF, or null: the kernel's own. */
+  readonly sendBufferBytes: number | null;
+  /** TCP_CONGESTION by name, or null: the kernel's own. */
+  readonly congestion: string | null;
+}
+
+/** Connected sockets, non-blocking. Errors: MR_ADDRESS, MR_CONNECT, MR_USAGE, MR_SYSCALL. */
 export async function connectAll(
   target: Target,
   count: number,
-  sendBufferBytes: number | null,
+  options: ConnectOptions,
 ): Promise<readonly number[]> {
   const resolved = await resolveTarget(target);
   const fds: number[] = [];
@@ -39,9 +44,7 @@ export async function connectAll(
     for (let index = 0; index < count; index++) {
       const fd = checked('socket', socketCreate(resolved.family), formatTarget(target));
       fds.push(fd);
-      if (sendBufferBytes !== null) {
-        checked('setsockopt', setSocketOption(fd, 'sendBufferBytes', sendBufferBytes));
-      }
+      setOptions(fd, options);
       await connectOne(fd, resolved, target);
     }
     return fds;
@@ -49,6 +52,20 @@ export async function connectAll(
     for (const fd of fds) closeFd(fd);
     throw error;
   }
+}
+
+function setOptions(fd: number, { sendBufferBytes, congestion }: ConnectOptions): void {
+  if (sendBufferBytes !== null) {
+    checked('setsockopt', setSocketOption(fd, 'sendBufferBytes', sendBufferBytes));
+  }
+  if (congestion === null) return;
+  const result = setCongestionControl(fd, congestion);
+  if (result >= 0) return;
+  throw new MillraceError(
+    'MR_USAGE',
+    `the congestion control "${congestion}" is not to be had: ${errnoName(result)}`,
+    'see sysctl net.ipv4.tcp_allowed_congestion_control; UNIX sockets have none',
+  );
 }
 
 async function connectOne(fd: number, resolved: ResolvedTarget, target: Target): Promise<void> {

@@ -25,6 +25,7 @@ const OPTIONS: XmitOptions = {
   isHuge: false,
   pinCpu: null,
   sendBufferBytes: null,
+  congestion: null,
 };
 
 test('policies by name, with the bytes of a ring', () => {

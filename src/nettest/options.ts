@@ -56,6 +56,8 @@ export interface XmitOptions {
   readonly pinCpu: number | null;
   /** SO_SNDBUF, or null: the kernel's own. */
   readonly sendBufferBytes: number | null;
+  /** TCP_CONGESTION by name, or null: the kernel's own. */
+  readonly congestion: string | null;
 }
 
 export interface RecvOptions {

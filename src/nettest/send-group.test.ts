@@ -18,6 +18,7 @@ class FakeWriter implements OutputWriter {
   pendingBytes = 0;
   flightCount = 0;
   failure = 0;
+  flushCount = 0;
 
   write(_source: OutputSource, offset: number, length: number): number {
     if (this.failure < 0) return this.failure;
@@ -29,6 +30,7 @@ class FakeWriter implements OutputWriter {
   }
 
   flush(): number {
+    this.flushCount++;
     return this.failure < 0 ? this.failure : this.pendingBytes;
   }
 
@@ -126,6 +128,13 @@ test('without a free page it reclaims, and waits when that brings none', () => {
   sender.pump();
   assert.equal(sender.waitsFor, WAITS_NOTHING);
   assert.equal(sender.messageCount, 5);
+});
+
+test('every turn ends with a flush, also with nothing pending', () => {
+  const [sender, [writer]] = group(1, 3);
+  writer!.room = 1000;
+  sender.pump();
+  assert.equal(writer!.flushCount, 1);
 });
 
 test('a turn ends although there is more to send', () => {

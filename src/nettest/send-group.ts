@@ -136,8 +136,8 @@ export class SendGroup {
     for (const writer of this.writers) this.#flushOne(writer);
   }
 
+  /** Also where nothing is pending: a writer may learn from it what a turn brings. */
   #flushOne(writer: OutputWriter): void {
-    if (writer.pendingBytes === 0) return;
     const left = writer.flush();
     if (left < 0) this.failure = left;
     else if (left > 0 && this.waitsFor === WAITS_NOTHING) this.waitsFor = WAITS_SOCKET;

@@ -89,7 +89,7 @@ export async function runXmit(options: XmitOptions, hooks: XmitHooks): Promise<X
   checkXmitOptions(options);
   pinTo(options.pinCpu);
   const { connections, fanOut } = options;
-  const fds = await connectAll(options.target, connections * fanOut, options.sendBufferBytes);
+  const fds = await connectAll(options.target, connections * fanOut, options);
   /** In the order of making; closed the other way round. */
   const closers = [...fds].map((fd) => (): unknown => closeFd(fd));
   try {

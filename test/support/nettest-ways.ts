@@ -22,6 +22,7 @@ export const WAYS: Readonly<Record<string, readonly string[]>> = {
   'huge pages, a small pool': ['-n', '--huge', '--pool', '2'],
   'no checksum, stamps': ['-n', '--crc', 'off', '--stamp'],
   'a small send buffer': ['--send-buffer', '4096', '--stamp'],
+  'another congestion control': ['--congestion', 'reno'],
   'one CPU': ['--pin', '0', '--mechanism', 'splice'],
 };
 
