@@ -57,7 +57,7 @@ const PORTION_BYTES_MAX = 512 * 1024;
  * A receive buffer of 4 KiB drops segments whose pages are used in part, and TCP sends each again
  * after 200 ms: such a cell is cut short while it goes on; one that stands still has failed.
  */
-const DRAIN_MS = 2_500;
+const DRAIN_MS = 800;
 const STANDSTILL_MS = 20_000;
 const FLIGHTS_MS = 5_000;
 const PAYLOAD_BYTES = 1 << 20;

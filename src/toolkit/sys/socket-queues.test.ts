@@ -11,6 +11,7 @@ import {
   EFAULT,
   EMSGSIZE,
   EOPNOTSUPP,
+  EPERM,
   EPIPE,
   EPROTONOSUPPORT,
 } from './errno.ts';
@@ -49,6 +50,7 @@ import {
   TCP_INFO_BYTES,
   tcpBytesAcked,
   tcpInfo,
+  tcpUpperProtocol,
 } from './socket.ts';
 
 const needsAddon = { skip: addonSkipReason() };
@@ -207,6 +209,21 @@ test('domain, type and protocol of a socket', needsAddon, (t) => {
   assert.deepEqual(describe(udp), [2, 2, 17]);
   assert.deepEqual(describe(unix), [1, 1, 0]);
 });
+
+test(
+  'what classification asks of a socket: device, mark, what stands above TCP',
+  needsAddon,
+  (t) => {
+    const [tcp] = tcpPair(t);
+    assert.equal(getSocketOption(tcp, 'boundDevice'), 0, 'bound to no device');
+    assert.equal(getSocketOption(tcp, 'mark'), 0);
+    assert.equal(tcpUpperProtocol(tcp), '');
+    assert.equal(tcpUpperProtocol(unixPair(t)[0]), '');
+    const marked = setSocketOption(tcp, 'mark', 0x12);
+    if (marked === 0) assert.equal(getSocketOption(tcp, 'mark'), 0x12);
+    else assert.equal(marked, -EPERM, 'needs CAP_NET_ADMIN');
+  },
+);
 
 test('linger 0 resets the connection at close', needsAddon, async (t) => {
   const listener = socketCreate(4);
