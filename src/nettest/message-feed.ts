@@ -46,7 +46,7 @@ export interface FeedOptions extends MakeOptions {
   readonly isHuge: boolean;
 }
 
-/** Above it the search for a free page costs more than a larger pool brings. */
+/** Half of what a writer's log of flights holds: what it cannot track it copies. */
 const PAGES_MAX = 2048;
 /** The only thread that fills pages here. */
 const OWNER = 1;

@@ -16,6 +16,8 @@ export const WAITS_PAGE = 2;
 
 /** A turn of one group ends behind so many bytes, so that others get theirs. */
 const TURN_BYTES = 1024 * 1024;
+/** A policy may cost a system call: asked once for so many bytes, and when no page is free. */
+const RECLAIM_BYTES = 1024 * 1024;
 
 export class SendGroup {
   readonly writers: readonly OutputWriter[];
@@ -24,6 +26,7 @@ export class SendGroup {
   /** Of the current message, what each connection has accepted. */
   readonly #accepted: Float64Array;
   #hasMessage = false;
+  #unreclaimedBytes = 0;
   #sequence = 0;
   /** Messages to send; lowered to end earlier. */
   #last: number;
@@ -76,10 +79,18 @@ export class SendGroup {
       if (this.#hasMessage) break;
     }
     if (this.failure === 0) this.#flush();
+    this.#reclaimAtTimes(moved);
+    return moved;
+  }
+
+  /** Before pages run short, so that the same few are used again while caches hold them. */
+  #reclaimAtTimes(moved: number): void {
+    this.#unreclaimedBytes += moved;
+    if (this.#unreclaimedBytes < RECLAIM_BYTES) return;
+    this.#unreclaimedBytes = 0;
     for (const writer of this.writers) {
       if (writer.flightCount > 0) writer.reclaim();
     }
-    return moved;
   }
 
   #nextMessage(): boolean {
