@@ -9,6 +9,7 @@ import {
   AckedBytesReclaim,
   ApplicationAckReclaim,
   DoubleBufferReclaim,
+  MsgZerocopyWriter,
   PeerQueueReclaim,
   type ReclaimPolicy,
   SpliceWriter,
@@ -162,6 +163,27 @@ async function readAll({ session }: OpenSession): Promise<void> {
 
 /** What auto makes of pages for a peer on this machine is a copy, too. */
 const COPIES: readonly string[] = ['copy', 'auto'];
+
+/** Believes that every call is done as soon as it was made. */
+class HastyZerocopyWriter extends MsgZerocopyWriter {
+  protected override readNotices(): number {
+    if (this.calls.openCount > 0) this.calls.complete(0, 2 ** 31 - 1, false);
+    return 0;
+  }
+}
+
+test('a notice that never came is caught: notification', needsAddon, async (t) => {
+  const offer: Offer = {
+    name: 'notification without notices',
+    paths: ['tcp4'],
+    source: 'page',
+    open(fd) {
+      const writer = new HastyZerocopyWriter(fd);
+      return { writer, isAbandoned: true, consumed() {}, close: () => writer.close() };
+    },
+  };
+  await mustBeCaught(t, offer, 'tcp4', { ...EARLY, receiveBuffer: 65_536 });
+});
 
 /** A small receive buffer: what cannot be sent yet still refers to our memory everywhere. */
 const CROWDED = { sendBuffer: 'auto', receiveBuffer: 4096 } as const;

@@ -41,11 +41,13 @@ export interface Shape {
   readonly start: number;
 }
 
-/** A pool for one message a page, of about `bytes`, between `least` and `most` pages. */
-export function makePool({ messageBytes, start }: Shape, bytes: number, most = 1024): PagePool {
+const PAGES_MAX = 1024;
+
+/** A pool for one message a page, of about `bytes`; at least four pages. */
+export function makePool({ messageBytes, start }: Shape, bytes: number, huge = false): PagePool {
   const pageBytes = Math.ceil((messageBytes + start) / OS_PAGE_BYTES) * OS_PAGE_BYTES;
-  const pageCount = Math.min(most, Math.max(4, Math.floor(bytes / pageBytes)));
-  return PagePool.create({ pageBytes, pageCount, prefault: true });
+  const pageCount = Math.min(PAGES_MAX, Math.max(4, Math.floor(bytes / pageBytes)));
+  return PagePool.create({ pageBytes, pageCount, prefault: true, huge });
 }
 
 /** A new message in a page that the pool gives: written again whenever the pool gives it again. */

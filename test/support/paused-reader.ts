@@ -8,6 +8,7 @@ import type { PagePool } from '../../src/toolkit/pages/index.ts';
 import type { Offer, OpenOffer } from './output-offers.ts';
 import type { BufferBytes, StreamReader } from './output-rig.ts';
 import {
+  makePool,
   type OpenSession,
   type OutputSession,
   openSession,
@@ -79,13 +80,15 @@ function openCell(
   cell: Cell,
   connection: PausedConnection,
   poolBytes: number,
+  huge: boolean,
 ): OpenSession {
   const { messageBytes, start } = cell;
   const shape: Shape = { messageBytes, start, connection: ++connections };
   const most = Math.min(PAYLOAD_BYTES, PAYLOAD_MESSAGES_MAX * messageBytes);
   const payloadBytes = start + Math.max(most, PAYLOAD_MESSAGES_MIN * messageBytes);
   const bytes = offer.source === 'page' ? poolBytes : payloadBytes;
-  return openSession(offer, connection.writer, connection.reader, { shape, bytes });
+  const pool = offer.source === 'page' ? { pool: makePool(shape, bytes, huge) } : {};
+  return openSession(offer, connection.writer, connection.reader, { shape, bytes, ...pool });
 }
 
 /** Runs one cell on a fresh connection, which the caller closes. */
@@ -96,7 +99,7 @@ export async function runPaused(
   prng: Prng,
 ): Promise<CellResult> {
   const poolBytes = poolBytesOf(cell, prng);
-  const { session, open, pool } = openCell(offer, cell, connection, poolBytes);
+  const { session, open, pool } = openCell(offer, cell, connection, poolBytes, prng.chance(0.3));
   const { writer, feed } = session;
   // Whole messages, or each in several writes of any length.
   if (prng.chance(0.5)) session.cut = (rest) => (prng.chance(0.5) ? rest : 1 + prng.below(rest));
