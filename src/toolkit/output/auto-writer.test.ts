@@ -12,13 +12,15 @@ import {
   checked,
   closeFd,
   connect,
+  EAGAIN,
+  EBADF,
   ENODATA,
   failCall,
   setSocketOption,
   socketCreate,
 } from '../sys/index.ts';
 import { ApplicationAckReclaim } from './application-ack-reclaim.ts';
-import type { AutoWriter } from './auto-writer.ts';
+import { AutoWriter } from './auto-writer.ts';
 import {
   type Connection,
   connected,
@@ -28,6 +30,7 @@ import {
   readExactly,
   STREAMS,
 } from './connections.test-data.ts';
+import { NullWriter } from './null-writer.ts';
 import { type OpenOutputOptions, openOutput } from './open-output.ts';
 import { fileSource, type OutputSource, pageSources, payloadSource } from './output-source.ts';
 import { type KernelProbe, probeKernel } from './probe.ts';
@@ -212,6 +215,52 @@ test('what is too short is copied while nothing is pending', needsAddon, (t) => 
   ].map(([from, to]) => bytes.subarray(from, to));
   assert.equal(Buffer.compare(found, Buffer.concat(expected)), 0);
   writer.close();
+});
+
+/** A splice writer over a socket that takes `room` bytes more. */
+class CrowdedWriter extends NullWriter {
+  room = 0;
+
+  override write(source: OutputSource, offset: number, length: number): number {
+    const taken = Math.min(length, this.room);
+    this.room -= taken;
+    return taken === 0 ? -EAGAIN : super.write(source, offset, taken);
+  }
+}
+
+test('a full socket ends no turn', needsAddon, (t) => {
+  const { payload } = makeMaterial(t);
+  const { fd } = connected(t, 'unix');
+  const { choice, socket } = openOutput(fd, { payload: 'payload' });
+  const crowded = new CrowdedWriter();
+  const writer = new AutoWriter({ fd, writer: crowded, choice, socket });
+  const { turnBelowBytes } = choice;
+  crowded.room = turnBelowBytes;
+  assert.equal(writer.write(payload, 0, turnBelowBytes + 1), turnBelowBytes);
+  for (let round = 0; round < 10; round++) {
+    writer.flush();
+    crowded.room = 1500;
+    assert.equal(writer.write(payload, 0, 1000), 1000);
+    assert.equal(writer.write(payload, 0, 1000), 500);
+    assert.equal(writer.write(payload, 0, 1000), -EAGAIN);
+  }
+  assert.equal(writer.counts.copiedBytes, 0);
+  // Now the caller has no more than that a turn, twice.
+  writer.flush();
+  for (const isCopied of [false, true]) {
+    crowded.room = 1000;
+    assert.equal(writer.write(payload, 0, 1000), 1000);
+    assert.equal(writer.counts.copiedBytes > 0, isCopied);
+    writer.flush();
+  }
+});
+
+test('nothing goes out after close, whatever its size', needsAddon, (t) => {
+  const { payload } = makeMaterial(t);
+  const writer = openOutput(connected(t, 'unix').fd, { payload: 'payload' });
+  writer.close();
+  assert.equal(writer.write(payload, 0, 10), -EBADF);
+  assert.equal(writer.write(payload, 0, PAYLOAD_BYTES), -EBADF);
 });
 
 test('a file behind pending bytes waits for them', needsAddon, (t) => {

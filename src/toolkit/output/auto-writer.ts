@@ -135,16 +135,19 @@ export class AutoWriter implements OutputWriter {
   }
 
   flush(): number {
-    // A full socket ends no turn: the caller had more.
-    if (!this.#isCut) this.#endTurn();
-    this.#isCut = false;
+    this.#endTurn();
     return this.#writer.flush();
   }
 
   #endTurn(): void {
     const accepted = this.#writer.counts.acceptedBytes;
     const copied = this.#copy.counts.acceptedBytes;
-    this.#meter.endTurn(accepted - this.#turnStartBytes, copied - this.#turnStartCopiedBytes);
+    const gathered = accepted - this.#turnStartBytes;
+    const isCut = this.#isCut;
+    this.#isCut = false;
+    // A full socket ends no turn that may still become worth it: the caller had more.
+    if (isCut && gathered < this.choice.turnBelowBytes) return;
+    this.#meter.endTurn(gathered, copied - this.#turnStartCopiedBytes);
     this.#turnStartBytes = accepted;
     this.#turnStartCopiedBytes = copied;
   }
