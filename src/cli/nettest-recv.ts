@@ -16,7 +16,13 @@ import {
   recvFailure,
   runRecv,
 } from '../nettest/index.ts';
-import { parseOnOff, roundTimes, startRunProgress, withSignal } from './nettest-run.ts';
+import {
+  parseOnOff,
+  type RunProgress,
+  roundTimes,
+  startRunProgress,
+  withSignal,
+} from './nettest-run.ts';
 import { parseCount, parsePositive } from './option-values.ts';
 
 /** More lines about bad messages help nobody. */
@@ -87,7 +93,8 @@ async function recv(words: readonly string[], given: RecvWords): Promise<void> {
   };
   const way = options.isPlainRecv ? 'recv()' : 'splice() addr map';
   print(`recv: msg=${Math.floor(options.messageBytes / 1024)}kb, ${way}`);
-  const progress = startRunProgress('recv', Number.POSITIVE_INFINITY, given.progress === true);
+  const isAsked = given.progress === true;
+  let progress: RunProgress | undefined;
   const totals = await withSignal((signal) =>
     runRecv(options, {
       signal,
@@ -96,11 +103,12 @@ async function recv(words: readonly string[], given: RecvWords): Promise<void> {
       },
       onConnect() {
         tell('Got connect!');
+        progress ??= startRunProgress('recv', Number.POSITIVE_INFINITY, isAsked);
       },
       onBad: makeTellBad(),
-      onProgress: progress.update,
+      onProgress: (messages, bytes) => progress?.update(messages, bytes),
     }),
-  ).finally(progress.stop);
+  ).finally(() => progress?.stop());
   print(formatTimes(totals));
   if (given.json === true) printJson(options, totals);
   const failure = recvFailure(totals);

@@ -23,7 +23,13 @@ import {
   xmitFailure,
 } from '../nettest/index.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { parseOnOff, roundTimes, startRunProgress, withSignal } from './nettest-run.ts';
+import {
+  parseOnOff,
+  type RunProgress,
+  roundTimes,
+  startRunProgress,
+  withSignal,
+} from './nettest-run.ts';
 import { parseCount, parsePositive } from './option-values.ts';
 
 const MIB = 1024 * 1024;
@@ -127,10 +133,19 @@ async function xmit(words: readonly string[], given: XmitWords): Promise<void> {
     if (given.json !== true) process.stdout.write(`${line}\n`);
   };
   for (const line of openingLines(given, options)) print(line);
-  const progress = startRunProgress('xmit', totalMessages(options), given.progress === true);
+  const isAsked = given.progress === true;
+  // Behind the last line that is printed before messages flow: a bar must stand alone.
+  let progress: RunProgress | undefined;
   const totals = await withSignal((signal) =>
-    runXmit(options, { signal, onChoice: tellChoice, onProgress: progress.update }),
-  ).finally(progress.stop);
+    runXmit(options, {
+      signal,
+      onChoice(choice) {
+        tellChoice(choice);
+        progress = startRunProgress('xmit', totalMessages(options), isAsked);
+      },
+      onProgress: (messages, bytes) => progress?.update(messages, bytes),
+    }),
+  ).finally(() => progress?.stop());
   print(formatTimes(totals));
   if (given.json === true) printJson(options, totals);
   if (totals.cut > 0 && totals.stoppedBy === 'signal') {

@@ -131,12 +131,11 @@ function chooseAuto(options: XmitOptions, fd: number): OutputChoice {
   const first = openFirst(open, fd, prepared);
   const { mechanism, reclaim, copyBelowBytes, reason } = first.choice;
   const isSmall = mechanism !== 'copy' && options.messageBytes < copyBelowBytes;
-  const why = mechanism === 'copy' ? `${first.socket.reason}; ${reason}` : reason;
   return {
     mechanism,
     reclaim,
     isSafe: true,
-    reason: isSmall ? `${why}; writes under ${copyBelowBytes} bytes are copied` : why,
+    reason: isSmall ? `${reason}; writes under ${copyBelowBytes} bytes are copied` : reason,
     makeFeed() {
       if (prepared !== null) return prepared.feed;
       return isFixed ? makeAlignedFeed(options) : makePageFeed(feedOptions(options));
