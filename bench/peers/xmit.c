@@ -11,12 +11,12 @@
  * The sender sends B bytes (or for S seconds) to each of N connections, message by message in
  * turn, from a pool of memory that is filled once and never written again; at its end it shuts
  * down and waits until the receiver has closed. `splice` vmsplices --batch bytes (a multiple of
- * the message, or a part of it; default one message) into the connection's pipe and splices the
- * pipe out; `tee` fills master pipes of --batch bytes once, and tees; a splice takes at most --push
- * bytes. `sendfile` sends from a file of the pool's size: --file, which is written anew, or memory.
- * The receiver prints one line with its port, accepts N connections and reads them to their end
- * into one buffer. Each prints one JSON line: bytes, usr and sys microseconds by getrusage over the
- * transfer alone, and the elapsed time.
+ * the message, or a part of it; default one message) by one call into the connection's pipe and
+ * splices the pipe out; `tee` fills master pipes of --batch bytes once, and tees; a splice takes at
+ * most --push bytes. `sendfile` sends from a file of the pool's size: --file, which is written
+ * anew, or memory. The receiver prints one line with its port, accepts N connections and reads them
+ * to their end into one buffer. Each prints one JSON line: bytes, usr and sys microseconds by
+ * getrusage over the transfer alone, and the elapsed time.
  *
  * WHY         What TypeScript adds is the difference to this program: the same calls, in C.
  *             No checksum, no filling, no framing: nothing but system calls is in the figures.
@@ -258,26 +258,17 @@ static void make_pipe(int *ends)
 		fail("F_SETPIPE_SZ");
 }
 
-/* Message by message, as a program that is handed one after the other; a full pipe is no error. */
+/* One batch of the pool, or up to its end; a pipe that takes less is no error. */
 static size_t fill_pipe(int pipe_end, size_t offset)
 {
-	size_t filled = 0;
+	size_t left = options.pool - offset;
+	struct iovec piece = {pool + offset, options.batch < left ? options.batch : left};
+	ssize_t taken = vmsplice(pipe_end, &piece, 1, SPLICE_F_NONBLOCK);
 
-	while (filled < options.batch) {
-		size_t at = (offset + filled) % options.pool, left = options.batch - filled;
-		size_t length = options.message - at % options.message;
-		struct iovec piece = {pool + at, length < left ? length : left};
-		ssize_t taken = vmsplice(pipe_end, &piece, 1, SPLICE_F_NONBLOCK);
-
-		calls++;
-		if (taken > 0)
-			filled += (size_t)taken;
-		if (taken != (ssize_t)piece.iov_len)
-			break;
-	}
-	if (filled == 0)
+	calls++;
+	if (taken <= 0)
 		fail("vmsplice");
-	return filled;
+	return (size_t)taken;
 }
 
 static void make_masters(void)

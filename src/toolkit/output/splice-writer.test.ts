@@ -22,22 +22,34 @@ function twoPages(): { pool: PagePool; sources: readonly PageSource[] } {
   return { pool, sources: pageSources(pool) };
 }
 
-test('small writes gather in the pipe and leave together', needsAddon, (t) => {
+test('writes that follow one another in memory leave by two calls', needsAddon, (t) => {
   const { fd, peer } = connected(t, 'unix');
   const source = payloadSource(fillPattern(new Uint8Array(1 << 20)));
   const writer = new SpliceWriter(fd, new ImmutableReclaim(), { corkBytes: 50_000 });
   for (let i = 0; i < 49; i++) assert.equal(writer.write(source, i * 1000, 1000), 1000);
   assert.equal(writer.pendingBytes, 49_000);
-  assert.equal(writer.counts.callCount, 49);
+  assert.equal(writer.counts.callCount, 0);
   writer.write(source, 49_000, 1000);
   assert.equal(writer.pendingBytes, 0);
-  assert.equal(writer.counts.callCount, 51);
-  readExactly(peer, 50_000);
-  // Ten bytes cost a slot: the pipe is full long before the cork.
-  for (let i = 0; i < 200; i++) assert.equal(writer.write(source, i * 10, 10), 10);
-  assert.equal(readExactly(peer, 1280).length, 1280);
+  assert.equal(writer.counts.callCount, 2);
+  assert.ok(Buffer.compare(readExactly(peer, 50_000), source.bytes.subarray(0, 50_000)) === 0);
+  writer.close();
+});
+
+test('other writes cost a slot of the pipe each, and keep their order', needsAddon, (t) => {
+  const { fd, peer } = connected(t, 'unix');
+  const source = payloadSource(fillPattern(new Uint8Array(1 << 20)));
+  const writer = new SpliceWriter(fd, new ImmutableReclaim(), { corkBytes: 50_000 });
+  const expected: Uint8Array[] = [];
+  // Backwards: no one follows the one before. The pipe is full long before the cork.
+  for (let i = 199; i >= 0; i--) {
+    assert.equal(writer.write(source, i * 10, 10), 10);
+    expected.push(source.bytes.subarray(i * 10, i * 10 + 10));
+  }
+  const bytes = readExactly(peer, 1280);
   assert.equal(writer.flush(), 0);
-  readExactly(peer, 720);
+  const all = Buffer.concat([bytes, readExactly(peer, 720)]);
+  assert.ok(Buffer.compare(all, Buffer.concat(expected)) === 0);
   writer.close();
 });
 
@@ -97,20 +109,23 @@ test('a page that is in flight on 4,095 connections is copied to more', needsAdd
   writer.close();
 });
 
-test('a refused vmsplice lends nothing; the first errno stays for ever', needsAddon, (t) => {
+test('vmsplice: EAGAIN is waiting, the first other errno stays for ever', needsAddon, (t) => {
   const { fd } = connected(t, 'unix');
   const { pool, sources } = twoPages();
   const writer = new SpliceWriter(fd, new ApplicationAckReclaim());
+  assert.equal(writer.write(sources[0]!, 0, 4096), 4096);
   const full = failCall({ call: 'vmsplice', nth: 1, errno: EAGAIN });
-  assert.equal(writer.write(sources[0]!, 0, 4096), -EAGAIN);
+  t.after(() => full.restore());
+  assert.equal(writer.flush(), 4096);
   full.restore();
-  assert.equal(writer.flightCount, 0);
-  assert.equal(pool.stats().inFlight, 0);
   const broken = failCall({ call: 'vmsplice', nth: 1, errno: ENOMEM });
-  assert.equal(writer.write(sources[0]!, 0, 4096), -ENOMEM);
+  t.after(() => broken.restore());
+  assert.equal(writer.flush(), -ENOMEM);
   broken.restore();
-  assert.equal(writer.flightCount, 0);
+  assert.equal(writer.pendingBytes, 0);
   writer.close();
+  assert.equal(writer.flightCount, 0);
+  assert.deepEqual([pool.stats().inFlight, pool.stats().stale], [0, 1]);
   assert.equal(writer.write(sources[0]!, 0, 4096), -ENOMEM);
 });
 

@@ -3,8 +3,9 @@
  *
  * WHY         The kernel sends our memory by reference: no copy. From some 16 KiB on that is
  *             cheaper than send(2). The price: a page is ours again only when the reclaim policy
- *             says so. What costs in the kernel is the push into the socket, not the way into the
- *             pipe: so writes gather in the pipe (corkBytes) and leave together, or by flush().
+ *             says so. What costs most is the push into the socket, and then every call: so
+ *             writes gather (corkBytes) and leave together, or by flush(); those that follow one
+ *             another in memory go into the pipe by one vmsplice.
  * OWNERSHIP   One pipe, made at the first write, closed by close() or with the connection. A page
  *             is lent for the bytes that the pipe took; payload sources are not tracked, whatever
  *             the policy. pendingBytes lie in the pipe, of this connection alone.
@@ -66,6 +67,10 @@ export class SpliceWriter implements OutputWriter {
   readonly #log = new FlightLog();
   readonly #counts: OutputCounts = makeCounts();
   #pendingBytes = 0;
+  /** Of those, what is not in the pipe yet: one range of memory, the last that was accepted. */
+  #gathered: Uint8Array | null = null;
+  #gatheredOffset = 0;
+  #gatheredBytes = 0;
   /** Copies before a pipe is asked for again. */
   #copiesToGo = 0;
   /** -errno once the connection is over. */
@@ -128,21 +133,20 @@ export class SpliceWriter implements OutputWriter {
 
   #writeStream(source: MemorySource, offset: number, length: number): number {
     let accepted = 0;
-    // The socket was full: until it takes something, more in the pipe is calls for nothing.
+    // The socket was full: until it takes something, more behind it is calls for nothing.
     if (this.#pendingBytes > 0 && this.#pendingBytes >= this.#corkBytes) {
       const pending = this.#drainPipe();
       if (pending !== 0) return pending > 0 ? -EAGAIN : pending;
     }
     while (accepted < length) {
-      const taken = this.#fillPipe(source, offset + accepted, length - accepted);
+      const taken = this.#gather(source, offset + accepted, length - accepted);
       if (taken === NOT_LENT) {
         return accepted > 0 ? accepted : this.#copyBehind(source, offset, length);
       }
-      if (taken < 0 && taken !== -EAGAIN) return accepted > 0 ? accepted : this.#fail(taken);
+      if (taken < 0 && taken !== -EAGAIN) return accepted > 0 ? accepted : taken;
       if (taken > 0) accepted += taken;
-      else if (this.#pendingBytes === 0) break;
-      const isPipeFull = accepted < length;
-      if (!isPipeFull && this.#pendingBytes < this.#corkBytes) break;
+      const isFull = accepted < length;
+      if (!isFull && this.#pendingBytes < this.#corkBytes) break;
       const pending = this.#drainPipe();
       if (pending < 0) return pending;
       if (pending > 0) break;
@@ -150,28 +154,61 @@ export class SpliceWriter implements OutputWriter {
     return accepted > 0 ? accepted : -EAGAIN;
   }
 
-  /** vmsplice: bytes that the pipe took and, of a page, lent; NOT_LENT; or -errno, nothing lent. */
-  #fillPipe(source: MemorySource, offset: number, length: number): number {
+  /**
+   * Accepts bytes, at most a pipe full: behind the gathered range when they follow it in memory,
+   * else as a new one. How many; NOT_LENT; -EAGAIN: the pipe has no room for the range before; or
+   * the -errno that ended the connection.
+   */
+  #gather(source: MemorySource, offset: number, length: number): number {
     const counts = this.#counts;
-    if (!this.#lend(source)) return NOT_LENT;
-    counts.callCount += 1;
-    const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
-    if (taken <= 0) {
-      this.#log.cancel();
-      return taken === 0 ? -EIO : taken;
+    const start = source.start + offset;
+    const isNext =
+      source.bytes === this.#gathered && start === this.#gatheredOffset + this.#gatheredBytes;
+    if (this.#gatheredBytes > 0 && !isNext) {
+      const laid = this.#fillPipe();
+      if (laid < 0) return laid === -EAGAIN ? laid : this.#fail(laid);
+      if (this.#gatheredBytes > 0) return -EAGAIN;
     }
-    counts.acceptedBytes += taken;
+    const taken = Math.min(length, this.#pipe.capacityBytes - this.#pendingBytes);
+    if (taken <= 0) return -EAGAIN;
+    if (!this.#lend(source)) return NOT_LENT;
+    if (this.#gatheredBytes === 0) {
+      this.#gathered = source.bytes;
+      this.#gatheredOffset = start;
+    }
+    this.#gatheredBytes += taken;
     this.#pendingBytes += taken;
+    counts.acceptedBytes += taken;
     if (source.kind === 'page') this.#log.commit(counts.acceptedBytes);
     return taken;
   }
 
-  /** splice: what is still pending, or -errno: the connection, or the datagram, is over. */
+  /** vmsplice of the gathered range: how much the pipe took, or -errno. */
+  #fillPipe(): number {
+    this.#counts.callCount += 1;
+    const { writeEnd } = this.#pipe;
+    const taken = vmsplice(writeEnd, this.#gathered!, this.#gatheredOffset, this.#gatheredBytes);
+    if (taken <= 0) return taken === 0 ? -EIO : taken;
+    this.#gatheredOffset += taken;
+    this.#gatheredBytes -= taken;
+    return taken;
+  }
+
+  /**
+   * splice, and vmsplice of what was gathered whenever the pipe is empty: what is still pending, or
+   * -errno: the connection, or the datagram, is over.
+   */
   #drainPipe(): number {
     const counts = this.#counts;
     while (this.#pendingBytes > 0) {
+      if (this.#gatheredBytes === this.#pendingBytes) {
+        const laid = this.#fillPipe();
+        if (laid === -EAGAIN) break;
+        if (laid < 0) return this.#refused(laid);
+      }
       counts.callCount += 1;
-      const moved = splice(this.#pipe.readEnd, this.fd, this.#pendingBytes);
+      const held = this.#pendingBytes - this.#gatheredBytes;
+      const moved = splice(this.#pipe.readEnd, this.fd, held);
       if (moved === -EAGAIN) {
         counts.fullCount += 1;
         break;
@@ -273,6 +310,8 @@ export class SpliceWriter implements OutputWriter {
   #fail(errno: number): number {
     if (this.#failure === 0) this.#failure = errno;
     this.#pendingBytes = 0;
+    this.#gatheredBytes = 0;
+    this.#gathered = null;
     this.#pipe.close();
     return this.#failure;
   }
