@@ -102,6 +102,9 @@ static const struct native_call CALLS[] = {
 
 	{"exitNow", SYS_exit_group, false, {INT("code", 0, 255)}},
 	{"threadId", SYS_gettid, false, {{NOTHING, NULL, 0, 0, 0}}},
+	/* The kernel counts the mask of nodes in bits: N bytes of it are read as N bits. */
+	{"mbind", SYS_mbind, false,
+	 {BYTES, INT("mode", 0, 5), BYTES_FROM(64), INT("flags", 0, 3)}},
 	{"setThreadName", SYS_prctl, false, {CONST(PR_SET_NAME), STRING("name", 16)}},
 };
 

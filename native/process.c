@@ -77,10 +77,18 @@ static napi_value get_affinity(napi_env env, napi_callback_info info)
 	return result(env, found);
 }
 
+/* currentCpu(): the CPU that the calling thread ran on a moment ago; from the vDSO, no trap */
+static napi_value current_cpu(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	return result(env, sched_getcpu());
+}
+
 const struct native_function PROCESS_FUNCTIONS[] = {
 	{"processCpuUs", process_cpu_us},
 	{"threadCpuUs", thread_cpu_us},
 	{"schedSetAffinity", set_affinity},
 	{"schedGetAffinity", get_affinity},
+	{"currentCpu", current_cpu},
 	{NULL, NULL},
 };

@@ -41,6 +41,10 @@ export const ERRORS = {
   MR_OUTPUT: { exit: EXIT_FAILED, meaning: 'an output file cannot be written' },
   MR_CONNECT: { exit: EXIT_FAILED, meaning: 'a connection to a server cannot be made or was lost' },
   MR_ARENA: { exit: EXIT_FAILED, meaning: 'the memory for pages cannot be had' },
+  MR_CPU: {
+    exit: EXIT_FAILED,
+    meaning: 'a thread cannot be pinned to the CPUs asked for',
+  },
   MR_STALE_PAGE: {
     exit: EXIT_FAILED,
     meaning: 'a page was used after it had been given back: a bug of the caller',

@@ -3,8 +3,14 @@
  *
  * `topology` and everything that only reads work without the addon; pinning needs it.
  */
+export { currentCpu } from '../sys/index.ts';
 export { CPU_COUNT_MAX, formatCpuList, parseCpuList } from './cpu-list.ts';
+export { Confinement, type ConfineOptions, confineHelperThreads } from './helpers.ts';
 export type { CpuLimits } from './limits.ts';
+export { type Pinned, type PinTarget, pin, release, threadIdOf } from './pin.ts';
+export { type Registered, registeredThreads, registerThread } from './register.ts';
+export { type CpuSpec, cpusOf } from './spec.ts';
+export { type ThreadInfo, type ThreadsOptions, threads } from './threads.ts';
 export {
   type CpuCache,
   type CpuInfo,

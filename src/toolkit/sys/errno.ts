@@ -44,6 +44,7 @@ export const {
   EPERM,
   EPIPE,
   EPROTONOSUPPORT,
+  ESRCH,
   ETIMEDOUT,
 } = constants.errno;
 

@@ -6,10 +6,10 @@ import { after, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { SharedWasmMemory } from '../base/webassembly.ts';
-import { EACCES, EAGAIN, SyscallError } from './errno.ts';
+import { EACCES, EAGAIN, EINVAL, ENOSYS, EPERM, SyscallError } from './errno.ts';
 import { closeFd, openFile } from './file.ts';
 import { addonSkipReason } from './load.ts';
-import { madvise, mapFile } from './memory.ts';
+import { madvise, mapFile, mbind } from './memory.ts';
 import { pipeCreate, read, vmsplice } from './pipe.ts';
 
 const needsAddon = { skip: addonSkipReason() };
@@ -94,4 +94,18 @@ test('a mapping goes with its buffer', needsAddon, async () => {
   }
   assert.ok(countMaps() <= 1, `${countMaps()} mappings are left`);
   closeFd(fd);
+});
+
+test('memory can be bound to a node that exists', needsAddon, (context) => {
+  const bytes = aligned();
+  const bound = mbind(bytes, 0, bytes.length, 'preferred', [0]);
+  if (bound === -ENOSYS || bound === -EPERM) return context.skip('mbind is not offered here');
+  assert.equal(bound, 0);
+  const policies = readFileSync('/proc/self/numa_maps', 'utf8');
+  assert.match(policies, /^[0-9a-f]+ prefer(?:=|:| )/m);
+  assert.equal(mbind(bytes, 0, bytes.length, 'default', []), 0);
+  assert.equal(mbind(bytes, 1, OS_PAGE, 'preferred', [0]), -EINVAL, 'not on a page boundary');
+  assert.equal(mbind(bytes, 0, OS_PAGE, 'bind', [1000]), -EINVAL, 'no such node');
+  assert.equal(mbind(bytes, 0, OS_PAGE, 'bind', [1023]), -EINVAL);
+  return undefined;
 });

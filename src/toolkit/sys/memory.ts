@@ -1,7 +1,7 @@
 /**
  * Memory: advice to the kernel about a range, and files mapped as ArrayBuffers.
  */
-import { SyscallError } from './errno.ts';
+import { EINVAL, SyscallError } from './errno.ts';
 import { native } from './load.ts';
 
 /** Advice of madvise(2), by number. */
@@ -32,4 +32,34 @@ export function mapFile(fd: number, fileOffset: number, length: number): ArrayBu
   const mapped = native().mapFile(fd, fileOffset, length);
   if (typeof mapped === 'number') throw new SyscallError('mmap', mapped);
   return mapped;
+}
+
+/** Policies of mbind(2), by number. */
+const MEMORY_POLICIES = { default: 0, preferred: 1, bind: 2, interleave: 3, local: 4 } as const;
+
+export type MemoryPolicy = keyof typeof MEMORY_POLICIES;
+
+/** The kernel reads a mask of N bytes as N bits. */
+const NODE_COUNT_MAX = 1024;
+
+/**
+ * mbind(2): NUMA nodes for the OS pages of a range that starts on a page boundary; those touched
+ * already stay where they are. `nodes` (0..1022) is empty for the policies default and local.
+ * Errno: EINVAL (unaligned, no such node, or one that the cpuset does not allow), ENOSYS, EPERM
+ * (a seccomp profile: Docker's own refuses it), EIO, ENOMEM.
+ */
+export function mbind(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  policy: MemoryPolicy,
+  nodes: readonly number[],
+): number {
+  const mask = new Uint8Array(NODE_COUNT_MAX);
+  for (const node of nodes) {
+    if (!(node >= 0 && node < NODE_COUNT_MAX - 1)) return -EINVAL;
+    mask[node >>> 3] = mask[node >>> 3]! | (1 << (node & 7));
+  }
+  const mode = MEMORY_POLICIES[policy];
+  return native().mbind(bytes, offset, length, mode, mask, 0, NODE_COUNT_MAX, 0);
 }

@@ -76,6 +76,8 @@ const GOOD: Partial<Record<keyof NativeFunctions, readonly unknown[]>> = {
   setThreadName: ['millrace-test'],
   schedSetAffinity: [NO_FD, WORDS, 1],
   schedGetAffinity: [NO_FD, WORDS, 8],
+  // An odd address: the kernel wants whole OS pages.
+  mbind: [BYTES, 1, 8, 0, new Uint8Array(64), 0, 64, 0],
 };
 /** Good arguments of these succeed. */
 const WITHOUT_FD = new Set(['setThreadName', 'uringPrepareSend']);
@@ -85,6 +87,7 @@ const WITHOUT_ARGUMENTS = [
   'processCpuUs',
   'threadCpuUs',
   'threadId',
+  'currentCpu',
 ];
 
 function callNative(name: string, args: readonly unknown[]): unknown {

@@ -108,6 +108,17 @@ export interface NativeFunctions {
   setThreadName(name: string): number;
   schedSetAffinity(threadId: number, cpus: Int32Array, count: number): number;
   schedGetAffinity(threadId: number, cpus: Int32Array, count: number): number;
+  currentCpu(): number;
+  mbind(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    mode: number,
+    nodes: Uint8Array,
+    nodesOffset: number,
+    nodesLength: number,
+    flags: number,
+  ): number;
 }
 
 export interface NativeAddon extends NativeFunctions {
@@ -170,6 +181,8 @@ export const NATIVE_FUNCTION_NAMES = [
   'setThreadName',
   'schedSetAffinity',
   'schedGetAffinity',
+  'currentCpu',
+  'mbind',
 ] as const satisfies readonly (keyof NativeFunctions)[];
 
 /** Fails to compile when the interface has a function that the list lacks. */

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { EINVAL } from './errno.ts';
 import { addonSkipReason } from './load.ts';
 import {
+  currentCpu,
   processCpuUs,
   schedGetAffinity,
   schedSetAffinity,
@@ -46,6 +47,16 @@ test('affinity can be read, set and set back', needsAddon, () => {
   assert.equal(schedSetAffinity(0, [-1]), -EINVAL);
   assert.throws(() => schedSetAffinity(0, []), RangeError);
   assert.throws(() => schedGetAffinity(4_194_303), /ESRCH/);
+});
+
+test('the current CPU is the one that the thread is pinned to', needsAddon, () => {
+  const allowed = schedGetAffinity();
+  for (const cpu of [allowed[0]!, allowed.at(-1)!]) {
+    assert.equal(schedSetAffinity(0, [cpu]), 0);
+    assert.equal(currentCpu(), cpu);
+  }
+  schedSetAffinity(0, allowed);
+  assert.ok(allowed.includes(currentCpu()));
 });
 
 test('exitNow ends the process at once, without its exit handlers', needsAddon, () => {

@@ -55,3 +55,8 @@ export function schedGetAffinity(threadId = 0): readonly number[] {
   const count = native().schedGetAffinity(threadId, cpuIndexes, CPU_COUNT_MAX);
   return Array.from(cpuIndexes.subarray(0, checked('sched_getaffinity', count)));
 }
+
+/** sched_getcpu(3): the CPU that the calling thread runs on; it may be another one already. */
+export function currentCpu(): number {
+  return native().currentCpu();
+}
