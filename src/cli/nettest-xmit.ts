@@ -23,6 +23,7 @@ import {
   xmitFailure,
 } from '../nettest/index.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
+import { probeKernel } from '../toolkit/output/index.ts';
 import {
   parseOnOff,
   type RunProgress,
@@ -60,7 +61,7 @@ interface XmitWords {
 
 /** How the old program names the way of a run. */
 const WAYS: Readonly<Record<MechanismChoice, string>> = {
-  auto: 'vmsplice() -> splice()',
+  auto: 'auto',
   splice: 'vmsplice() -> splice()',
   copy: 'send()',
   file: 'sendfile()',
@@ -74,10 +75,11 @@ const HELP = `
 HOST is 127.0.0.1 where it is left out; an IPv6 address and a name work too. unix:PATH stands for
 [HOST] PORT of a UNIX socket. Without -p and --seconds it sends until the receiver ends or Ctrl-C.
 
-Without -n, --mechanism and --reclaim the safe choice is taken and told on stderr: pages are filled
-again only when it is proved that nobody reads them any more. The old program's own ring, 256 KiB
-that are rewritten in turn, is --mechanism splice --reclaim doubleBuffer: a slow receiver on the
-same machine gets corrupt messages from it.
+Without --reclaim the safe choice is taken and told on stderr: to another machine pages are filled
+again once they are acknowledged; to this one messages are filled once and never change, or, with
+--fill always, --stamp or --peer-recv, go by --mechanism auto. The old program's own ring, 256 KiB
+that are rewritten in turn, is --reclaim doubleBuffer: a slow receiver on the same machine gets
+corrupt messages from it.
 
 Reclaim policies of splice: immutable (filled once, never again), ackedBytes (receiver on another
 machine), peerQueue (receiver on this machine that calls recv: recv -r), applicationAck (the
@@ -173,13 +175,12 @@ function toOptions(words: readonly string[], given: XmitWords): XmitOptions {
       `--connections times --fan-out is at most ${CONNECTIONS_MAX}`,
     );
   }
-  const implied = given.normal === true ? 'copy' : given.reclaim === undefined ? 'auto' : 'splice';
   return {
     target: parseTarget(words, '127.0.0.1', 1),
     messageBytes: given.size,
     packets: given.packets ?? Number.POSITIVE_INFINITY,
     seconds: given.seconds ?? Number.POSITIVE_INFINITY,
-    mechanism: mechanism ?? implied,
+    mechanism: mechanism ?? impliedMechanism(given),
     reclaim: given.reclaim ?? null,
     peerReceives: given.peerRecv === true,
     fill: given.fill ?? null,
@@ -193,6 +194,17 @@ function toOptions(words: readonly string[], given: XmitWords): XmitOptions {
     sendBufferBytes: given.sendBuffer ?? null,
     congestion: given.congestion ?? null,
   };
+}
+
+/**
+ * The old program splices. What fills every message anew, to a peer of which nothing is known, is
+ * left to auto, which may have to copy; so is a kernel whose vmsplice copies.
+ */
+function impliedMechanism(given: XmitWords): MechanismChoice {
+  if (given.normal === true) return 'copy';
+  if (given.reclaim !== undefined) return 'splice';
+  const isFilledAnew = given.fill === 'always' || given.stamp === true || given.peerRecv === true;
+  return isFilledAnew || !probeKernel().vmsplice.available ? 'auto' : 'splice';
 }
 
 function openingLines(given: XmitWords, options: XmitOptions): readonly string[] {

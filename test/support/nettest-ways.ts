@@ -8,9 +8,10 @@ import { describePair, runPair } from './nettest-rig.ts';
 export const WAYS: Readonly<Record<string, readonly string[]>> = {
   'the safe choice': [],
   copy: ['--mechanism', 'copy'],
-  'auto, filled once': ['--fill', 'once'],
-  'auto, fan-out': ['--fill', 'once', '--fan-out', '3'],
-  'auto, never filled': ['--fill', 'none'],
+  auto: ['--mechanism', 'auto'],
+  'auto, filled once': ['--mechanism', 'auto', '--fill', 'once'],
+  'auto, fan-out': ['--mechanism', 'auto', '--fill', 'once', '--fan-out', '3'],
+  'never filled': ['--fill', 'none'],
   splice: ['--mechanism', 'splice'],
   'splice, immutable': ['--mechanism', 'splice', '--reclaim', 'immutable'],
   file: ['--mechanism', 'file'],
