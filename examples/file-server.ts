@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FdReadiness, FileWriter, fileSource } from '../src/toolkit/output/index.ts';
-import * as sys from '../src/toolkit/sys/index.ts';
+import * as sys from '../src/toolkit/sys/door.ts';
 import { listenOnLoopback, startClients } from './loopback.ts';
 
 const CLIENTS = 16;

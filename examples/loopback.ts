@@ -13,7 +13,7 @@ import {
   listen,
   localPort,
   socketCreate,
-} from '../src/toolkit/sys/index.ts';
+} from '../src/toolkit/sys/door.ts';
 
 export interface ClientReport {
   readonly bytes: number;

@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { openOutput, pageSources } from '../src/toolkit/output/index.ts';
 import { NO_PAGE, PagePool } from '../src/toolkit/pages/index.ts';
-import * as sys from '../src/toolkit/sys/index.ts';
+import * as sys from '../src/toolkit/sys/door.ts';
 import { listenOnLoopback, startClients } from './loopback.ts';
 
 const CLIENTS = 4;

@@ -13,7 +13,7 @@ import {
   TeeWriter,
 } from '../src/toolkit/output/index.ts';
 import { PagePool } from '../src/toolkit/pages/index.ts';
-import * as sys from '../src/toolkit/sys/index.ts';
+import * as sys from '../src/toolkit/sys/door.ts';
 import { listenOnLoopback, startClients } from './loopback.ts';
 
 const CLIENTS = 8;
