@@ -43,7 +43,7 @@ const STAMPS = Array.from({ length: DYING_BYTES / DYING_SHAPE.messageBytes }, (_
 async function readBytes(fd: number, bytes: number): Promise<StreamFindings> {
   const reader = new FdReader(fd);
   const checker = new StreamChecker(DYING_SHAPE.messageBytes, STAMPS);
-  for (const end = Date.now() + 10_000; checker.findings.bytes < bytes; ) {
+  for (const end = Date.now() + 30_000; checker.findings.bytes < bytes; ) {
     const taken = reader.takeNow(1 << 20);
     checker.feed(taken);
     if (taken.length === 0) await pause(1);

@@ -86,13 +86,13 @@ async function runMixed(
     if (prng.chance(0.1)) await pause(5);
   }
   session.stop();
-  for (const end = Date.now() + 10_000; session.findings.bytes < writer.counts.acceptedBytes; ) {
+  for (const end = Date.now() + 30_000; session.findings.bytes < writer.counts.acceptedBytes; ) {
     session.flush();
     if ((await session.take(1 << 20)) === 0) await pause(1);
     assert.ok(Date.now() < end, 'stuck');
   }
   options.applicationAck?.acknowledge(session.findings.bytes);
-  for (const end = Date.now() + 5_000; writer.flightCount > 0; await pause(1)) {
+  for (const end = Date.now() + 30_000; writer.flightCount > 0; await pause(1)) {
     writer.reclaim();
     assert.ok(Date.now() < end, `${writer.flightCount} flights never land`);
   }

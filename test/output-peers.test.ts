@@ -161,13 +161,13 @@ test(
         const { session, writerFd } = rig;
         session.pump(1 << 18);
         session.stop();
-        for (const end = Date.now() + 5_000; session.writer.flush() > 0 && Date.now() < end; ) {
+        for (const end = Date.now() + 30_000; session.writer.flush() > 0 && Date.now() < end; ) {
           await session.take(1 << 20);
         }
         checked('shutdown', shutdown(writerFd, 'write'));
         await readUpTo(rig, session.writer.counts.acceptedBytes);
         assertClean(rig);
-        for (const end = Date.now() + 5_000; session.writer.flightCount > 0; await pause(2)) {
+        for (const end = Date.now() + 30_000; session.writer.flightCount > 0; await pause(2)) {
           session.writer.reclaim();
           assert.ok(Date.now() < end, `${session.writer.flightCount} flights never land`);
         }

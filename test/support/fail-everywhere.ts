@@ -52,7 +52,7 @@ async function live(offer: Offer, { writer, stream, pool }: Bench): Promise<Open
 /** All that the socket had taken has come, and is right. */
 async function checkStream({ session }: OpenSession, where: string): Promise<void> {
   const { sentBytes } = session.writer.counts;
-  for (const end = Date.now() + 5_000; session.findings.bytes < sentBytes; ) {
+  for (const end = Date.now() + 30_000; session.findings.bytes < sentBytes; ) {
     if ((await session.take(1 << 20)) === 0) await pause(1);
     assert.ok(Date.now() < end, `${where}: ${session.findings.bytes} of ${sentBytes} bytes`);
   }

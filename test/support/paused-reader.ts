@@ -59,8 +59,8 @@ const PORTION_BYTES_MAX = 512 * 1024;
  * after 200 ms: such a cell is cut short while it goes on; one that stands still has failed.
  */
 const DRAIN_MS = 800;
-const STANDSTILL_MS = 20_000;
-const FLIGHTS_MS = 5_000;
+const STANDSTILL_MS = 30_000;
+const FLIGHTS_MS = 30_000;
 const PAYLOAD_BYTES = 1 << 20;
 /** Of small messages; and of the largest two, behind the misaligned start. */
 const PAYLOAD_MESSAGES_MAX = 4096;
@@ -71,7 +71,7 @@ let connections = 0;
 
 /** More than the connection holds, so that it fills up; or less, so that the pool runs dry. */
 function poolBytesOf({ receiveBuffer }: Cell, prng: Prng): number {
-  if (prng.chance(0.5)) return 1 << 20;
+  if (prng.chance(0.7)) return 1 << 20;
   return receiveBuffer === 'auto' || receiveBuffer <= 65_536 ? 6 << 20 : 12 << 20;
 }
 

@@ -88,7 +88,7 @@ function once(call: () => void): () => void {
 
 /** Reads until so many bytes of the stream have come, or 5 s are over; tells the policy. */
 export async function readUpTo(rig: PeerRig, bytes: number): Promise<void> {
-  const endMs = Date.now() + 5_000;
+  const endMs = Date.now() + 30_000;
   const { session, open } = rig;
   while (session.findings.bytes < bytes) {
     assert.ok(Date.now() < endMs, `${session.findings.bytes} of ${bytes} bytes have come`);

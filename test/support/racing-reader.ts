@@ -26,7 +26,7 @@ export interface RaceData {
 }
 
 const PAUSE_MS_MAX = 3;
-const IDLE_MS_MAX = 10_000;
+const IDLE_MS_MAX = 30_000;
 
 function readRace(data: RaceData): StreamChecker['findings'] {
   const { control, generations, messageBytes } = data;

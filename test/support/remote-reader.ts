@@ -26,7 +26,7 @@ import { inNamespace } from './namespaces.ts';
 import { type BufferBytes, FdReader, type StreamReader, setBuffers } from './output-rig.ts';
 
 const SCRIPT = fileURLToPath(import.meta.url);
-const WAIT_MS = 5_000;
+const WAIT_MS = 30_000;
 
 export function mappedAddress(text: string): Uint8Array {
   return Uint8Array.from([
