@@ -20,7 +20,9 @@ const PIPE_PAGES_DEFAULT = 16_384;
 
 for (const path of ['tcp4', 'unix'] as const) {
   test(`${path}: the failure of any call of any writer is survived`, needsAddon, async (t) => {
-    const offers = offersOn(path).filter(({ name }) => !/uncorked|changing|^auto( payload| applicationAck)?$/.test(name));
+    const offers = offersOn(path).filter(
+      ({ name }) => !/uncorked|changing|^auto( payload| applicationAck)?$/.test(name),
+    );
     for (const offer of offers) {
       t.diagnostic(`${offer.name}: ${await failEverywhere(offer, path, false)}`);
     }
