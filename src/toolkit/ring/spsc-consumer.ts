@@ -6,18 +6,18 @@
  * PROGRESS   every method is wait-free.
  */
 import { assert } from '../base/assert.ts';
-import { chooseBackend } from './backend.ts';
-import { copyFloats, copyInts } from './copy-items.ts';
+import { copyFloatsOut, copyIntsOut } from './copy-items.ts';
 import { claimRole, closeRole, type RoleState, roleState } from './roles.ts';
 import {
   type ItemKind,
+  kernelOf,
   NO_SLOT,
   type SlotArrays,
   type SpscRingHandle,
   slotItemsOf,
   slotsOf,
 } from './spsc-handle.ts';
-import { spscAvailable, spscCredit, spscRelease } from './spsc-kernel.ts';
+import { spscAvailable, spscCredit, spscPopFloat, spscPopInt, spscRelease } from './spsc-kernel.ts';
 import {
   SPSC_CONSUMER_WORD,
   SPSC_NEXT_READ_WORD,
@@ -25,26 +25,26 @@ import {
   SPSC_SLOTS_WORD,
   SPSC_WRITE_WORD,
 } from './spsc-layout.ts';
-import { SPSC_WAT, type SpscKernel } from './spsc-wasm.ts';
+import type { SpscPop } from './spsc-wasm.ts';
 import { ViewCache } from './view-cache.ts';
-import { loadKernel } from './wasm/kernels.ts';
 
-/** The ring begins at the first byte of its memory. */
-const RING_BYTE = 0;
+const NEXT_READ = SPSC_NEXT_READ_WORD;
 
 export class SpscConsumer<Kind extends ItemKind = 'int32'> {
   readonly handle: SpscRingHandle<Kind>;
   /** All slots; read between peek and release, at the index that peek returned. */
   readonly slots: SlotArrays[Kind];
   readonly #words: Int32Array;
+  /** The slots, where they are of this kind. */
   readonly #floats: Float64Array | null;
-  readonly #ints: Int32Array;
-  readonly #kernel: SpscKernel | null;
-  readonly #capacity: number;
+  readonly #ints: Int32Array | null;
+  /** The kernel in WebAssembly, where it is chosen. */
+  readonly #pop: SpscPop | null;
   readonly #slotItems: number;
-  readonly #creditEvery: number;
+  readonly #mask: number;
   readonly #views: ViewCache<SlotArrays[Kind]>;
   #peeked = 0;
+  #peekSeq = 0;
 
   /** Takes the role; see SpscRing.consumer. */
   constructor(handle: SpscRingHandle<Kind>) {
@@ -54,13 +54,13 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
     this.slots = slotsOf(handle);
     this.#words = words;
     this.#floats = this.slots instanceof Float64Array ? this.slots : null;
-    this.#ints = this.slots instanceof Int32Array ? this.slots : new Int32Array(0);
-    this.#capacity = handle.capacity;
+    this.#ints = this.slots instanceof Int32Array ? this.slots : null;
     this.#slotItems = slotItemsOf(handle);
-    this.#creditEvery = handle.creditEvery;
+    this.#mask = handle.capacity - 1;
     this.#views = new ViewCache(this.slots);
-    const backend = chooseBackend(handle.backend, 'wasm', handle.memory);
-    this.#kernel = backend === 'wasm' ? loadKernel<SpscKernel>(SPSC_WAT, handle.memory) : null;
+    const kernel = kernelOf(handle);
+    const isFloat = this.#floats !== null;
+    this.#pop = kernel === null ? null : isFloat ? kernel.popFloat64 : kernel.popInt32;
     // What a consumer before this one had read and not given back.
     spscCredit(words);
   }
@@ -75,39 +75,27 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
    * int32; where NaN is sent through float64 slots, give another number or ask isEmpty() first.
    */
   tryPop(whenEmpty = Number.NaN): number {
-    assert(this.#slotItems === 1, 'tryPop is for slots of one item');
-    const words = this.#words;
-    const kernel = this.#kernel;
-    const capacity = this.#capacity;
-    const creditEvery = this.#creditEvery;
+    if (this.#slotItems !== 1) assert(false, 'tryPop is for slots of one item');
+    if (this.#pop !== null) return this.#pop(whenEmpty);
     const floats = this.#floats;
-    if (kernel !== null) {
-      return floats !== null
-        ? kernel.popFloat64(RING_BYTE, capacity, creditEvery, whenEmpty)
-        : kernel.popInt32(RING_BYTE, capacity, creditEvery, whenEmpty);
-    }
-    if (spscAvailable(words, 1) < 1) return whenEmpty;
-    const at = words[SPSC_NEXT_READ_WORD]! & (capacity - 1);
-    const value = floats !== null ? floats[at]! : this.#ints[at]!;
-    spscRelease(words, 1, creditEvery);
-    return value;
+    if (floats !== null) return spscPopFloat(this.#words, floats, whenEmpty);
+    return spscPopInt(this.#words, this.#ints!, whenEmpty);
   }
 
   /** Pops items into [from, to) of `into`, whole slots. Returns how many items were popped. */
   popBatch(into: SlotArrays[Kind], from = 0, to = into.length): number {
     const words = this.#words;
-    const capacity = this.#capacity;
     const slotItems = this.#slotItems;
-    const wanted = Math.floor((to - from) / slotItems);
+    const wanted = slotItems === 1 ? to - from : Math.floor((to - from) / slotItems);
     const count = Math.min(wanted, spscAvailable(words, wanted));
     if (count <= 0) return 0;
-    const slot = words[SPSC_NEXT_READ_WORD]! & (capacity - 1);
-    const first = Math.min(count, capacity - slot);
+    const slot = words[NEXT_READ]! & this.#mask;
+    const first = Math.min(count, this.#mask + 1 - slot);
     this.#copy(into, from, slot * slotItems, first * slotItems);
     if (count > first) {
       this.#copy(into, from + first * slotItems, 0, (count - first) * slotItems);
     }
-    spscRelease(words, count, this.#creditEvery);
+    spscRelease(words, count);
     return count * slotItems;
   }
 
@@ -117,24 +105,27 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
    */
   peek(limit = 1): number {
     const words = this.#words;
-    const capacity = this.#capacity;
     const available = spscAvailable(words, limit);
-    const slot = words[SPSC_NEXT_READ_WORD]! & (capacity - 1);
-    this.#peeked = Math.min(limit, available, capacity - slot);
+    const nextReadSeq = words[NEXT_READ]!;
+    const slot = nextReadSeq & this.#mask;
+    this.#peekSeq = nextReadSeq;
+    this.#peeked = Math.min(limit, available, this.#mask + 1 - slot);
     return this.#peeked === 0 ? NO_SLOT : slot * this.#slotItems;
   }
 
   /** As peek, with a view of the slots (no copy); null when the ring is empty. */
   peekView(limit: number): SlotArrays[Kind] | null {
     const at = this.peek(limit);
-    return at === NO_SLOT ? null : this.#views.view(at, this.#peeked * this.#slotItems);
+    return at === NO_SLOT ? null : this.#views.view(at, at + this.#peeked * this.#slotItems);
   }
 
   /** The first `count` peeked slots are done with. */
   release(count = this.#peeked): void {
+    const words = this.#words;
     assert(count >= 0 && count <= this.#peeked, 'no more is released than was peeked');
+    assert(words[NEXT_READ] === this.#peekSeq, 'nothing is popped between');
     this.#peeked = 0;
-    spscRelease(this.#words, count, this.#creditEvery);
+    spscRelease(words, count);
   }
 
   /** Gives back what is read (creditEvery > 1). False: there was nothing. */
@@ -145,7 +136,7 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
   /** Slots that are published and neither popped nor released. */
   used(): number {
     const words = this.#words;
-    return (Atomics.load(words, SPSC_WRITE_WORD) - words[SPSC_NEXT_READ_WORD]!) | 0;
+    return (Atomics.load(words, SPSC_WRITE_WORD) - words[NEXT_READ]!) | 0;
   }
 
   isEmpty(): boolean {
@@ -174,7 +165,12 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
 
   #copy(into: SlotArrays[Kind], at: number, from: number, count: number): void {
     const floats = this.#floats;
-    if (floats !== null) copyFloats(into as Float64Array, at, floats, from, count);
-    else copyInts(into as Int32Array, at, this.#ints, from, count);
+    if (floats !== null) {
+      const views = this.#views as ViewCache<Float64Array>;
+      copyFloatsOut(into as Float64Array, at, floats, views, from, count);
+    } else {
+      const views = this.#views as ViewCache<Int32Array>;
+      copyIntsOut(into as Int32Array, at, this.#ints!, views, from, count);
+    }
   }
 }

@@ -2,8 +2,10 @@
  * Handle of a SpscRing: what both ends know of it, and how they see its slots.
  */
 import type { SharedMemory } from '../base/webassembly.ts';
-import type { Backend } from './backend.ts';
+import { type Backend, chooseBackend } from './backend.ts';
 import { SPSC_CONTROL_BYTES } from './spsc-layout.ts';
+import { SPSC_WAT, type SpscKernel } from './spsc-wasm.ts';
+import { loadKernel } from './wasm/kernels.ts';
 
 /** What slots are seen as. */
 export interface SlotArrays {
@@ -43,4 +45,16 @@ export function slotsOf<Kind extends ItemKind>(handle: SpscRingHandle<Kind>): Sl
 /** Items of one slot. */
 export function slotItemsOf(handle: SpscRingHandle<ItemKind>): number {
   return handle.slotBytes / ITEM_BYTES[handle.item];
+}
+
+/**
+ * Publications this rare make single items cheaper in JavaScript, where they are no call at all.
+ */
+const RARE_PUBLISH_EVERY = 8;
+
+/** The kernel in WebAssembly for single items; null when JavaScript is chosen. */
+export function kernelOf(handle: SpscRingHandle<ItemKind>): SpscKernel | null {
+  const preferred = handle.publishEvery < RARE_PUBLISH_EVERY ? 'wasm' : 'atomics';
+  const backend = chooseBackend(handle.backend, preferred, handle.memory);
+  return backend === 'wasm' ? loadKernel<SpscKernel>(SPSC_WAT, handle.memory) : null;
 }

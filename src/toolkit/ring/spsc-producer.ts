@@ -6,18 +6,18 @@
  * PROGRESS   every method is wait-free.
  */
 import { assert } from '../base/assert.ts';
-import { chooseBackend } from './backend.ts';
 import { copyFloats, copyInts } from './copy-items.ts';
 import { claimRole, closeRole, type RoleState, roleState } from './roles.ts';
 import {
   type ItemKind,
+  kernelOf,
   NO_SLOT,
   type SlotArrays,
   type SpscRingHandle,
   slotItemsOf,
   slotsOf,
 } from './spsc-handle.ts';
-import { spscCommit, spscPublish, spscRoom } from './spsc-kernel.ts';
+import { spscCommit, spscPublish, spscPushFloat, spscPushInt, spscRoom } from './spsc-kernel.ts';
 import {
   SPSC_CONSUMER_WORD,
   SPSC_NEXT_WRITE_WORD,
@@ -25,28 +25,26 @@ import {
   SPSC_READ_WORD,
   SPSC_SLOTS_WORD,
 } from './spsc-layout.ts';
-import { SPSC_WAT, type SpscKernel } from './spsc-wasm.ts';
+import type { SpscPush } from './spsc-wasm.ts';
 import { ViewCache } from './view-cache.ts';
-import { loadKernel } from './wasm/kernels.ts';
 
-/** Where publications are this rare, JavaScript without a call wins (bench/ring). */
-const RARE_PUBLISH_EVERY = 8;
-/** The ring begins at the first byte of its memory. */
-const RING_BYTE = 0;
+const NEXT_WRITE = SPSC_NEXT_WRITE_WORD;
 
 export class SpscProducer<Kind extends ItemKind = 'int32'> {
   readonly handle: SpscRingHandle<Kind>;
   /** All slots; written between claim and commit, at the index that claim returned. */
   readonly slots: SlotArrays[Kind];
   readonly #words: Int32Array;
+  /** The slots, where they are of this kind. */
   readonly #floats: Float64Array | null;
-  readonly #ints: Int32Array;
-  readonly #kernel: SpscKernel | null;
-  readonly #capacity: number;
+  readonly #ints: Int32Array | null;
+  /** The kernel in WebAssembly, where it is chosen. */
+  readonly #push: SpscPush | null;
   readonly #slotItems: number;
-  readonly #publishEvery: number;
+  readonly #mask: number;
   readonly #views: ViewCache<SlotArrays[Kind]>;
   #claimed = 0;
+  #claimSeq = 0;
 
   /** Takes the role; see SpscRing.producer. */
   constructor(handle: SpscRingHandle<Kind>) {
@@ -56,14 +54,13 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
     this.slots = slotsOf(handle);
     this.#words = words;
     this.#floats = this.slots instanceof Float64Array ? this.slots : null;
-    this.#ints = this.slots instanceof Int32Array ? this.slots : new Int32Array(0);
-    this.#capacity = handle.capacity;
+    this.#ints = this.slots instanceof Int32Array ? this.slots : null;
     this.#slotItems = slotItemsOf(handle);
-    this.#publishEvery = handle.publishEvery;
+    this.#mask = handle.capacity - 1;
     this.#views = new ViewCache(this.slots);
-    const preferred = handle.publishEvery < RARE_PUBLISH_EVERY ? 'wasm' : 'atomics';
-    const backend = chooseBackend(handle.backend, preferred, handle.memory);
-    this.#kernel = backend === 'wasm' ? loadKernel<SpscKernel>(SPSC_WAT, handle.memory) : null;
+    const kernel = kernelOf(handle);
+    const isFloat = this.#floats !== null;
+    this.#push = kernel === null ? null : isFloat ? kernel.pushFloat64 : kernel.pushInt32;
     // What a producer before this one had written and not published.
     spscPublish(words);
   }
@@ -75,23 +72,11 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
 
   /** Pushes one item into a ring whose slots are one item. False: the ring is full. */
   tryPush(value: number): boolean {
-    assert(this.#slotItems === 1 && this.#claimed === 0, 'one item a slot, and no claim is open');
-    const words = this.#words;
-    const kernel = this.#kernel;
-    const capacity = this.#capacity;
-    const publishEvery = this.#publishEvery;
+    if (this.#slotItems !== 1) assert(false, 'tryPush is for slots of one item');
+    if (this.#push !== null) return this.#push(value) !== 0;
     const floats = this.#floats;
-    if (kernel !== null) {
-      return floats !== null
-        ? kernel.pushFloat64(RING_BYTE, capacity, publishEvery, value) !== 0
-        : kernel.pushInt32(RING_BYTE, capacity, publishEvery, value) !== 0;
-    }
-    if (spscRoom(words, capacity, 1) < 1) return false;
-    const at = words[SPSC_NEXT_WRITE_WORD]! & (capacity - 1);
-    if (floats !== null) floats[at] = value;
-    else this.#ints[at] = value;
-    spscCommit(words, 1, publishEvery);
-    return true;
+    if (floats !== null) return spscPushFloat(this.#words, floats, value);
+    return spscPushInt(this.#words, this.#ints!, value);
   }
 
   /**
@@ -100,20 +85,20 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
    */
   pushBatch(items: SlotArrays[Kind], from = 0, to = items.length): number {
     const words = this.#words;
-    const capacity = this.#capacity;
     const slotItems = this.#slotItems;
-    const wanted = (to - from) / slotItems;
-    assert(Number.isInteger(wanted) && this.#claimed === 0, 'whole slots, and no claim is open');
-    const room = spscRoom(words, capacity, Math.min(wanted, capacity));
+    const wanted = slotItems === 1 ? to - from : (to - from) / slotItems;
+    assert(Number.isInteger(wanted), 'a batch fills whole slots');
+    const capacity = this.#mask + 1;
+    const room = spscRoom(words, Math.min(wanted, capacity));
     const count = Math.min(wanted, room);
     if (count <= 0) return 0;
-    const slot = words[SPSC_NEXT_WRITE_WORD]! & (capacity - 1);
+    const slot = words[NEXT_WRITE]! & this.#mask;
     const first = Math.min(count, capacity - slot);
     this.#copy(slot * slotItems, items, from, first * slotItems);
     if (count > first) {
       this.#copy(0, items, from + first * slotItems, (count - first) * slotItems);
     }
-    spscCommit(words, count, this.#publishEvery);
+    spscCommit(words, count);
     return count * slotItems;
   }
 
@@ -124,24 +109,28 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
    */
   claim(count = 1): number {
     const words = this.#words;
-    const capacity = this.#capacity;
-    const room = spscRoom(words, capacity, count);
-    const slot = words[SPSC_NEXT_WRITE_WORD]! & (capacity - 1);
-    this.#claimed = Math.max(0, Math.min(count, room, capacity - slot));
+    const room = spscRoom(words, count);
+    const nextWriteSeq = words[NEXT_WRITE]!;
+    const slot = nextWriteSeq & this.#mask;
+    this.#claimSeq = nextWriteSeq;
+    this.#claimed = Math.max(0, Math.min(count, room, this.#mask + 1 - slot));
     return this.#claimed === 0 ? NO_SLOT : slot * this.#slotItems;
   }
 
   /** As claim, with a view of the claimed slots (no copy); null when the ring is full. */
   claimView(count: number): SlotArrays[Kind] | null {
     const at = this.claim(count);
-    return at === NO_SLOT ? null : this.#views.view(at, this.#claimed * this.#slotItems);
+    if (at === NO_SLOT) return null;
+    return this.#views.view(at, at + this.#claimed * this.#slotItems);
   }
 
   /** The first `count` claimed slots are written; the claim ends. */
   commit(count = this.#claimed): void {
+    const words = this.#words;
     assert(count >= 0 && count <= this.#claimed, 'no more is committed than was claimed');
+    assert(words[NEXT_WRITE] === this.#claimSeq, 'nothing is pushed between claim and commit');
     this.#claimed = 0;
-    spscCommit(this.#words, count, this.#publishEvery);
+    spscCommit(words, count);
   }
 
   /** The claim ends and nothing was written. */
@@ -157,7 +146,7 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
   /** Slots that the consumer has not given back, the unpublished ones too. */
   used(): number {
     const words = this.#words;
-    return (words[SPSC_NEXT_WRITE_WORD]! - Atomics.load(words, SPSC_READ_WORD)) | 0;
+    return (words[NEXT_WRITE]! - Atomics.load(words, SPSC_READ_WORD)) | 0;
   }
 
   peerState(): RoleState {
@@ -180,6 +169,6 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
   #copy(at: number, items: SlotArrays[Kind], from: number, count: number): void {
     const floats = this.#floats;
     if (floats !== null) copyFloats(floats, at, items as Float64Array, from, count);
-    else copyInts(this.#ints, at, items as Int32Array, from, count);
+    else copyInts(this.#ints!, at, items as Int32Array, from, count);
   }
 }

@@ -343,6 +343,7 @@ test('what is no ring is refused', () => {
 test('a memory without WebAssembly has Atomics', () => {
   const { handle } = SpscRing.create({ capacity: 8, backend: 'wasm' });
   const buffer = new SharedArrayBuffer(handle.memory.buffer.byteLength);
+  new Int32Array(buffer).set(new Int32Array(handle.memory.buffer));
   const producer = SpscRing.producer({ ...handle, memory: { buffer } });
   assert.ok(producer.tryPush(3));
   assert.equal(SpscRing.consumer({ ...handle, memory: { buffer } }).tryPop(), 3);

@@ -74,16 +74,13 @@ export class SpscRing<Kind extends ItemKind = 'int32'> {
     assert(isPowerOfTwo(capacity), 'the capacity of a ring is a power of two');
     assert(slotBytes > 0 && slotBytes % ITEM_BYTES[item] === 0, 'a slot holds whole items');
     const memory = createMemory(SPSC_CONTROL_BYTES + capacity * slotBytes);
-    initSpsc(new Int32Array(memory.buffer), options.startSeq ?? 0);
-    return new SpscRing({
-      memory,
+    const bounds = {
       capacity,
-      item,
-      slotBytes,
       publishEvery: Math.max(1, Math.min(publishEvery, capacity)),
       creditEvery: Math.max(1, Math.min(creditEvery, capacity)),
-      backend,
-    });
+    };
+    initSpsc(new Int32Array(memory.buffer), bounds, options.startSeq ?? 0);
+    return new SpscRing({ memory, item, slotBytes, backend, ...bounds });
   }
 
   /** Takes the role of the writer for this thread. A second one is a bug, and asserted. */
