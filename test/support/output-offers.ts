@@ -23,6 +23,7 @@ import {
   UringZerocopyWriter,
 } from '../../src/toolkit/output/index.ts';
 import {
+  addonSkipReason,
   checked,
   closeFd,
   openFile,
@@ -189,8 +190,9 @@ export function sampledOn(where: Where): readonly Offer[] {
 
 let uring: boolean | null = null;
 
-/** Whether this machine allows io_uring: containers often do not. */
+/** Whether this machine allows io_uring: containers often do not. False without the addon. */
 export function hasUring(): boolean {
+  if (addonSkipReason() !== false) return false;
   if (uring === null) {
     const fd = uringSetup(1, new Uint8Array(URING_PARAMS_BYTES));
     uring = fd >= 0;
