@@ -65,7 +65,7 @@ test('target rows: bounds, met or not', () => {
   const place = 'UNIX, one CPU, x1';
   const auto = rows.get(`auto / best: sender CPU, ${place}, worst size (1024 KiB: splice)`)!;
   assert.deepEqual([auto.value, auto.met], [2, false]);
-  assert.equal(rows.get('copy / c-send: sender CPU, 64 KiB, all cells')!.met, true);
+  assert.equal(rows.get('copy / c-send: sender CPU, 64 KiB, one CPU')!.met, true);
 });
 
 test('the page: figures by message size, what was refused, the article beside ours', () => {

@@ -22,12 +22,14 @@ test('every mechanism, message size, path and fan-out is in the plan, each once'
   }
 });
 
-test('the cells of the targets are run on two CPUs too, where there are two', () => {
+test('large messages to one are run on two CPUs too, where there are two', () => {
   const both = makePlan(WHOLE).filter(({ cell }) => cell.pin === 'two');
   const cells = new Set(
     both.map(({ cell }) => `${cell.path} ${cell.messageBytes} x${cell.fanOut}`),
   );
-  assert.deepEqual([...cells], ['tcp 65536 x1', 'unix 65536 x1']);
+  const sizes = [65_536, 262_144, 1_048_576];
+  const expected = ['tcp', 'unix'].flatMap((path) => sizes.map((bytes) => `${path} ${bytes} x1`));
+  assert.deepEqual([...cells], expected);
   assert.ok(makePlan({ ...WHOLE, cpuCount: 1 }).every(({ cell }) => cell.pin === 'one'));
   assert.ok(makePlan({ ...WHOLE, pin: 'none' }).every(({ cell }) => cell.pin === 'none'));
 });

@@ -25,7 +25,7 @@ const SENDER_FILE = new URL('./sender-agent.js', import.meta.url);
 const RECEIVER_FILE = new URL('./receiver-agent.js', import.meta.url);
 
 /** Defaults of toolkit/output. */
-const CORK_BYTES = 128 * 1024;
+const CORK_BYTES = 256 * 1024;
 const SPLICE_PIPE_BYTES = 512 * 1024;
 const CHUNK_BYTES = 256 * 1024;
 

@@ -13,6 +13,7 @@ import {
   MESSAGE_BYTES,
   NODE_NET,
   type Path,
+  PINS,
   type Run,
   SPLICE_MESSAGE_BYTES,
 } from './plan.ts';
@@ -55,18 +56,21 @@ function mediansOf(cells: readonly Cell[], ratios: (cell: Cell) => readonly numb
   return cells.flatMap((cell) => statisticOf(ratios(cell))?.value ?? []);
 }
 
-/** A row for each mechanism and size: what a call from TypeScript costs shows at the least. */
+/** A row for each mechanism, size and placement. */
 function typescriptRows(cells: readonly Cell[], book: Book): Row[] {
   const sizes = MESSAGE_BYTES.filter((bytes) => bytes >= LARGE_BYTES);
   const names = Object.keys(COUNTERPARTS) as AgentMechanism[];
-  return names.flatMap((name) =>
-    sizes.flatMap((bytes) => {
-      const counterpart = COUNTERPARTS[name]!;
-      const fitting = cells.filter(({ messageBytes }) => messageBytes === bytes);
-      const values = mediansOf(fitting, (cell) => book.ratios(cell, name, counterpart, senderMs));
-      const title = `${name} / ${counterpart}: sender CPU, ${bytes / 1024} KiB, all cells`;
-      return row(title, values, TYPESCRIPT_AT_MOST);
-    }),
+  return PINS.flatMap((pin) =>
+    names.flatMap((name) =>
+      sizes.flatMap((bytes) => {
+        const counterpart = COUNTERPARTS[name]!;
+        const fitting = cells.filter((cell) => cell.messageBytes === bytes && cell.pin === pin);
+        const values = mediansOf(fitting, (cell) => book.ratios(cell, name, counterpart, senderMs));
+        const where = `${bytes / 1024} KiB, ${PIN_TITLES[pin]}`;
+        const title = `${name} / ${counterpart}: sender CPU, ${where}`;
+        return row(title, values, TYPESCRIPT_AT_MOST);
+      }),
+    ),
   );
 }
 

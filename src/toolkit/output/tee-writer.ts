@@ -31,7 +31,7 @@ import { requireMemory, sourceError } from './source-check.ts';
 import type { TeeChunk, TeePayload } from './tee-payload.ts';
 
 const PIPE_BYTES_DEFAULT = 256 * 1024;
-const CORK_BYTES_DEFAULT = 128 * 1024;
+const CORK_BYTES_DEFAULT = 256 * 1024;
 const COPIES_PER_TRIAL = 64;
 
 export interface TeeOptions {
