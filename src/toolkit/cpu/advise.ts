@@ -86,7 +86,7 @@ export function conclude(
   const pressure = watched?.pressureFraction ?? 0;
   if (!isIsolated && pressure > AUDIT_LIMITS.pressureFraction) {
     reasons.push(
-      `somebody waited for a CPU during ${percent(pressure)} of the time (PSI): the machine is full`,
+      `the machine is full: somebody waited for a CPU ${percent(pressure)} of the time (PSI)`,
     );
   }
   return {

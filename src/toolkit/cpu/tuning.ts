@@ -80,8 +80,8 @@ export function adviceTexts(machine: Topology, cpus: readonly number[]): readonl
   const found: string[] = [];
   if (!cpus.every((cpu) => machine.isolated.includes(cpu))) {
     found.push(
-      `to keep all other tasks away, boot with isolcpus=${list} nohz_full=${list} rcu_nocbs=${list}` +
-        ' (or make a cpuset partition: cgroup v2, cpuset.cpus.partition = isolated)',
+      `to keep all other tasks away, boot with isolcpus=${list} nohz_full=${list}` +
+        ` rcu_nocbs=${list} (or make a cpuset partition: cgroup v2, cpuset.cpus.partition = isolated)`,
     );
   }
   if (machine.limits.quotaCpus !== null) {
