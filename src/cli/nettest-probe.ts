@@ -12,6 +12,7 @@ import {
   REASON_HEAD,
   reasonRows,
   routeTo,
+  whyLines,
 } from '../nettest/probe-text.ts';
 import { probeKernel } from '../toolkit/output/index.ts';
 import { LineWriter } from './line-writer.ts';
@@ -64,7 +65,8 @@ function reportLines(
 ): string[] {
   const lines = [`Linux ${found.kernel}`, '', ...table(PROBE_HEAD, probeRows(found)), ''];
   if (route !== null) lines.push(`${host} is ${route.place}: ${route.reason}`, '');
-  lines.push(...table(CHOICE_HEAD, choiceRows(choices), [5]));
+  const [head = '', ...rows] = table(CHOICE_HEAD, choiceRows(choices), [5]);
+  lines.push(head, ...rows.flatMap((row, index) => [row, ...whyLines(choices[index]!)]));
   if (!isWhy)
     return [...lines, '', 'Every candidate with its verdict: millrace nettest probe --why'];
   for (const one of choices) {

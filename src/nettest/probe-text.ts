@@ -132,27 +132,23 @@ export function probeRows(probe: KernelProbe): readonly (readonly string[])[] {
   return [...PROBE_NAMES, 'pipes', 'memory'].map(row);
 }
 
-export const CHOICE_HEAD = [
-  'socket',
-  'peer',
-  'sends',
-  'by',
-  'reclaim',
-  'copies below',
-  'why',
-] as const;
+export const CHOICE_HEAD = ['socket', 'peer', 'sends', 'by', 'reclaim', 'copies below'] as const;
 
-/** Rows of the second table, under CHOICE_HEAD; the reasons are in reasonRows. */
+/** Rows of the second table, under CHOICE_HEAD; each has its reason below it (whyLines). */
 export function choiceRows(choices: readonly ProbedChoice[]): readonly (readonly string[])[] {
-  return choices.map(({ socket, payload, statement, choice, error }) => [
+  return choices.map(({ socket, payload, statement, choice }) => [
     socket.kind,
     socket.place,
     statement === '' ? payload : `${payload}, ${statement}`,
     choice?.mechanism ?? '-',
     choice?.reclaim ?? '-',
     sizeText(choice),
-    choice?.reason ?? error,
   ]);
+}
+
+/** Why this one was chosen, a statement a line. */
+export function whyLines({ choice, error }: ProbedChoice): readonly string[] {
+  return (choice?.reason ?? error).split('; ').map((line) => `    ${line}`);
 }
 
 /** Bytes a write, or a turn. */

@@ -212,15 +212,24 @@ function spliceOverPages(
   reclaim: ReclaimName,
   reason: string,
 ): OutputChoice {
+  const isOld = reclaim === 'doubleBuffer';
+  const poolBytes = isOld
+    ? ringCount(options) * alignedStride(options.messageBytes)
+    : options.poolBytes;
   return {
     mechanism: 'splice',
     reclaim,
-    isSafe: reclaim !== 'doubleBuffer',
+    isSafe: !isOld,
     reason,
-    makeFeed: () => makePageFeed(feedOptions(options)),
+    makeFeed: () => makePageFeed({ ...feedOptions(options), poolBytes }),
     makeWriter: (fd) => new SpliceWriter(fd, makePolicy(fd, reclaim, options, socket)),
     close() {},
   };
+}
+
+/** The memory of the old program: as many messages as the ring holds, filled in turn. */
+function ringCount({ messageBytes, reclaim }: XmitOptions): number {
+  return Math.max(1, Math.floor((reclaim?.ringBytes ?? OLD_RING_BYTES) / messageBytes));
 }
 
 function makePolicy(
@@ -231,7 +240,8 @@ function makePolicy(
 ): ReclaimPolicy {
   switch (name) {
     case 'doubleBuffer':
-      return new DoubleBufferReclaim(options.reclaim?.ringBytes ?? OLD_RING_BYTES);
+      // A message is filled again when the rest of the ring went out after it.
+      return new DoubleBufferReclaim((ringCount(options) - 1) * options.messageBytes);
     case 'applicationAck':
       return new SocketAckReclaim(fd);
     case 'peerQueue':

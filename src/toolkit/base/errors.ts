@@ -74,7 +74,7 @@ export const ERRORS = {
   MR_HTTP_FAILED: { exit: EXIT_FAILED, meaning: 'an HTTP request failed inside the server' },
   MR_ASSERT: {
     exit: EXIT_FAILED,
-    meaning: 'an internal invariant does not hold: a bug in Millrace',
+    meaning: 'an invariant does not hold: a bug in Millrace, or in a program that uses its toolkit',
   },
 } as const;
 

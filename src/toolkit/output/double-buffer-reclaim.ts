@@ -25,7 +25,7 @@ export class DoubleBufferReclaim implements ReclaimPolicy {
   readonly ringBytes: number;
 
   constructor(ringBytes: number) {
-    assert(ringBytes > 0, 'a ring has at least one byte');
+    assert(ringBytes >= 0, 'the rest of a ring is no less than nothing');
     this.ringBytes = ringBytes;
   }
 
