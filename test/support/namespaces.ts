@@ -2,6 +2,7 @@
  * Two network namespaces joined by a veth pair, for tests as root; gone afterwards.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { isRoot } from './output-rig.ts';
 
 export const NEAR_ADDRESS = '10.77.0.1';
@@ -18,6 +19,16 @@ function ip(...parameters: string[]): void {
   execFileSync('ip', parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
+/** Those of a test that was killed. */
+function removeLeftovers(): void {
+  const names = execFileSync('ip', ['netns', 'list'])
+    .toString()
+    .matchAll(/^millrace-(\d+)-[ab]\b/gm);
+  for (const [name, pid] of names) {
+    if (!existsSync(`/proc/${pid}`)) spawnSync('ip', ['netns', 'delete', name]);
+  }
+}
+
 /** The pair, or in words why it cannot be had. */
 export function makeNamespaces(): Namespaces | string {
   if (!isRoot) return 'needs root, to make network namespaces';
@@ -27,6 +38,7 @@ export function makeNamespaces(): Namespaces | string {
     for (const name of [near, far]) spawnSync('ip', ['netns', 'delete', name]);
   };
   try {
+    removeLeftovers();
     ip('netns', 'add', near);
     ip('netns', 'add', far);
     ip('link', 'add', 'near', 'netns', near, 'type', 'veth', 'peer', 'name', 'far', 'netns', far);
