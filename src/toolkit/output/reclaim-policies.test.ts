@@ -48,7 +48,8 @@ test('doubleBuffer frees a ring behind, and says that it is not safe', () => {
     [0, 0, 1],
   );
   assert.match(DOUBLE_BUFFER_WARNING, /not safe/);
-  assert.throws(() => new DoubleBufferReclaim(0), { code: 'MR_ASSERT' });
+  assert.equal(new DoubleBufferReclaim(0).safeBytes(7), 7, 'a ring of one message');
+  assert.throws(() => new DoubleBufferReclaim(-1), { code: 'MR_ASSERT' });
 });
 
 test('ackedBytes is for a remote TCP peer only', needsAddon, (t) => {
