@@ -124,15 +124,17 @@ static napi_value socket_send_ranges(napi_env env, napi_callback_info info)
 /* One notice of the error queue as [code, low, high]; 0, or -errno when there is none. */
 static int read_notice(int fd, int32_t *triple)
 {
-	char control[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6))];
+	_Alignas(struct cmsghdr) char
+		control[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6))];
 	struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
 	struct sock_extended_err notice = {0};
 
 	if (RETRY(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) == -1)
 		return -errno;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c))
-		if ((c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR) ||
-		    (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR))
+		if (c->cmsg_len >= CMSG_LEN(sizeof(notice)) &&
+		    ((c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR) ||
+		     (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR)))
 			memcpy(&notice, CMSG_DATA(c), sizeof(notice));
 	if (notice.ee_origin == SO_EE_ORIGIN_ZEROCOPY) {
 		triple[0] = notice.ee_code;

@@ -12,11 +12,11 @@ import {
   formatTimes,
   MECHANISM_CHOICES,
   type MechanismChoice,
-  type OutputChoice,
   parseMechanism,
   parseReclaim,
   parseTarget,
   type ReclaimChoice,
+  type RunChoice,
   runXmit,
   type XmitOptions,
   type XmitTotals,
@@ -223,7 +223,7 @@ function totalMessages({ packets, connections }: XmitOptions): number {
   return packets * connections;
 }
 
-function tellChoice(choice: OutputChoice): void {
+function tellChoice(choice: RunChoice): void {
   const { mechanism, reclaim, reason, isSafe } = choice;
   if (reason === '') return;
   const how = reclaim === null ? mechanism : `${mechanism}, ${reclaim}`;

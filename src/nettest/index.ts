@@ -21,5 +21,5 @@ export {
 } from './options.ts';
 export { type RecvHooks, type RecvTotals, recvFailure, runRecv } from './recv.ts';
 export { formatTarget, parseTarget, type Target } from './target.ts';
-export type { OutputChoice } from './writers.ts';
+export type { RunChoice } from './writers.ts';
 export { runXmit, type XmitHooks, type XmitTotals, xmitFailure } from './xmit.ts';

@@ -48,6 +48,8 @@ export class RecvReader implements SocketReader {
 /** Twice the message, as part-filled slots need room; the kernel may grant less. */
 const PIPE_MESSAGES = 2;
 const PIPE_BYTES_MIN = 65_536;
+/** More than any kernel grants. */
+const PIPE_BYTES_MAX = 2 ** 30;
 
 export class SpliceReader implements SocketReader {
   readonly #fd: number;
@@ -64,7 +66,7 @@ export class SpliceReader implements SocketReader {
     this.#fd = fd;
     this.#bytes = bytes;
     checked('pipe', pipeCreate(this.#ends));
-    const wanted = Math.max(PIPE_BYTES_MIN, messageBytes * PIPE_MESSAGES);
+    const wanted = Math.min(Math.max(PIPE_BYTES_MIN, messageBytes * PIPE_MESSAGES), PIPE_BYTES_MAX);
     this.pipeBytes = growPipe(this.#ends[1]!, wanted);
   }
 

@@ -56,7 +56,7 @@ const TEE_BYTES_MAX = 1024 * 1024;
 const NEVER_GIVE_UP = { copiedCallsMax: Number.POSITIVE_INFINITY };
 
 /** How a run sends. */
-export interface OutputChoice {
+export interface RunChoice {
   readonly mechanism: Mechanism;
   readonly reclaim: ReclaimName | null;
   readonly isSafe: boolean;
@@ -73,7 +73,7 @@ export interface OutputChoice {
  * `fd`: one of the connections, connected.
  * Errors: MR_OUTPUT_MECHANISM (not for this socket or kernel), MR_SYSCALL.
  */
-export function chooseOutput(options: XmitOptions, fd: number): OutputChoice {
+export function chooseRun(options: XmitOptions, fd: number): RunChoice {
   const { mechanism } = options;
   if (mechanism === 'auto') return chooseAuto(options, fd);
   const socket = classifySocket(fd);
@@ -119,7 +119,7 @@ export function requireMechanism(
 }
 
 /** What openOutput picks: writers that copy what is cheaper copied. */
-function chooseAuto(options: XmitOptions, fd: number): OutputChoice {
+function chooseAuto(options: XmitOptions, fd: number): RunChoice {
   const isFixed = options.fill === 'once' || options.fill === 'none';
   const prepared = isFixed && options.fanOut > 1 ? prepareTee(options) : null;
   const open = (socketFd: number): AutoWriter =>
@@ -160,13 +160,15 @@ function openFirst(
   }
 }
 
-function chooseSplice(options: XmitOptions, socket: SocketClass): OutputChoice {
-  const { reclaim, fill } = options;
-  if (reclaim?.name === 'immutable') return overPayload(options, '');
-  if (reclaim?.name === 'doubleBuffer') {
-    return spliceOverPages(options, socket, reclaim.name, DOUBLE_BUFFER_WARNING);
+function chooseSplice(options: XmitOptions, socket: SocketClass): RunChoice {
+  const { fill } = options;
+  const name = options.reclaim?.name;
+  // checkXmitOptions has refused `notification`, which is no policy of splice.
+  if (name === 'immutable' || name === 'notification') return overPayload(options, '');
+  if (name !== undefined) {
+    const reason = name === 'doubleBuffer' ? DOUBLE_BUFFER_WARNING : '';
+    return spliceOverPages(options, socket, name, reason);
   }
-  if (reclaim !== null) return spliceOverPages(options, socket, reclaim.name, '');
   if (fill === 'once' || fill === 'none') {
     return overPayload(options, 'messages never change, so nothing has to be proved');
   }
@@ -188,7 +190,7 @@ function feedOptions(options: XmitOptions): FeedOptions {
 }
 
 /** Everything but splice, tee and file. */
-function overPages(options: XmitOptions, mechanism: Mechanism): OutputChoice {
+function overPages(options: XmitOptions, mechanism: Mechanism): RunChoice {
   const isNotified = mechanism === 'msgZerocopy' || mechanism === 'uringZerocopy';
   const makeWriter = (fd: number): OutputWriter => {
     if (mechanism === 'msgZerocopy') return new MsgZerocopyWriter(fd, NEVER_GIVE_UP);
@@ -209,9 +211,9 @@ function overPages(options: XmitOptions, mechanism: Mechanism): OutputChoice {
 function spliceOverPages(
   options: XmitOptions,
   socket: SocketClass,
-  reclaim: ReclaimName,
+  reclaim: PagePolicy,
   reason: string,
-): OutputChoice {
+): RunChoice {
   const isOld = reclaim === 'doubleBuffer';
   const poolBytes = isOld
     ? ringCount(options) * alignedStride(options.messageBytes)
@@ -227,6 +229,9 @@ function spliceOverPages(
   };
 }
 
+/** The policies of splice under which pages are filled again. */
+type PagePolicy = Exclude<ReclaimName, 'immutable' | 'notification'>;
+
 /** The memory of the old program: as many messages as the ring holds, filled in turn. */
 function ringCount({ messageBytes, reclaim }: XmitOptions): number {
   return Math.max(1, Math.floor((reclaim?.ringBytes ?? OLD_RING_BYTES) / messageBytes));
@@ -234,7 +239,7 @@ function ringCount({ messageBytes, reclaim }: XmitOptions): number {
 
 function makePolicy(
   fd: number,
-  name: ReclaimName,
+  name: PagePolicy,
   options: XmitOptions,
   socket: SocketClass,
 ): ReclaimPolicy {
@@ -249,13 +254,11 @@ function makePolicy(
     case 'ackedBytes':
       // A peer on this machine is refused by the policy itself.
       return new AckedBytesReclaim(fd, { peer: socket.place as 'remote' });
-    default:
-      return new ImmutableReclaim();
   }
 }
 
 /** Messages that never change, by vmsplice. */
-function overPayload(options: XmitOptions, reason: string): OutputChoice {
+function overPayload(options: XmitOptions, reason: string): RunChoice {
   return {
     mechanism: 'splice',
     reclaim: 'immutable',
@@ -279,7 +282,7 @@ function prepareTee(options: XmitOptions): { feed: MessageFeed; tee: TeePayload 
   return { feed, tee: TeePayload.fill(feed.payload) };
 }
 
-function overTee(options: XmitOptions): OutputChoice {
+function overTee(options: XmitOptions): RunChoice {
   const { feed, tee } = prepareTee(options);
   return {
     mechanism: 'tee',
@@ -294,7 +297,7 @@ function overTee(options: XmitOptions): OutputChoice {
   };
 }
 
-function overFile(options: XmitOptions): OutputChoice {
+function overFile(options: XmitOptions): RunChoice {
   return {
     mechanism: 'file',
     reclaim: 'immutable',

@@ -38,7 +38,7 @@ import type { MessageFeed } from './message-feed.ts';
 import { checkXmitOptions, type XmitOptions } from './options.ts';
 import { pinTo } from './pin.ts';
 import { SendGroup, WAITS_PAGE } from './send-group.ts';
-import { chooseOutput, type OutputChoice } from './writers.ts';
+import { chooseRun, type RunChoice } from './writers.ts';
 
 const SLICE_MS = 100;
 const EVENTS_MAX = 64;
@@ -57,7 +57,7 @@ const SCRATCH_BYTES = 65_536;
 export interface XmitHooks {
   readonly signal: AbortSignal;
   /** Connected; this is how it will be sent. */
-  onChoice(choice: OutputChoice): void;
+  onChoice(choice: RunChoice): void;
   /** Once a slice. */
   onProgress(messages: number, bytes: number): void;
 }
@@ -93,7 +93,7 @@ export async function runXmit(options: XmitOptions, hooks: XmitHooks): Promise<X
   /** In the order of making; closed the other way round. */
   const closers = [...fds].map((fd) => (): unknown => closeFd(fd));
   try {
-    const choice = chooseOutput(options, fds[0]!);
+    const choice = chooseRun(options, fds[0]!);
     closers.push(choice.close);
     hooks.onChoice(choice);
     const feed = choice.makeFeed();
@@ -119,7 +119,7 @@ export async function runXmit(options: XmitOptions, hooks: XmitHooks): Promise<X
 interface XmitParts {
   readonly options: XmitOptions;
   readonly hooks: XmitHooks;
-  readonly choice: OutputChoice;
+  readonly choice: RunChoice;
   readonly feed: MessageFeed;
   readonly fds: readonly number[];
   readonly epollFd: number;
@@ -128,7 +128,7 @@ interface XmitParts {
 
 class XmitRun {
   readonly #hooks: XmitHooks;
-  readonly #choice: OutputChoice;
+  readonly #choice: RunChoice;
   readonly #feed: MessageFeed;
   readonly #groups: readonly SendGroup[];
   readonly #fds: readonly number[];

@@ -10,6 +10,8 @@ import { type AgentMechanism, COUNTERPARTS, PATHS, type Pin } from './plan.ts';
 import type { BenchResult, CellResult, ContestantResult } from './result.ts';
 import { describePlace } from './targets.ts';
 
+const TITLE = 'CPU time to move 1 GB through a socket, by mechanism';
+
 /** From top to bottom; what was not measured is left out. */
 const BARS: readonly { readonly name: string; readonly label: string }[] = [
   { name: 'node-net', label: 'node:net write' },
@@ -197,7 +199,7 @@ export function drawChart(result: BenchResult): string {
   const columns = Math.max(1, ...rows.map(({ panels }) => panels.length));
   const width = Math.max(720, 16 + columns * (LABEL_WIDTH + PANEL_WIDTH + 8));
   const parts: string[] = [];
-  parts.push(text(16, 34, 'CPU time to move 1 GB through a socket, by mechanism', 'title'));
+  parts.push(text(16, 34, TITLE, 'title'));
   parts.push(...legend(64));
   let y = HEAD_HEIGHT;
   for (const { row, panels } of rows) {
@@ -216,6 +218,7 @@ export function drawChart(result: BenchResult): string {
   const box = `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" ${box} role="img">`,
+    `<title>${TITLE}</title>`,
     `<style>${STYLE}\n</style>`,
     `<rect width="${width}" height="${height}" class="paper"/>`,
     ...parts,

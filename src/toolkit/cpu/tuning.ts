@@ -81,7 +81,8 @@ export function adviceTexts(machine: Topology, cpus: readonly number[]): readonl
   if (!cpus.every((cpu) => machine.isolated.includes(cpu))) {
     found.push(
       `to keep all other tasks away, boot with isolcpus=${list} nohz_full=${list}` +
-        ` rcu_nocbs=${list} (or make a cpuset partition: cgroup v2, cpuset.cpus.partition = isolated)`,
+        ` rcu_nocbs=${list} (or make a cpuset partition: cgroup v2,` +
+        ' cpuset.cpus.partition = isolated)',
     );
   }
   if (machine.limits.quotaCpus !== null) {

@@ -3,13 +3,15 @@
  *
  * WHY         On a network card an acknowledged byte is read by nobody any more. On this machine
  *             (loopback, veth, bridge, UNIX) the peer's receive queue holds our very pages, long
- *             after the ACK. So `remote` must be proved, and everything unknown is `local`.
+ *             after the ACK. So `remote` needs evidence, and what is unknown is `local`.
  * PROOF       remote: the kernel routes this flow (addresses, ports, mark, bound device) as unicast
  *             to a device that is no software device and has hardware behind it. What such a device
  *             sends has left our memory when a later byte is acknowledged.
  * LIMITS      Valid when asked: a route that is turned to a software device later is not seen; a
  *             proxy on this machine that takes over connections to remote addresses (REDIRECT,
- *             sockmap, a sidecar) is not seen either: the override to `local` is for them. A bond
+ *             sockmap, a sidecar) is not seen either, and address translation (Kubernetes services,
+ *             published container ports) only as far as address-translation.ts: the override to
+ *             `local` is for them. A bond
  *             or VLAN over a network card counts as software, hence local.
  */
 import { MillraceError } from '../base/errors.ts';
@@ -26,6 +28,7 @@ import {
   sockaddrPort,
   tcpUpperProtocol,
 } from '../sys/index.ts';
+import { addressTranslation } from './address-translation.ts';
 import { type Device, deviceOf, ROUTE_LOCAL, ROUTE_UNICAST, type Route, routeOf } from './route.ts';
 import { type SocketKindName, socketKind } from './socket-kind.ts';
 
@@ -106,6 +109,8 @@ function whereTo(fd: number, kind: OutputSocketKind): Finding {
   if (failed < 0) return local('', `not connected (${errnoName(failed)})`);
   const upper = kind === 'tcp' ? tcpUpperProtocol(fd) : '';
   if (upper !== '') return local('', `the kernel's ${upper} stands between TCP and us`);
+  const translation = addressTranslation();
+  if (translation !== '') return local('', `addresses may be translated here: ${translation}`);
   const target = plainAddress(sockaddrAddress(peer));
   const source = plainAddress(sockaddrAddress(self));
   if (source.length !== target.length) return local('', 'addresses of two families');

@@ -50,12 +50,23 @@ export function pageSources(pool: PagePool): readonly PageSource[] {
   }));
 }
 
-/** Bytes that never change again: the caller's promise, for the life of the process. */
+/**
+ * Plain buffers of payloads, for the life of the process. Their memory is malloc's: collected, it
+ * would hold other bytes while a slow peer still reads these. Memory of an arena is mapped, and
+ * what the kernel refers to outlives the mapping.
+ */
+const keptBuffers = new Set<ArrayBufferLike>();
+
+/**
+ * Bytes that never change again: the caller's promise, for the life of the process. A plain buffer
+ * is never collected; keep a SharedArrayBuffer yourself.
+ */
 export function payloadSource(
   bytes: Uint8Array,
   start = 0,
   length = bytes.length - start,
 ): PayloadSource {
+  if (bytes.buffer instanceof ArrayBuffer) keptBuffers.add(bytes.buffer);
   return { kind: 'payload', bytes, start, length };
 }
 

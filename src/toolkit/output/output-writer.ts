@@ -10,9 +10,8 @@
  *             2. a call never blocks; EAGAIN is an answer  3. a writer is used by one thread
  *             4. after an errno other than EAGAIN the connection is over: close() is all that is
  *             left (a datagram socket goes on)
- *             5. what write() accepted may wait in the writer until flush(): small writes gather
- *                and
- *             leave together. So a turn of writes ends with flush().
+ *             5. what write() accepted may wait in the writer until flush(), so that small writes
+ *             leave together: a turn of writes ends with flush().
  * REFUSED     callbacks and promises here (a server has thousands of writers and one epoll; see
  *             readiness.ts for the event loop of Node.js); a queue of unsent bytes (the caller
  *             holds the source and offers the rest again).

@@ -1,5 +1,5 @@
 /**
- * Probe: what this kernel, in this container, does for output. Once per process.
+ * Probe: what this kernel, in this container, does for output. Once per thread.
  *
  * WHY         Versions say little: seccomp, sysctls, emulations and patches decide. So each thing
  *             is tried, on sockets and pipes of the probe's own, and the answers drive choose.ts.

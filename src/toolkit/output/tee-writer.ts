@@ -5,8 +5,8 @@
  * WHY         The same bytes to many peers: no copy, and no walk over page tables per connection.
  * OWNERSHIP   One pipe, made at the first write, closed by close() or with the connection. The
  *             payload is shared, and closed by its owner after all its writers.
- * LAYOUT      own pipe, from its front:   [ pending: accepted ][ ahead: of the chunk, not accepted
- *             ] A chunk is teed whole, because tee starts at the front of a master pipe only; what
+ * LAYOUT      own pipe, from its front: [ pending: accepted ][ ahead: not accepted yet ]
+ *             A chunk is teed whole, because tee starts at the front of a master pipe only; what
  *             the caller has not offered yet waits behind as `ahead` and is taken when it is
  *             offered. Were another byte offered instead, `ahead` would have to go: the pipe is
  *             closed.

@@ -1,8 +1,9 @@
 /**
  * io_uring(7), as far as sending by reference needs it: a ring without a kernel thread.
  *
- * The rings are mapped with mapFile and read by Atomics; only the entry with the address of the
- * bytes is written in C, so that no address reaches JavaScript. Results are values >= 0 or -errno.
+ * The rings are mapped with mapFile and read by Atomics. The entry, which holds the address of the
+ * bytes, is written in C; it lies in memory that the kernel shares with us, where nothing here
+ * reads it. Results are values >= 0 or -errno.
  */
 import { native } from './load.ts';
 
