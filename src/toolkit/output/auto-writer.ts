@@ -117,13 +117,13 @@ export class AutoWriter implements OutputWriter {
 
   /** As OutputWriter.write; -ENODATA: the file of the source ends at or before `offset`. */
   write(source: OutputSource, offset: number, length: number): number {
+    if (this.#isClosed) return -EBADF;
     const chosen = this.#writer;
     if (this.#canSend(source) && this.#isWorthReference(length)) {
       const accepted = chosen.write(source, offset, length);
       if (accepted < length) this.#isCut = true;
       return accepted;
     }
-    if (this.#isClosed) return -EBADF;
     if (chosen.pendingBytes > 0) {
       const pending = this.flush();
       if (pending !== 0) return pending > 0 ? -EAGAIN : pending;

@@ -10,7 +10,7 @@
  * REFUSED     sendmsg of several ranges (the interface offers one at a time; a caller with many
  *             small pieces has sys sendRanges); file sources (they would have to be read first).
  */
-import { EAGAIN } from '../sys/errno.ts';
+import { EAGAIN, EBADF } from '../sys/errno.ts';
 import { send } from '../sys/index.ts';
 import type { OutputSource } from './output-source.ts';
 import { makeCounts, type OutputCounts, type OutputWriter } from './output-writer.ts';
@@ -22,6 +22,7 @@ export class CopyWriter implements OutputWriter {
   readonly pendingBytes = 0;
   readonly flightCount = 0;
   readonly #counts: OutputCounts = makeCounts();
+  #isClosed = false;
 
   /** `fd`: a connected, non-blocking socket of any kind. */
   constructor(fd: number) {
@@ -34,6 +35,7 @@ export class CopyWriter implements OutputWriter {
 
   write(source: OutputSource, offset: number, length: number): number {
     const { bytes, start } = requireMemory('copy', source, offset, length);
+    if (this.#isClosed) return -EBADF;
     const sent = send(this.fd, bytes, start + offset, length);
     const counts = this.#counts;
     counts.callCount += 1;
@@ -55,6 +57,8 @@ export class CopyWriter implements OutputWriter {
     return 0;
   }
 
-  /** It owns nothing. */
-  close(): void {}
+  /** It owns nothing, and sends nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
 }

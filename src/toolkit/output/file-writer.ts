@@ -14,7 +14,7 @@
  *             has such a pipe inside, and measured no worse from 64 KiB to 1 MiB); datagram sockets
  *             (sendfile cuts where its own pipe ends).
  */
-import { EAGAIN, ENODATA } from '../sys/errno.ts';
+import { EAGAIN, EBADF, ENODATA } from '../sys/errno.ts';
 import { sendfile } from '../sys/index.ts';
 import type { OutputSource } from './output-source.ts';
 import { makeCounts, type OutputCounts, type OutputWriter } from './output-writer.ts';
@@ -27,6 +27,7 @@ export class FileWriter implements OutputWriter {
   readonly pendingBytes = 0;
   readonly flightCount = 0;
   readonly #counts: OutputCounts = makeCounts();
+  #isClosed = false;
 
   /** `fd`: a connected, non-blocking stream socket; any other throws MR_OUTPUT_MECHANISM. */
   constructor(fd: number) {
@@ -42,6 +43,7 @@ export class FileWriter implements OutputWriter {
   /** As OutputWriter.write; -ENODATA: the file ends at or before `offset`. */
   write(source: OutputSource, offset: number, length: number): number {
     const file = requireFile('file', source, offset, length);
+    if (this.#isClosed) return -EBADF;
     const counts = this.#counts;
     counts.callCount += 1;
     const sent = sendfile(this.fd, file.fd, offset, Math.min(length, SENDFILE_BYTES_MAX));
@@ -61,8 +63,10 @@ export class FileWriter implements OutputWriter {
     return 0;
   }
 
-  /** It owns nothing. */
-  close(): void {}
+  /** It owns nothing, and sends nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
 }
 
 /** Limit of the typed face; the socket takes less in any case. */

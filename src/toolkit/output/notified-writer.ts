@@ -14,7 +14,7 @@
  *             4. pendingBytes is 0: what the call did not take was not accepted.
  */
 import { EAGAIN, EBADF, ENOBUFS, ENOMEM } from '../sys/errno.ts';
-import { send } from '../sys/index.ts';
+import { send, socketCookie } from '../sys/index.ts';
 import { FlightLog } from './flight-log.ts';
 import { NotificationReclaim } from './notification-reclaim.ts';
 import type { MemorySource, OutputSource, PageSource } from './output-source.ts';
@@ -24,7 +24,7 @@ import {
   type OutputCounts,
   type OutputWriter,
 } from './output-writer.ts';
-import { kindError, socketKind } from './socket-kind.ts';
+import { isSameSocket, kindError, socketKind } from './socket-kind.ts';
 import { requireMemory } from './source-check.ts';
 
 /** Copied calls in a row before a writer stops asking for what it does not get. */
@@ -45,6 +45,7 @@ export abstract class NotifiedWriter implements OutputWriter {
   /** Calls that are not done yet. */
   protected readonly calls: NotificationReclaim;
   protected readonly isDatagram: boolean;
+  readonly #cookie: bigint | null;
   readonly #copiedCallsMax: number;
   readonly #log = new FlightLog();
   readonly #counts: OutputCounts = makeCounts();
@@ -65,6 +66,7 @@ export abstract class NotifiedWriter implements OutputWriter {
       throw kindError(mechanism, kind, 'use splice on a UNIX stream, copy on any other socket');
     }
     this.fd = fd;
+    this.#cookie = socketCookie(fd);
     this.isDatagram = kind === 'udp';
     this.calls = new NotificationReclaim(firstCall);
     this.#copiedCallsMax = options.copiedCallsMax ?? COPIED_CALLS_MAX;
@@ -119,7 +121,8 @@ export abstract class NotifiedWriter implements OutputWriter {
 
   close(): void {
     if (this.#isClosed) return;
-    this.reclaim();
+    // A number that now means another socket: its notices are not ours.
+    if (isSameSocket(this.fd, this.#cookie)) this.reclaim();
     this.#log.abandon();
     this.#isClosed = true;
     if (this.#failure === 0) this.#failure = -EBADF;

@@ -3,7 +3,8 @@
  *
  * WHY         A server decides once per connection how its bytes go out (copied, by reference, from
  *             a file) and then only writes; what differs is when a page may be filled again.
- * OWNERSHIP   The socket is the caller's: non-blocking, closed by the caller after close(). A page
+ * OWNERSHIP   The socket is the caller's: non-blocking, closed by the caller after close() (the
+ *             other way round nothing is proved any more: its pages become stale). A page
  *             that was accepted is lent (PagePool.lend) until the writer's reclaim policy has
  *             proved that nobody reads it; then the writer gives it back.
  * INVARIANTS  1. bytes leave in the order in which they were accepted, each exactly once

@@ -238,3 +238,23 @@ test('where it does not hold it is refused', { skip: addonSkipReason() }, (t) =>
   assert.throws(() => new PeerQueueReclaim(alone, READS), { code: 'MR_OUTPUT_MECHANISM' });
   closeThreadDiag();
 });
+
+testEach(
+  'a connection that both sides have ended is answered for by a stand-in: nothing is proved',
+  ['tcp', 'tcp6', 'unix'],
+  async (t, transport) => {
+    const { fd, peer } = connected(t, transport);
+    const policy = new PeerQueueReclaim(fd, READS);
+    shutdown(peer, 'write');
+    assert.equal(send(fd, new Uint8Array(50_000), 0, 50_000), 50_000);
+    if (transport !== 'unix') await until(() => bytesUnacked(fd) === 0);
+    shutdown(fd, 'write');
+    // The stand-in takes over when our end has arrived: some tries later at the latest.
+    for (let tries = 0; tries < 20; tries += 1) {
+      assert.equal(policy.safeBytes(50_000), 0, 'the peer has read nothing');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await readExactly(peer, 50_000);
+    assert.ok(policy.safeBytes(50_000) <= 50_000);
+  },
+);

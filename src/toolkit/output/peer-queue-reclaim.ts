@@ -13,6 +13,8 @@
  *             That the socket found is our peer: it has our two addresses and ports swapped, in the
  *             namespace of our own socket (checked by its inode), which allows one such connection
  *             only; from then on the kernel compares its cookie.
+ *             For a connection that both sides have ended a stand-in answers (TIME_WAIT), with a
+ *             queue of 0 although the peer may have everything to read yet: that is no answer.
  *             UNIX stream: SIOCOUTQ is the memory of everything that the peer has not taken, whole
  *             buffers, never less than their bytes, in order: sent - SIOCOUTQ was copied to it.
  *             Bytes sent before the writer started, and a FIN, make both smaller, hence safer.

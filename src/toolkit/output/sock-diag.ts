@@ -40,7 +40,16 @@ const NLM_F_REQUEST = 1;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const IPPROTO_TCP = 6;
+/**
+ * States of enum tcp_state whose answer says nothing about a receive queue. TIME_WAIT is a small
+ * stand-in with the addresses and the cookie of a socket that both sides have ended; what that has
+ * received may still be unread, and the stand-in's queue is 0.
+ */
+const TCP_TIME_WAIT = 6;
+const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
+const TCP_NEW_SYN_RECV = 12;
+const STATES_WITHOUT_QUEUE = new Set([TCP_TIME_WAIT, TCP_CLOSE, TCP_LISTEN, TCP_NEW_SYN_RECV]);
 
 const LENGTH_OFFSET = 0;
 const TYPE_OFFSET = 4;
@@ -218,7 +227,7 @@ export class SockDiag {
       return result < 0 ? result : -EIO;
     }
     if (type !== SOCK_DIAG_BY_FAMILY || length < ANSWER_BYTES) return -EIO;
-    if (view.getUint8(at + ANSWER_STATE_OFFSET) === TCP_LISTEN) return -ENOENT;
+    if (STATES_WITHOUT_QUEUE.has(view.getUint8(at + ANSWER_STATE_OFFSET))) return -ENOENT;
     // Both ports in one word.
     const ports = view.getUint32(at + ANSWER_ID_OFFSET, LITTLE);
     if (ports !== question.view.getUint32(REQUEST_ID_OFFSET, LITTLE)) return -ENOENT;

@@ -6,7 +6,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { errnoName } from '../sys/errno.ts';
-import { getSocketOption } from '../sys/index.ts';
+import { getSocketOption, socketCookie } from '../sys/index.ts';
 import { AF_INET, AF_INET6, AF_UNIX } from '../sys/sockaddr.ts';
 
 export type SocketKindName = 'tcp' | 'udp' | 'unixStream' | 'unixDatagram' | 'other';
@@ -48,4 +48,9 @@ export function kindError(what: string, kind: SocketKindName, remedy: string): M
     `${what} does not work on a socket of kind ${kind}`,
     remedy,
   );
+}
+
+/** Whether the number still means the socket that had this cookie. */
+export function isSameSocket(fd: number, cookie: bigint | null): boolean {
+  return cookie !== null && socketCookie(fd) === cookie;
 }

@@ -30,13 +30,13 @@
  *             connection).
  */
 import { EAGAIN, EBADF, EIO } from '../sys/errno.ts';
-import { send, splice, vmsplice } from '../sys/index.ts';
+import { send, socketCookie, splice, vmsplice } from '../sys/index.ts';
 import { FlightLog } from './flight-log.ts';
 import { OutputPipe } from './output-pipe.ts';
 import type { MemorySource, OutputSource } from './output-source.ts';
 import { makeCounts, type OutputCounts, type OutputWriter } from './output-writer.ts';
 import type { ReclaimPolicy } from './reclaim-policy.ts';
-import { kindError, socketKind } from './socket-kind.ts';
+import { isSameSocket, kindError, socketKind } from './socket-kind.ts';
 import { requireMemory, sourceError } from './source-check.ts';
 
 /** Slots that one splice hands to the socket in one sendmsg: fs/splice.c, splice_to_socket(). */
@@ -59,6 +59,7 @@ export interface SpliceOptions {
 export class SpliceWriter implements OutputWriter {
   readonly mechanism = 'splice';
   readonly fd: number;
+  readonly #cookie: bigint | null;
   readonly #policy: ReclaimPolicy;
   readonly #isDatagram: boolean;
   readonly #pipeBytes: number;
@@ -86,6 +87,7 @@ export class SpliceWriter implements OutputWriter {
       throw kindError('splice', kind, 'use the mechanism copy: this kind of socket copies anyway');
     }
     this.fd = fd;
+    this.#cookie = socketCookie(fd);
     this.#policy = policy;
     this.#isDatagram = kind === 'udp';
     this.#pipeBytes = this.#isDatagram
@@ -127,7 +129,8 @@ export class SpliceWriter implements OutputWriter {
 
   close(): void {
     this.#fail(-EBADF);
-    this.reclaim();
+    // A number that now means another socket proves nothing about ours.
+    if (isSameSocket(this.fd, this.#cookie)) this.reclaim();
     this.#log.abandon();
   }
 

@@ -217,3 +217,12 @@ test('what a dead thread had lent is stale and given back, once', () => {
   alive.giveBack(3);
   assert.deepEqual(states(pool), [4, 0, 0, 0, 3]);
 });
+
+test('a view with a number fills under that number only', () => {
+  const { handle } = PagePool.create({ pageBytes: 4096, pageCount: 2 });
+  const view = new PagePool(handle, 3);
+  const page = view.acquire();
+  assert.throws(() => view.acquire(4), { code: 'MR_ASSERT' });
+  new PagePool(handle).abandon(3);
+  assert.equal(view.isFilling(page), false, 'it was filled by 3');
+});

@@ -159,9 +159,13 @@ export class PagePool {
     return this.handle.report;
   }
 
-  /** A free page, now filling for `owner`, or NO_PAGE (counted). Its bytes are what they were. */
-  acquire(owner: number): number {
+  /**
+   * A free page, now filling for `owner` (the view's own when left out), or NO_PAGE (counted). Its
+   * bytes are what they were.
+   */
+  acquire(owner = this.owner): number {
     assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
+    assert(this.owner === 0 || this.owner === owner, 'a view fills and lends as one owner');
     const hints = this.#hints;
     for (let page = hints.next(0); page !== NO_HINT; page = hints.next(page + 1)) {
       if (this.#take(page, owner)) return page;

@@ -231,6 +231,18 @@ const TCP_INFO_BYTES_ACKED = 120;
 /** Bytes of struct tcp_info that we ask for; older kernels give fewer. */
 export const TCP_INFO_BYTES = 256;
 
+const SO_COOKIE = 57;
+
+/**
+ * SO_COOKIE: the kernel's own number of a socket, never given to another one; null where it cannot
+ * be read (EBADF, ENOTSOCK, a kernel before 4.12).
+ */
+export function socketCookie(fd: number): bigint | null {
+  const value = new Uint8Array(8);
+  const length = native().getsockoptBytes(fd, SOL_SOCKET, SO_COOKIE, value, 0, value.length);
+  return length === value.length ? new DataView(value.buffer).getBigUint64(0) : null;
+}
+
 /** SO_LINGER: close(2) waits; 0 seconds: it resets the connection and drops what is unsent. */
 export function setLinger(fd: number, seconds: number): number {
   const value = new Uint8Array(Int32Array.of(1, seconds).buffer);
