@@ -152,6 +152,28 @@ test('a peer that has ended its half still gets everything', needsAddon, async (
   );
 });
 
+test('both halves ended, first the peer’s: what it has not read stays', needsAddon, async () => {
+  await everywhere((offer, path) =>
+    withPeer(offer, path, {}, async (rig) => {
+      const { session, reader, writerFd, pool } = rig;
+      reader.halfClose();
+      session.pump(1 << 16);
+      session.stop();
+      for (const end = Date.now() + 30_000; session.writer.flush() > 0 && Date.now() < end; ) {
+        await session.take(1 << 14);
+      }
+      checked('shutdown', shutdown(writerFd, 'write'));
+      for (let lap = 0; lap < 4; lap++) {
+        await pause(12);
+        session.writer.reclaim();
+        if (pool !== null) refillAll(pool);
+      }
+      await readUpTo(rig, session.writer.counts.acceptedBytes);
+      assertClean(rig);
+    }),
+  );
+});
+
 test(
   'our own half ended: everything arrives, then the end, and pages land',
   needsAddon,

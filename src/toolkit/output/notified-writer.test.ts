@@ -230,6 +230,25 @@ testEach('a closed writer asks nothing of a number that is reused', ['tcp'], (t,
   stream.close();
 });
 
+testEach('closed after its socket: the number is not asked', ['tcp'], (t, Writer, kind) => {
+  const { fd } = connected(t, kind, { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 });
+  const writer = new Writer(fd, BY_REFERENCE);
+  const stream = new PageStream(writer, { pageCount: 16 });
+  stream.fill();
+  const inFlight = writer.flightCount;
+  assert.ok(inFlight > 0);
+  closeFd(fd);
+  const other = connected(t, 'unix');
+  assert.ok([other.fd, other.peer].includes(fd), 'another socket has the number');
+  const fault = failCall({ call: 'receiveNotifications', nth: 1, errno: EBADF });
+  writer.close();
+  assert.equal(fault.calls, 0);
+  fault.restore();
+  stream.close();
+  const { stale } = stream.pool.stats();
+  assert.ok(stale > 0 && stale <= inFlight, `${stale} of ${inFlight}`);
+});
+
 testEach('a socket that was closed too early keeps no page', ['tcp'], (t, Writer, kind) => {
   const { fd } = connected(t, kind, { sendBufferBytes: 65_536, receiveBufferBytes: 65_536 });
   const writer = new Writer(fd, BY_REFERENCE);
