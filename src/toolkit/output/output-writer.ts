@@ -82,7 +82,8 @@ export interface OutputWriter {
   reclaim(): number;
   /**
    * Gives up what the writer owns (pipe, ring). Pages still in flight are marked stale: their
-   * memory is replaced before it is used again. A second call does nothing.
+   * memory is replaced before it is used again. write() answers -EBADF from then on; a second call
+   * does nothing.
    */
   close(): void;
 }

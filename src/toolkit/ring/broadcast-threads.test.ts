@@ -15,11 +15,15 @@ const PAGE_WORDS = 256;
 const LAST = -7;
 /** Looks in vain before a thread lets others run: there are more threads than CPUs. */
 const IDLE_TRIES = 200;
+/** Slots, many laps of the ring, behind which an impatient writer lets every reader look. */
+const SLOTS_A_LOOK = 1000;
 
 interface ReaderData {
   readonly handle: BroadcastRingHandle;
   readonly reader: number;
   readonly pages: SharedArrayBuffer;
+  /** A word per reader: how often it has looked. */
+  readonly looks: SharedArrayBuffer;
   readonly seed: number;
   /** Share of slots that the reader holds for a while. */
   readonly lazy: number;
@@ -42,7 +46,8 @@ function assertPage(words: Int32Array, page: number, stamp: number): void {
   }
 }
 
-function readAll({ handle, reader, pages, seed, lazy }: ReaderData): ReaderResult {
+function readAll({ handle, reader, pages, looks, seed, lazy }: ReaderData): ReaderResult {
+  const looked = new Int32Array(looks);
   const ring = new BroadcastReader(handle, reader);
   const words = new Int32Array(pages);
   const nap = new Int32Array(new SharedArrayBuffer(4));
@@ -53,6 +58,7 @@ function readAll({ handle, reader, pages, seed, lazy }: ReaderData): ReaderResul
   while (!ring.joined) Atomics.wait(nap, 0, 0, 1);
   parentPort!.postMessage('joined');
   for (;;) {
+    Atomics.add(looked, reader, 1);
     const answer = ring.tryRead();
     if (answer === READ_EVICTED) {
       result.evicted++;
@@ -140,17 +146,33 @@ class Publisher {
   }
 }
 
+/** Until every reader has looked twice more: one look may have begun before. */
+async function allLook(
+  looks: SharedArrayBuffer,
+  writer: BroadcastWriter,
+  check: () => void,
+): Promise<void> {
+  const looked = new Int32Array(looks);
+  const before = Array.from(looked, (_, reader) => Atomics.load(looked, reader));
+  while (before.some((count, reader) => ((Atomics.load(looked, reader) - count) | 0) < 2)) {
+    writer.poll();
+    await new Promise((resolve) => setImmediate(resolve));
+    check();
+  }
+}
+
 async function run(seed: number, lazy: readonly number[], count: number, patient: boolean) {
   // Patient: fewer pages than slots, so that the pages bound the lag and nobody is lapped.
   const pageCount = patient ? 24 : 40;
   const handle = createBroadcastRing(32, SLOT_WORDS, lazy.length, 0xffff_fff0);
   const pages = new SharedArrayBuffer(pageCount * PAGE_WORDS * 4);
+  const looks = new SharedArrayBuffer(4 * lazy.length);
   const publisher = new Publisher(handle, pages, count, patient);
   const results: ReaderResult[] = [];
   let joined = 0;
   let failure: Error | null = null;
   lazy.forEach((share, reader) => {
-    const data: ReaderData = { handle, reader, pages, seed: seed + reader, lazy: share };
+    const data: ReaderData = { handle, reader, pages, looks, seed: seed + reader, lazy: share };
     const worker = new Worker(new URL(import.meta.url), { workerData: data });
     worker.on('message', (message: ReaderResult | 'joined') => {
       if (message === 'joined') joined++;
@@ -172,6 +194,8 @@ async function run(seed: number, lazy: readonly number[], count: number, patient
   const prng = new Prng(seed);
   for (let stamp = 0; stamp < count; stamp++) {
     publisher.publish(stamp);
+    // However few CPUs there are: a reader that never runs cannot be evicted a second time.
+    if (!patient && stamp % SLOTS_A_LOOK === 0) await allLook(looks, publisher.writer, check);
     if (prng.chance(0.01)) {
       await turn();
       check();
