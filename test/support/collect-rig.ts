@@ -43,6 +43,7 @@ export interface RigOptions {
 export class CollectRig {
   readonly counters = Counters.create<CollectCounter>(COLLECT_COUNTERS);
   readonly pool: PagePool;
+  readonly #hostageTaker: PagePool;
   readonly ring: SpscConsumer;
   readonly stage: CollectStage;
   readonly control = new Control();
@@ -72,6 +73,7 @@ export class CollectRig {
   private constructor(options: RigOptions, fd: number, port: number) {
     this.port = port;
     this.pool = PagePool.create((options.pages ?? 16) * PAGE_BYTES);
+    this.#hostageTaker = new PagePool(this.pool.handle, HOSTAGE_OWNER);
     const { handle } = SpscRing.create({
       capacity: options.slots ?? 64,
       slotBytes: SLOT_BYTES,
@@ -168,14 +170,14 @@ export class CollectRig {
   /** Takes free pages away, all but `left`. */
   hold(left = 0): void {
     while (this.pool.freeCount() > left) {
-      const page = this.pool.acquire(HOSTAGE_OWNER);
+      const page = this.#hostageTaker.acquire();
       if (page === NO_PAGE) return;
       this.#hostages.push(page);
     }
   }
 
   unhold(): void {
-    for (const page of this.#hostages.splice(0)) this.pool.stopFilling(page);
+    for (const page of this.#hostages.splice(0)) this.#hostageTaker.stopFilling(page);
   }
 
   #take(): boolean {

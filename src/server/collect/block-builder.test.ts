@@ -37,6 +37,7 @@ class Rig {
   readonly counters = Counters.create<CollectCounter>(COLLECT_COUNTERS);
   readonly taken: Uint8Array[] = [];
   readonly inFlight: Published[] = [];
+  readonly hostageTaker: PagePool;
   readonly hostages: number[] = [];
   read = 0;
   resyncBytes = 0;
@@ -49,6 +50,7 @@ class Rig {
 
   constructor(pages: number, slots = 8) {
     this.pool = PagePool.create(pages * PAGE_BYTES);
+    this.hostageTaker = new PagePool(this.pool.handle, 9);
     const options = { slotBytes: SLOT_BYTES, creditEvery: 1, startSeq: 0xffff_fff0 };
     const { handle } = SpscRing.create({ capacity: slots, ...options });
     this.ring = SpscRing.consumer(handle);
@@ -151,7 +153,7 @@ class Rig {
   /** Another user of the pool takes pages, or gives them back. */
   hold(count: number): void {
     for (let i = 0; i < count; i++) {
-      const page = this.pool.acquire(9);
+      const page = this.hostageTaker.acquire();
       if (page === NO_PAGE) return;
       this.hostages.push(page);
       this.pool.bytes.fill(0xee, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
@@ -159,7 +161,7 @@ class Rig {
   }
 
   unhold(): void {
-    for (const page of this.hostages.splice(0)) this.pool.stopFilling(page);
+    for (const page of this.hostages.splice(0)) this.hostageTaker.stopFilling(page);
   }
 
   /** Ends the stream and compares everything with the reference. */

@@ -95,7 +95,7 @@ test('wrong transitions stop at once and change nothing', () => {
 test('who did not lend does not give back', () => {
   const pool = makePool();
   const [one, two] = [new PagePool(pool.handle, 1), new PagePool(pool.handle, 2)];
-  pool.acquire(1);
+  pool.acquire(OWNER);
   one.lend(0);
   assert.throws(() => two.giveBack(0), BROKEN);
   assert.throws(() => pool.giveBack(0), BROKEN);
@@ -170,7 +170,7 @@ test('an empty pool is an answer, and counted', () => {
   assert.equal(pool.stats().exhaustedCount, 0);
   assert.deepEqual([pool.acquire(1), other.acquire(2), pool.acquire(1)], [-1, -1, -1]);
   assert.equal(other.stats().exhaustedCount, 3);
-  pool.stopFilling(1);
+  other.stopFilling(1);
   assert.equal(pool.acquire(1), 1);
   assert.equal(pool.stats().exhaustedCount, 3);
 });
@@ -201,13 +201,13 @@ test('a pool is the sum of who may hold a page', () => {
 test('what a dead thread had lent is stale and given back, once', () => {
   const pool = makePool(4);
   const [dead, alive] = [new PagePool(pool.handle, 1), new PagePool(pool.handle, 2)];
-  for (const owner of [1, 1, 2, 2]) pool.acquire(owner);
+  for (const view of [dead, dead, alive, alive]) view.acquire();
   // 0: in flight of the dead only; 1: still filling too; 2: of both; 3: of the living only.
   for (const page of [0, 0, 1, 2]) dead.lend(page);
   for (const page of [2, 3]) alive.lend(page);
-  pool.stopFilling(0);
-  pool.stopFilling(2);
-  pool.stopFilling(3);
+  dead.stopFilling(0);
+  alive.stopFilling(2);
+  alive.stopFilling(3);
   pool.abandon(1);
   assert.deepEqual(states(pool), [2, 0, 0, 2, 3]);
   pool.abandon(1);

@@ -80,14 +80,15 @@ if (!isMainThread && workerData !== null) {
   test('a page is lent once; an empty pool is an answer', () => {
     const pool = PagePool.create(3 * PAGE_BYTES + 5);
     assert.equal(pool.pageCount, 3);
+    const other = new PagePool(pool.handle);
     assert.deepEqual(
-      [1, 1, 2, 2].map((owner) => pool.acquire(owner)),
+      [pool.acquire(1), pool.acquire(1), other.acquire(2), other.acquire(2)],
       [0, 1, 2, NO_PAGE],
     );
     assert.equal(pool.freeCount(), 0);
     pool.stopFilling(1);
     assert.equal(pool.freeCount(), 1);
-    assert.equal(pool.acquire(3), 1, 'the lowest free page is the warm one');
+    assert.equal(other.acquire(2), 1, 'the lowest free page is the warm one');
     assert.equal(pool.generation(1), 2, 'a stale slice is detected');
   });
 
@@ -112,10 +113,11 @@ if (!isMainThread && workerData !== null) {
 
   test('the pages of a dead thread are given up, its slices stay in use', () => {
     const pool = PagePool.create(6 * PAGE_BYTES);
-    for (const owner of [1, 2, 1, 2, 1]) pool.acquire(owner);
+    const other = new PagePool(pool.handle);
+    for (const view of [pool, other, pool, other, pool]) view.acquire(view === pool ? 1 : 2);
     pool.retain(0);
     pool.stopFilling(4);
-    pool.acquire(2);
+    other.acquire(2);
     pool.abandon(1);
     assert.deepEqual(
       [0, 1, 2, 3, 4, 5].map((page) => pool.isFilling(page)),
@@ -131,7 +133,7 @@ if (!isMainThread && workerData !== null) {
   test('a page that another has acquired since is not the dead thread’s', () => {
     const pool = PagePool.create(PAGE_BYTES);
     pool.stopFilling(pool.acquire(1));
-    pool.acquire(64);
+    new PagePool(pool.handle).acquire(64);
     pool.abandon(1);
     assert.ok(pool.isFilling(0));
     pool.abandon(64);

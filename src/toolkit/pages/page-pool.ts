@@ -99,11 +99,12 @@ export class PagePool {
   readonly view: DataView;
   readonly pageCount: number;
   readonly pageBytes: number;
-  /** Under this number this view lends pages: 1..127, or 0 for a thread that nobody abandons. */
-  readonly owner: number;
   readonly #table: Int32Array;
   readonly #counts: BigInt64Array;
-  readonly #flights: Flights;
+  #flights: Flights;
+  #owner: number;
+  /** Whether this view has lent while it had no number: then it gets none any more. */
+  #hasLentUnowned = false;
   /** Pages that a thread died with between two words, and that could not be settled yet. */
   readonly #unsettled = new Set<number>();
   readonly #pause = new Int32Array(new SharedArrayBuffer(4));
@@ -114,7 +115,7 @@ export class PagePool {
     assert(owner >= 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
     const { arena, arenaOffset, pageCount, pageBytes } = handle;
     this.handle = handle;
-    this.owner = owner;
+    this.#owner = owner;
     this.pageCount = pageCount;
     this.pageBytes = pageBytes;
     this.bytes = new Uint8Array(arena.buffer, arenaOffset, pageCount * pageBytes);
@@ -154,6 +155,14 @@ export class PagePool {
     return pool;
   }
 
+  /**
+   * Under this number this view fills and lends pages: 1..127, from the start or from its first
+   * acquire; 0 for a thread that nobody abandons.
+   */
+  get owner(): number {
+    return this.#owner;
+  }
+
   /** What the kernel granted when the arena was made. */
   get report(): ArenaReport {
     return this.handle.report;
@@ -161,11 +170,10 @@ export class PagePool {
 
   /**
    * A free page, now filling for `owner` (the view's own when left out), or NO_PAGE (counted). Its
-   * bytes are what they were.
+   * bytes are what they were. The first acquire gives its number to a view that has none.
    */
-  acquire(owner = this.owner): number {
-    assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
-    assert(this.owner === 0 || this.owner === owner, 'a view fills and lends as one owner');
+  acquire(owner = this.#owner): number {
+    if (owner !== this.#owner || owner === 0) this.#own(owner);
     const hints = this.#hints;
     for (let page = hints.next(0); page !== NO_HINT; page = hints.next(page + 1)) {
       if (this.#take(page, owner)) return page;
@@ -240,6 +248,7 @@ export class PagePool {
       assert((state & HELD_MASK) !== 0, 'a page is lent by who holds it');
       const count = (state & IN_FLIGHT_MASK) >>> IN_FLIGHT_SHIFT;
       if (count === IN_FLIGHT_MAX) return false;
+      if (this.#owner === 0) this.#hasLentUnowned = true;
       flights.begin(page);
       const isLent = this.#exchange(word, state, state + IN_FLIGHT_ONE);
       if (isLent) flights.increment(page);
@@ -271,12 +280,9 @@ export class PagePool {
     }
   }
 
-  /** The owner will not write into the page again. */
+  /** The owner will not write into the page again. By a view of the owner that acquired it. */
   stopFilling(page: number): void {
-    const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
-    const before = Atomics.and(this.#table, word, NOT_FILLING_MASK);
-    assert((before & PAGE_FILLING) !== 0, 'only a filling page stops filling');
-    if (isFreeState(before & NOT_FILLING_MASK)) this.#hints.set(page);
+    assert(this.#endFilling(page, this.#owner), 'a page stops filling by who fills it');
   }
 
   /**
@@ -341,16 +347,27 @@ export class PagePool {
     return true;
   }
 
-  #endFilling(page: number, owner: number): void {
+  /** From now on this view fills and lends as `owner`; it had no number before. */
+  #own(owner: number): void {
+    assert(owner > 0 && owner <= PAGE_OWNER_MAX, 'an owner that fits into the state of a page');
+    assert(this.#owner === 0, 'a view fills and lends as one owner');
+    assert(!this.#hasLentUnowned, 'a view that lends first has its owner from the start');
+    this.#owner = owner;
+    this.#flights = new Flights(this.handle.flights, this.pageCount, owner);
+  }
+
+  /** False, and nothing changed: the page is not filling for `owner`. */
+  #endFilling(page: number, owner: number): boolean {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
+    const filling = PAGE_FILLING | (owner << PAGE_OWNER_SHIFT);
     // Again only when another thread releases a slice or gives the page back in between.
     for (;;) {
       const state = Atomics.load(this.#table, word);
-      if ((state & PAGE_OWNER_MASK) >>> PAGE_OWNER_SHIFT !== owner) return;
+      if ((state & (PAGE_FILLING | PAGE_OWNER_MASK)) !== filling) return false;
       const next = state & NOT_FILLING_MASK;
       if (!this.#exchange(word, state, next)) continue;
       if (isFreeState(next)) this.#hints.set(page);
-      return;
+      return true;
     }
   }
 
