@@ -29,7 +29,9 @@ function makeConnection(fd: number, number: number) {
     if (sequence < PAGES_EACH) page = pool.acquire(1);
     if (page === NO_PAGE) return false;
     const bytes = pool.bytes.subarray(page * pool.pageBytes, (page + 1) * pool.pageBytes);
-    const stamp = `connection ${number}, page ${sequence++}, generation ${pool.generation(page)}`;
+    const generation = pool.generation(page);
+    sources[page]!.generation = generation; // an earlier life of the page is never sent
+    const stamp = `connection ${number}, page ${sequence++}, generation ${generation}`;
     for (let at = 0; at < bytes.length; at += RECORD_BYTES) bytes.set(Buffer.from(stamp), at);
     hash.update(bytes);
     pool.retain(page); // held by us until all of it was accepted

@@ -15,6 +15,7 @@ import { OS_PAGE_BYTES } from '../toolkit/base/limits.ts';
 import {
   fileSource,
   type OutputSource,
+  type PageSource,
   type PayloadSource,
   pageSources,
   payloadSource,
@@ -72,7 +73,7 @@ export function makePageFeed(options: FeedOptions): MessageFeed {
 
 class PageCursor implements MessageCursor {
   readonly #pool: PagePool;
-  readonly #sources: readonly OutputSource[];
+  readonly #sources: readonly PageSource[];
   readonly #maker: MessageMaker;
   readonly #connection: number;
   #page = NO_PAGE;
@@ -81,7 +82,7 @@ class PageCursor implements MessageCursor {
 
   constructor(
     pool: PagePool,
-    sources: readonly OutputSource[],
+    sources: readonly PageSource[],
     maker: MessageMaker,
     connection: number,
   ) {
@@ -101,7 +102,9 @@ class PageCursor implements MessageCursor {
     pool.retain(page);
     pool.stopFilling(page);
     this.#page = page;
-    this.source = this.#sources[page]!;
+    const source = this.#sources[page]!;
+    source.generation = generation;
+    this.source = source;
     return true;
   }
 

@@ -125,3 +125,24 @@ test('random flights: a page is lent exactly while a byte of it is not safe', (t
     for (let page = 0; page < 5; page++) pool.stopFilling(page);
   }
 });
+
+test('a source of an earlier life of its page is refused, and lends nothing', () => {
+  const { pool, sources } = heldPages(2);
+  const log = new FlightLog();
+  const source = sources[0]!;
+  source.generation = pool.generation(0);
+  fly(log, source, 0, 10);
+  fly(log, source, 10, 20);
+  assert.equal(log.giveBack(20), 1);
+  pool.release(0);
+  assert.throws(() => log.begin(source, 20), { code: 'MR_STALE_PAGE' }, 'it is free');
+  pool.retain(pool.acquire(1));
+  assert.throws(() => log.begin(source, 20), { code: 'MR_STALE_PAGE' }, 'it is another');
+  source.generation = pool.generation(0) >>> 0;
+  fly(log, source, 20, 30);
+  source.generation -= 1;
+  assert.throws(() => log.begin(source, 30), { code: 'MR_STALE_PAGE' }, 'the same page in a row');
+  assert.equal(log.flightCount, 1);
+  source.generation = null;
+  fly(log, source, 30, 40);
+});

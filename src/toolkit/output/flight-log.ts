@@ -41,11 +41,13 @@ export class FlightLog {
   /**
    * Lends the page, before its bytes go to the kernel; false: it cannot be tracked now, because
    * the log is full, or the page is in flight on 4,095 connections. Reclaim, or send a copy.
-   * `position`: where the stream stands. Throws MR_OUTPUT_SOURCE for a page of a second pool.
+   * `position`: where the stream stands. Throws MR_OUTPUT_SOURCE for a page of a second pool,
+   * MR_STALE_PAGE for a source with the generation of an earlier life of its page.
    */
   begin(source: PageSource, position: number): boolean {
     this.#pool ??= source.pool;
     if (this.#pool !== source.pool) throw poolError();
+    if (source.generation !== null) source.pool.checkCurrent(source.page, source.generation);
     this.#isFresh = false;
     const newest = (this.#writeSeq - 1) & (this.#pages.length - 1);
     if (this.flightCount > 0 && this.#pages[newest] === source.page) return true;

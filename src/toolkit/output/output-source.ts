@@ -7,7 +7,8 @@
  * KINDS       page     a page of a pool: written again, but only after it was given back
  *             payload  bytes in memory that never change for the life of the process
  *             file     a range of a file whose bytes never change (append-only)
- * OWNERSHIP   A source is made once and reused for every write: no allocation per write.
+ * OWNERSHIP   A source is made once and reused for every write: no allocation per write. Whoever
+ *             acquires a page may write its generation into its source.
  */
 import type { PagePool } from '../pages/index.ts';
 
@@ -20,6 +21,11 @@ export interface PageSource {
   readonly start: number;
   /** Bytes of the page. */
   readonly length: number;
+  /**
+   * The life of the page that is meant: pool.generation(page) after acquire. A writer that is about
+   * to lend an earlier life throws MR_STALE_PAGE. null: not checked.
+   */
+  generation: number | null;
 }
 
 export interface PayloadSource {
@@ -47,6 +53,7 @@ export function pageSources(pool: PagePool): readonly PageSource[] {
     bytes: pool.bytes,
     start: page * pool.pageBytes,
     length: pool.pageBytes,
+    generation: null,
   }));
 }
 
