@@ -37,6 +37,18 @@ export function copyInts(
   else for (let i = 0; i < count; i++) target[at + i] = source[from + i]!;
 }
 
+export function copyBytes(
+  target: Uint8Array,
+  at: number,
+  source: Uint8Array,
+  from: number,
+  count: number,
+): void {
+  if (count === source.length && count >= MOVE_FROM_ITEMS) target.set(source, at);
+  else if (count >= MOVE_PART_FROM_ITEMS) target.set(source.subarray(from, from + count), at);
+  else for (let i = 0; i < count; i++) target[at + i] = source[from + i]!;
+}
+
 /** The same out of an array whose views are kept. */
 export function copyFloatsOut(
   target: Float64Array,

@@ -8,6 +8,13 @@ export { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.
 export { BroadcastWriter } from './broadcast-writer.ts';
 export { Doorbell } from './doorbell.ts';
 export type { RoleState } from './roles.ts';
+export type { MessageHandler, SpscByteConsumer } from './spsc-byte-consumer.ts';
+export type { SpscByteProducer } from './spsc-byte-producer.ts';
+export {
+  SpscByteRing,
+  type SpscByteRingHandle,
+  type SpscByteRingOptions,
+} from './spsc-byte-ring.ts';
 export type { SpscConsumer } from './spsc-consumer.ts';
 export { type ItemKind, NO_SLOT, type SlotArrays, type SpscRingHandle } from './spsc-handle.ts';
 export type { SpscProducer } from './spsc-producer.ts';

@@ -48,6 +48,12 @@ export function abandonRole(words: Int32Array, word: number): boolean {
   return Atomics.compareExchange(words, word, seen, ROLE_ABANDONED) === seen;
 }
 
+/** Its last holder has closed it or died, and nobody has taken it over. */
+export function isRoleGone(words: Int32Array, word: number): boolean {
+  const seen = Atomics.load(words, word);
+  return seen === ROLE_CLOSED || seen === ROLE_ABANDONED;
+}
+
 export function roleState(words: Int32Array, word: number): RoleState {
   const seen = Atomics.load(words, word);
   if (seen === ROLE_FREE) return 'free';

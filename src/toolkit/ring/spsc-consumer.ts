@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyFloatsOut, copyIntsOut } from './copy-items.ts';
-import { claimRole, closeRole, type RoleState, roleState } from './roles.ts';
+import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
 import {
   type ItemKind,
   kernelOf,
@@ -152,8 +152,7 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
    * this first, then read until the ring is empty, and nothing is missed.
    */
   isPeerGone(): boolean {
-    const state = this.peerState();
-    return state === 'closed' || state === 'abandoned';
+    return isRoleGone(this.#words, SPSC_PRODUCER_WORD);
   }
 
   /** Gives the role back, and all that was read. */

@@ -14,7 +14,10 @@
  *        512  producerRole   both, by compare-and-swap (roles.ts)
  *             consumerRole
  *        640  SpscRing: slot 0, slot 1, ...; sequences count slots
- *             SpscByteRing: messages; sequences count bytes
+ *             SpscByteRing: messages; sequences count bytes. A message starts at a multiple of 8:
+ *               0  length in bytes, or PADDING: nothing up to the end of the array
+ *               4  type (the caller's)
+ *               8  payload, then up to 7 bytes unused
  *
  * What one side writes stands 128 bytes from what the other side writes or reads. The own notes are
  * here and not in an object, so that who takes a role over goes on where the last holder stood, and
@@ -41,6 +44,14 @@ export const SPSC_CONSUMER_WORD = 4 * CONTROL_WORDS + 1;
 export const SPSC_SLOTS_WORD = 5 * CONTROL_WORDS;
 
 export const SPSC_CONTROL_BYTES = SPSC_SLOTS_WORD * 4;
+
+/** int32 words of a message's header, from its start. */
+export const MESSAGE_LENGTH_WORD = 0;
+export const MESSAGE_TYPE_WORD = 1;
+export const MESSAGE_HEADER_BYTES = 8;
+export const MESSAGE_ALIGN_BYTES = 8;
+/** In the place of a length. */
+export const MESSAGE_PADDING = -1;
 
 /** Bounds of a ring, in the unit of its sequences. */
 export interface SpscBounds {

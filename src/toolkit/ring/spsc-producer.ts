@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyFloats, copyInts } from './copy-items.ts';
-import { claimRole, closeRole, type RoleState, roleState } from './roles.ts';
+import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
 import {
   type ItemKind,
   kernelOf,
@@ -155,8 +155,7 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
 
   /** The consumer has closed or its thread has died: nobody will make room. */
   isPeerGone(): boolean {
-    const state = this.peerState();
-    return state === 'closed' || state === 'abandoned';
+    return isRoleGone(this.#words, SPSC_CONSUMER_WORD);
   }
 
   /** Publishes all and gives the role back: the consumer can read to the end. */
