@@ -8,6 +8,23 @@ export { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.
 export { BroadcastWriter } from './broadcast-writer.ts';
 export { Doorbell } from './doorbell.ts';
 export type { RoleState } from './roles.ts';
+export {
+  SEQLOCK_LENGTH_MAX,
+  SeqlockCell,
+  type SeqlockCellHandle,
+  type SeqlockCellOptions,
+} from './seqlock-cell.ts';
+export {
+  SEQLOCK_BUSY,
+  seqlockBegin,
+  seqlockEnd,
+  seqlockPut,
+  seqlockRead,
+  seqlockWrite,
+} from './seqlock-kernel.ts';
+export { SEQLOCK_RECORD } from './seqlock-layout.ts';
+export { SEQLOCK_READ_ATTEMPTS, type SeqlockReader } from './seqlock-reader.ts';
+export type { SeqlockWriter } from './seqlock-writer.ts';
 export type { MessageHandler, SpscByteConsumer } from './spsc-byte-consumer.ts';
 export type { SpscByteProducer } from './spsc-byte-producer.ts';
 export {
