@@ -7,6 +7,8 @@ export { BroadcastReader, READ_EVICTED, READ_NOTHING, READ_OK } from './broadcas
 export { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.ts';
 export { BroadcastWriter } from './broadcast-writer.ts';
 export { Doorbell } from './doorbell.ts';
+export { MpmcMember, type MpmcRingHandle } from './mpmc-member.ts';
+export { ABANDON_AGAIN, MpmcRing, type MpmcRingOptions } from './mpmc-ring.ts';
 export type { RoleState } from './roles.ts';
 export {
   SEQLOCK_LENGTH_MAX,

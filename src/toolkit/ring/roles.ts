@@ -60,3 +60,8 @@ export function roleState(words: Int32Array, word: number): RoleState {
   if (seen === ROLE_CLOSED) return 'closed';
   return seen === ROLE_ABANDONED ? 'abandoned' : 'held';
 }
+
+/** threadId (node:worker_threads) of the holder; -1: nobody holds it. */
+export function roleThread(words: Int32Array, word: number): number {
+  return Math.max(-1, Atomics.load(words, word) - 1);
+}
