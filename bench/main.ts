@@ -18,8 +18,15 @@ import { generateBench } from './generate-bench.ts';
 import { describeOtherLoad } from './lib/machine.ts';
 import { formatTable, makeResult } from './lib/result.ts';
 import { pipelineBench } from './pipeline.ts';
+import { ringBench } from './ring.ts';
 
-const BENCHES: readonly Bench[] = [pipelineBench, decodeBench, generateBench, arenaBench];
+const BENCHES: readonly Bench[] = [
+  pipelineBench,
+  decodeBench,
+  generateBench,
+  arenaBench,
+  ringBench,
+];
 
 const HELP_REMEDY = 'see npm run bench -- help';
 

@@ -13,22 +13,50 @@ import { MillraceError } from '../../src/toolkit/base/errors.ts';
 
 /** `npm run bench` runs in the package's folder; so does `node dist/bench/main.js`. */
 export const ROOT: string = process.cwd();
-const FLAGS = ['-O2', '-std=gnu11', '-Wall', '-Wextra', '-Werror'];
+const FLAGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread'];
+
+interface Language {
+  readonly extension: string;
+  readonly compiler: string;
+  readonly standard: string;
+}
+
+const C: Language = {
+  extension: 'c',
+  compiler: process.env.CC ?? 'cc',
+  standard: '-std=gnu11',
+};
+const CXX: Language = {
+  extension: 'cpp',
+  compiler: process.env.CXX ?? 'g++',
+  standard: '-std=c++17',
+};
 
 /** Path of the built program; compiles it when its source or the flags have changed. */
-export function buildPeer(name: 'yardstick' | 'sender'): string {
-  const source = join(ROOT, 'bench/peers', `${name}.c`);
+export function buildPeer(name: 'yardstick' | 'sender' | 'ring'): string {
+  const { extension, compiler, standard } = name === 'ring' ? CXX : C;
+  const flags = [...FLAGS, standard];
+  const source = join(ROOT, 'bench/peers', `${name}.${extension}`);
   const target = join(ROOT, 'build/peers', name);
-  const hash = createHash('sha256').update(FLAGS.join(' ')).update(readFileSync(source));
+  const hash = createHash('sha256').update(flags.join(' ')).update(readFileSync(source));
   const stamp = hash.digest('hex');
   const stampPath = `${target}.hash`;
   if (existsSync(target) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) {
     return target;
   }
   mkdirSync(join(ROOT, 'build/peers'), { recursive: true });
-  const compiler = process.env.CC ?? 'cc';
   const partial = `${target}.${process.pid}`;
-  execFileSync(compiler, [...FLAGS, source, '-o', partial], { stdio: 'inherit' });
+  try {
+    execFileSync(compiler, [...flags, source, '-o', partial], { stdio: 'inherit' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new MillraceError(
+      'MR_INPUT',
+      `there is no compiler ${compiler}, which builds bench/peers/${name}.${extension}`,
+      'install it (Debian: apt-get install g++), or name another by CC or CXX',
+      { cause: error },
+    );
+  }
   renameSync(partial, target);
   writeFileSync(stampPath, stamp);
   return target;
@@ -74,8 +102,12 @@ process.once('exit', () => {
 });
 
 /** Starts a program that ends with this process at the latest. */
-export function startChild(program: string, parameters: readonly string[]): ChildProcess {
-  const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe'] });
+export function startChild(
+  program: string,
+  parameters: readonly string[],
+  input: 'ignore' | 'pipe' = 'ignore',
+): ChildProcess {
+  const child = spawn(program, parameters, { stdio: [input, 'pipe', 'pipe'] });
   children.add(child);
   child.once('exit', () => children.delete(child));
   return child;

@@ -1,0 +1,181 @@
+/**
+ * What `ring` measures: groups of subjects that are measured one after the other, and the rows that
+ * divide one subject's throughput by another's of the same round.
+ *
+ * A subject is `cpp:CASE` (bench/peers/ring.cpp) or `js:CASE` (cases.ts).
+ */
+
+/** One quotient of throughputs. */
+export interface RatioRow {
+  readonly name: string;
+  readonly over: string;
+  readonly under: string;
+  readonly atLeast?: number;
+}
+
+export interface Group {
+  /** For --only. */
+  readonly name: string;
+  /** In the order in which they are measured: neighbours are compared. */
+  readonly subjects: readonly string[];
+  readonly rows: readonly RatioRow[];
+}
+
+const SPSC_SINGLE: Group = {
+  name: 'spsc-single',
+  subjects: [
+    'cpp:spsc-single-seq-cst-eager',
+    'cpp:spsc-single-seq-cst',
+    'js:spsc-single',
+    'cpp:spsc-single',
+    'js:spsc-lazy-64',
+    'js:spsc-single-atomics',
+  ],
+  rows: [
+    {
+      name: 'SPSC single / seq-cst C++',
+      over: 'js:spsc-single',
+      under: 'cpp:spsc-single-seq-cst',
+      atLeast: 0.9,
+    },
+    {
+      name: 'SPSC single / seq-cst C++ that gives each slot back',
+      over: 'js:spsc-single',
+      under: 'cpp:spsc-single-seq-cst-eager',
+    },
+    { name: 'SPSC single / acq-rel C++', over: 'js:spsc-single', under: 'cpp:spsc-single' },
+    {
+      name: 'SPSC single, published each 64 / acq-rel C++ single',
+      over: 'js:spsc-lazy-64',
+      under: 'cpp:spsc-single',
+    },
+    {
+      name: 'SPSC single: WebAssembly / Atomics',
+      over: 'js:spsc-single',
+      under: 'js:spsc-single-atomics',
+    },
+  ],
+};
+
+const SPSC_BATCH: Group = {
+  name: 'spsc-batch',
+  subjects: [
+    'cpp:spsc-batch-64',
+    'js:spsc-batch-64',
+    'js:spsc-claim-64',
+    'cpp:spsc-batch-512',
+    'js:spsc-batch-512',
+  ],
+  rows: [
+    {
+      name: 'SPSC batch 64 / acq-rel C++',
+      over: 'js:spsc-batch-64',
+      under: 'cpp:spsc-batch-64',
+      atLeast: 0.4,
+    },
+    {
+      name: 'SPSC batch 64, claimed in place / acq-rel C++ batch',
+      over: 'js:spsc-claim-64',
+      under: 'cpp:spsc-batch-64',
+    },
+    {
+      name: 'SPSC batch 512 / acq-rel C++',
+      over: 'js:spsc-batch-512',
+      under: 'cpp:spsc-batch-512',
+    },
+  ],
+};
+
+const PORT: Group = {
+  name: 'port',
+  subjects: ['js:port-single', 'js:spsc-single', 'js:spsc-batch-64', 'js:port-batch-64'],
+  rows: [
+    {
+      name: 'SPSC single / MessagePort',
+      over: 'js:spsc-single',
+      under: 'js:port-single',
+      atLeast: 20,
+    },
+    {
+      name: 'SPSC batch 64 / MessagePort',
+      over: 'js:spsc-batch-64',
+      under: 'js:port-single',
+      atLeast: 200,
+    },
+    {
+      name: 'SPSC batch 64 / MessagePort, arrays of 64',
+      over: 'js:spsc-batch-64',
+      under: 'js:port-batch-64',
+    },
+  ],
+};
+
+const RINGBUF: Group = {
+  name: 'ringbuf',
+  subjects: [
+    'js:ringbuf-1',
+    'js:spsc-single',
+    'js:ringbuf-64',
+    'js:spsc-batch-64',
+    'js:ringbuf-512',
+    'js:spsc-batch-512',
+  ],
+  rows: [
+    {
+      name: 'SPSC single / ringbuf.js batch 1',
+      over: 'js:spsc-single',
+      under: 'js:ringbuf-1',
+      atLeast: 10,
+    },
+    {
+      name: 'SPSC batch 64 / ringbuf.js batch 64',
+      over: 'js:spsc-batch-64',
+      under: 'js:ringbuf-64',
+      atLeast: 1.5,
+    },
+    {
+      name: 'SPSC batch 512 / ringbuf.js batch 512',
+      over: 'js:spsc-batch-512',
+      under: 'js:ringbuf-512',
+      atLeast: 1,
+    },
+  ],
+};
+
+const SPSC_LARGE: Group = {
+  name: 'spsc-large',
+  subjects: [
+    'cpp:spsc-pages',
+    'js:spsc-pages',
+    'cpp:spsc-record',
+    'js:spsc-record',
+    'js:spsc-bytes-64',
+  ],
+  rows: [
+    {
+      name: '4 KiB pages by index / C++',
+      over: 'js:spsc-pages',
+      under: 'cpp:spsc-pages',
+      atLeast: 0.8,
+    },
+    { name: 'SPSC 64-byte record / C++', over: 'js:spsc-record', under: 'cpp:spsc-record' },
+  ],
+};
+
+export const GROUPS: readonly Group[] = [SPSC_SINGLE, SPSC_BATCH, PORT, RINGBUF, SPSC_LARGE];
+
+/** Items of the first run of a subject; the others of one are sized by time. */
+const FIRST_ITEMS = 8192;
+/** What takes a wake-up each. */
+const FIRST_ITEMS_SLEEPING = 256;
+const SLEEPING = new Set(['cpp:round-trip-futex']);
+
+export function firstItems(subject: string): number {
+  return SLEEPING.has(subject) ? FIRST_ITEMS_SLEEPING : FIRST_ITEMS;
+}
+
+/** Threads of a subject: 2 unless its name says P x C. */
+export function threadsOf(subject: string): number {
+  const [, producers, consumers] = /-(\d)x(\d)$/.exec(subject) ?? [];
+  return producers === undefined ? 2 : Number(producers) + Number(consumers);
+}
