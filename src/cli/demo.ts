@@ -64,6 +64,7 @@ async function demo(options: DemoOptions): Promise<void> {
       listen: [`${HOST}:${await freePort(LISTEN_PORT)}`],
       http: `${HOST}:${await freePort(HTTP_PORT)}`,
       store: { flushMs: FLUSH_MS },
+      cpu: { pin: 'off' },
       log: { level: 'warn' },
     },
     'demo',

@@ -54,20 +54,20 @@ export function registerServe(program: Command): void {
         .hideHelp(),
     )
     .option('--check', 'check the configuration and end')
-    .option('--print-plan', 'print workers, rings and memory, and end')
+    .option('--print-plan', 'print workers, their CPUs, rings and memory, and end')
     .addHelpText('after', HELP)
     .action(serve);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { describePlan, startServer } = await import('../server/index.ts');
+  const { checkPlan, describePlan, startServer } = await import('../server/index.ts');
   const config = await configOf(options);
   if (options.printPlan === true) {
-    process.stdout.write(`${describePlan(config)}\n`);
+    process.stdout.write(`${await describePlan(config)}\n`);
     return;
   }
   if (options.check === true) {
-    describePlan(config);
+    checkPlan(config);
     for (const address of [...config.listen, config.http]) {
       if (address !== null) parseEndpoint(address);
     }

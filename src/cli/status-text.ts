@@ -24,11 +24,33 @@ export function statusLines(snapshot: Snapshot): string[] {
       `stalls: reading stopped ${stalls.count} times for ${spanText(stalls.ms)}, no free page`,
     );
   }
+  lines.push(...pinningLines(snapshot));
   lines.push(...reasonLines('refused connections', snapshot.refused));
   lines.push(...reasonLines('malformed records', snapshot.malformed));
   lines.push('', ...exporterLines(snapshot), '', ...ledgerLines(snapshot));
   return lines;
 }
+
+/** Nothing for `off`: nothing was asked for. */
+function pinningLines({ pinning }: Snapshot): string[] {
+  const { mode, state, reasons, threads, fallbacks } = pinning;
+  if (mode === 'off') return [];
+  const places = threads.flatMap(({ name, cpus, waitFraction }) => {
+    const waits = waitFraction === null ? '' : ` (waited ${(100 * waitFraction).toFixed(1)} %)`;
+    return cpus === '' ? [] : [`${name} ${cpus}${waits}`];
+  });
+  const words = state === 'pinned' ? places.join(', ') : reasons.join('; ');
+  const text = words === '' ? '' : `: ${words}`;
+  return [`cpu.pin ${mode}, ${STATE_WORDS[state]}${text}`, ...reasonLines('not pinned', fallbacks)];
+}
+
+const STATE_WORDS = {
+  off: 'off',
+  watching: 'watching the CPUs',
+  pinned: 'pinned',
+  notPinned: 'not pinned',
+  letGo: 'let go again',
+} as const;
 
 function reasonLines(what: string, reasons: Readonly<Record<string, number>>): string[] {
   const parts = Object.entries(reasons)

@@ -144,6 +144,32 @@ const dashboard = z.strictObject({
   clientCountMax: z.number().int().min(1).max(1_000).default(32).describe('live pages at once'),
 });
 
+/** A worker by role, or by role and index; the main thread; all threads that are no worker. */
+const PIN_NAME = /^(?:(?:collect|journal|keeper|store)(?:-\d{1,2})?|main|helpers)$/;
+const PIN_WORDS = ['auto', 'off'] as const;
+const PIN_EXPECTED =
+  'expected auto, off, or a map as { collect: 2, journal: 3, store: 0-1, main: 0, helpers: 0 };' +
+  ' names: collect, journal, keeper, store (each also with -0, -1, ...), main, helpers';
+
+const cpu = z.strictObject({
+  pin: z
+    .union(
+      [
+        z.enum(PIN_WORDS),
+        z.record(
+          z.string().regex(PIN_NAME),
+          z.union([z.string().min(1), z.number().int().min(0).max(8191)]),
+        ),
+      ],
+      { error: PIN_EXPECTED },
+    )
+    .default('auto')
+    .describe(
+      'auto: the CPUs are watched for a second, workers pinned only if these are theirs alone;' +
+        ' off; or CPUs by worker, `main` and `helpers`: see docs/guides/cpu-binding.md',
+    ),
+});
+
 const log = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 });
@@ -168,6 +194,7 @@ export const configSchema = z.strictObject({
   pages: pages.prefault({}),
   journal: journal.prefault({}),
   store: store.prefault({}),
+  cpu: cpu.prefault({}),
   dashboard: dashboard.prefault({}),
   log: log.prefault({}),
 });

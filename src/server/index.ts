@@ -12,11 +12,13 @@ import { closeFd } from '../toolkit/sys/index.ts';
 import { formatEndpoint, isLoopback, parseEndpoint } from './address.ts';
 import { type Listener, openListeners } from './collect/listener.ts';
 import type { Config } from './config.ts';
+import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
 import { recoverJournal } from './journal/recovery.ts';
 import { type Logger, makeLog } from './log.ts';
 import { Memory } from './memory.ts';
+import { Pinning } from './pinning.ts';
 import { formatPlan, makePlan, type Plan } from './plan.ts';
 import { Sampler } from './sampler.ts';
 import type { Fault } from './setup.ts';
@@ -60,23 +62,34 @@ export function packageVersion(): string {
   return '0.0.0';
 }
 
-/** The printable plan of a configuration on this machine. */
-export function describePlan(config: Config): string {
-  return formatPlan(makePlan(config), cpus().length);
+/**
+ * The printable plan of a configuration on this machine. With `cpu.pin: auto` the CPUs are watched
+ * for about a second. Throws what `checkPlan` throws.
+ */
+export async function describePlan(config: Config): Promise<string> {
+  const plan = makePlan(config);
+  return formatPlan(plan, cpus().length, await describeCpus(config, plan));
+}
+
+/** Throws MR_CONFIG_KEY, and MR_CPU where `cpu.pin` names what this machine does not have. */
+export function checkPlan(config: Config): void {
+  explicitCpus(config, makePlan(config));
 }
 
 /**
  * Starts a server. Throws MR_CONFIG_KEY, MR_DATA_ACCESS, MR_DATA_LOCKED, MR_DISK_FULL,
- * MR_PORT_IN_USE, MR_LISTEN, MR_ADDRESS, MR_STORE_LOG; nothing runs and nothing is locked then.
+ * MR_PORT_IN_USE, MR_LISTEN, MR_ADDRESS, MR_STORE_LOG, MR_CPU; nothing runs and nothing is locked
+ * then.
  */
 export async function startServer(config: Config, faults: readonly Fault[] = []): Promise<Server> {
   const plan = makePlan(config);
   const log = makeLog(config.log.level);
+  const pinning = new Pinning(config, plan, log);
   const folder = openDataFolder(config.data);
   let listeners: readonly Listener[] = [];
   try {
     listeners = await openListeners(config.listen, config.collect.receiveBufferBytes);
-    return await RunningServer.start({ config, plan, log, folder, listeners, faults });
+    return await RunningServer.start({ config, plan, log, pinning, folder, listeners, faults });
   } catch (error) {
     for (const listener of listeners) closeFd(listener.fd);
     folder.close();
@@ -88,6 +101,7 @@ interface Parts {
   readonly config: Config;
   readonly plan: Plan;
   readonly log: Logger;
+  readonly pinning: Pinning;
   readonly folder: DataFolder;
   readonly listeners: readonly Listener[];
   readonly faults: readonly Fault[];
@@ -108,7 +122,7 @@ class RunningServer implements Server {
   #resolveClosed: () => void = () => {};
 
   private constructor(parts: Parts) {
-    const { config, plan, log, folder, listeners } = parts;
+    const { config, plan, log, pinning, folder, listeners } = parts;
     this.#parts = parts;
     this.config = config;
     this.#store = new StoreDoor(folder.path);
@@ -118,7 +132,8 @@ class RunningServer implements Server {
       log.warn({ tornBytes: recovered.tornBytes }, 'the torn end of the journal was cut off');
     }
     const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
-    this.#supervisor = new Supervisor(memory, plan, log);
+    pinning.placeArena(memory.pool.bytes);
+    this.#supervisor = new Supervisor(memory, plan, log, pinning);
     const listen = listeners.map((listener) => formatEndpoint(listener));
     this.ports = { listen, http: null };
     this.#sampler = new Sampler(
@@ -133,6 +148,7 @@ class RunningServer implements Server {
         connectionCountMax: config.collect.connectionCountMax,
         tornBytes: recovered.tornBytes,
         listeners: listen,
+        pinning: () => pinning.status(),
       },
       this.#supervisor.state,
     );
@@ -146,11 +162,12 @@ class RunningServer implements Server {
 
   static async start(parts: Parts): Promise<RunningServer> {
     const server = new RunningServer(parts);
-    await server.#supervisor.start();
     try {
+      await server.#supervisor.start();
       await server.#startDashboard();
     } catch (error) {
       await server.#supervisor.stop();
+      parts.pinning.stop();
       throw error;
     }
     server.#timer = setInterval(() => server.#sample(), SAMPLE_MS);
@@ -192,6 +209,7 @@ class RunningServer implements Server {
 
   async #close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
+    this.#parts.pinning.stop();
     await this.#dashboard?.close();
     await this.#store.close();
     for (const listener of this.#parts.listeners) closeFd(listener.fd);

@@ -12,6 +12,7 @@ import { assert } from '../toolkit/base/assert.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { BROADCAST_SLOTS, COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
 import type { Config } from './config.ts';
+import type { CpuPlanText } from './cpu-plan.ts';
 import type { Role } from './setup.ts';
 
 /** Pages that must remain for blocks in flight when every connection fills one. */
@@ -97,14 +98,21 @@ function planPages(config: Config): Plan['pages'] {
   return { total, filling, packing, inFlight, pageBytes: PAGE_BYTES };
 }
 
-/** The plan as lines for people. */
-export function formatPlan(plan: Plan, cpuCount: number): string {
+/** The plan as lines for people; without `cpus` nothing is said of pinning. */
+export function formatPlan(plan: Plan, cpuCount: number, cpus?: CpuPlanText): string {
   const mib = (bytes: number): string => `${(bytes / 1048576).toFixed(0)} MiB`;
-  const lines = [`workers (${plan.workers.length}, on ${cpuCount} CPUs, not pinned):`];
-  for (const worker of plan.workers) {
-    const name = `${worker.role} ${worker.index}`.padEnd(12);
-    lines.push(`  ${name} ${worker.loop.padEnd(11)} ${worker.purpose}`);
+  const head = cpus === undefined ? '' : `; ${cpus.head}`;
+  const lines = [`workers (${plan.workers.length}, on ${cpuCount} CPUs${head}):`];
+  for (const { role, index, loop, purpose } of plan.workers) {
+    const name = `${role} ${index}`.padEnd(12);
+    const list = cpus?.cpus.get(`${role}-${index}`) ?? '';
+    const place =
+      cpus === undefined || cpus.cpus.size === 0 ? '' : list === '' ? '-' : `CPU ${list}`;
+    lines.push(
+      `  ${name} ${loop.padEnd(11)} ${place === '' ? '' : `${place.padEnd(8)} `}${purpose}`,
+    );
   }
+  if (cpus !== undefined) lines.push(...cpus.lines);
   lines.push('rings:');
   for (const ring of plan.rings) lines.push(`  ${ring.name.padEnd(34)} ${ring.slots} slots`);
   const { total, filling, packing, inFlight, pageBytes } = plan.pages;

@@ -14,6 +14,7 @@ import type { CollectCounter } from './collect/counters.ts';
 import type { ExporterTotals, SinkReport } from './control.ts';
 import type { JournalCounter, KeeperCounter } from './journal/counters.ts';
 import type { JournalShared } from './journal/shared.ts';
+import type { PinningStatus } from './pinning-status.ts';
 import type { ExporterStatus, IntakeLedger, SinkLedger, Snapshot } from './snapshot.ts';
 
 /** Tries to read counters of all threads between two of their turns. */
@@ -35,6 +36,7 @@ export interface SamplerSources {
   readonly connectionCountMax: number;
   readonly tornBytes: number;
   readonly listeners: readonly string[];
+  readonly pinning: () => PinningStatus;
 }
 
 /** What the supervisor knows and counts itself. */
@@ -120,6 +122,7 @@ export class Sampler {
       },
       process: processUse(),
       listeners: sources.listeners,
+      pinning: sources.pinning(),
     };
     this.#lastMs = nowMs;
     this.#lastRecords = collect.records;

@@ -10,6 +10,7 @@
  *             sum(dropped) + pending.  Each term is counted at its own place; `difference` is what
  *             is left over and 0 when the ledger closes.
  */
+import type { PinningStatus } from './pinning-status.ts';
 
 export interface IntakeLedger {
   /** Bytes that recv(2) returned. */
@@ -113,4 +114,5 @@ export interface Snapshot {
   };
   readonly process: { readonly rssBytes: number; readonly cpuSeconds: number };
   readonly listeners: readonly string[];
+  readonly pinning: PinningStatus;
 }

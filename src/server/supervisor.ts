@@ -21,6 +21,7 @@ import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
 import type { Logger } from './log.ts';
 import type { Memory } from './memory.ts';
+import type { Pinning } from './pinning.ts';
 import type { Plan, PlannedWorker } from './plan.ts';
 import type { SupervisorState } from './sampler.ts';
 import { type Role, STORE_READER, type WorkerSetup } from './setup.ts';
@@ -59,6 +60,7 @@ export class Supervisor {
   readonly #memory: Memory;
   readonly #plan: Plan;
   readonly #log: Logger;
+  readonly #pinning: Pinning;
   readonly #lives = new Map<string, Life>();
   readonly #replies = new Map<
     number,
@@ -68,10 +70,11 @@ export class Supervisor {
   #fail: (error: Error) => void = () => {};
   #isDraining = false;
 
-  constructor(memory: Memory, plan: Plan, log: Logger) {
+  constructor(memory: Memory, plan: Plan, log: Logger, pinning: Pinning) {
     this.#memory = memory;
     this.#plan = plan;
     this.#log = log;
+    this.#pinning = pinning;
     this.failed = new Promise<never>((_, reject) => {
       this.#fail = reject;
     });
@@ -86,6 +89,7 @@ export class Supervisor {
           if (worker.role === role) await this.#startWorker(worker);
         }
       }
+      this.#pinning.started();
     } catch (error) {
       await this.stop();
       throw error;
@@ -166,6 +170,7 @@ export class Supervisor {
       onMessage: (message) => this.#onMessage(worker, message),
       onDeath: (error) => this.#onDeath(worker, error),
     });
+    this.#pinning.workerStarted(worker, life.handle.thread);
     if (worker.role === 'store') this.state.isSinkRunning = true;
   }
 

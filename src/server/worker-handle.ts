@@ -71,6 +71,11 @@ export class WorkerHandle {
     return this.#ended;
   }
 
+  /** The thread, as `millrace/cpu` takes it. */
+  get thread(): Worker {
+    return this.#worker;
+  }
+
   post(request: WorkerRequest): void {
     this.#worker.postMessage(request);
   }

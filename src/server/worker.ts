@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { MillraceError } from '../toolkit/base/errors.ts';
+import { registerThread } from '../toolkit/cpu/index.ts';
 import { setThreadName } from '../toolkit/sys/index.ts';
 import type { WorkerMessage, WorkerRequest } from './control.ts';
 import type { Role, WorkerSetup } from './setup.ts';
@@ -63,6 +64,7 @@ async function main(setup: WorkerSetup): Promise<void> {
   setThreadName(setup.index === 0 ? setup.role : `${setup.role}-${setup.index}`);
   let stage: Stage;
   try {
+    registerThread(`${setup.role}-${setup.index}`);
     stage = await (await MAKERS[setup.role]())(setup, tell, onRequest);
     await stage.onStart();
   } catch (error) {

@@ -10,6 +10,7 @@ import type {
   TopRow,
   TopSubject,
 } from '../../src/server/dashboard/source.ts';
+import { FALLBACK_REASONS, type FallbackReason } from '../../src/server/pinning-status.ts';
 import type {
   ExporterStatus,
   IntakeLedger,
@@ -41,6 +42,11 @@ const TABLES = [
   'real_time_subscriber_usage',
   'media_flow',
 ] as const;
+
+const NO_FALLBACKS = Object.fromEntries(FALLBACK_REASONS.map((reason) => [reason, 0])) as Record<
+  FallbackReason,
+  number
+>;
 
 export class FakeSource implements DashboardSource {
   snapshotNow: Snapshot;
@@ -183,6 +189,19 @@ export class FakeSource implements DashboardSource {
       },
       process: { rssBytes: 412_000_000, cpuSeconds: this.#seconds * 0.31 },
       listeners: ['127.0.0.1:33000'],
+      pinning: {
+        mode: 'auto',
+        state: 'pinned',
+        reasons: ['CPU 3: other tasks 0.0 %, stolen 0.0 %, interrupts 0.1 %'],
+        threads: [
+          { name: 'collect-0', cpus: '3', waitFraction: 0.001 },
+          { name: 'store-0', cpus: '', waitFraction: null },
+        ],
+        memory: 'first touch',
+        pins: 1,
+        helperMasks: 0,
+        fallbacks: NO_FALLBACKS,
+      },
     };
   }
 

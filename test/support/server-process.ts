@@ -58,6 +58,10 @@ export class ServerProcess {
     throw new Error(`the server did not start: ${this.stdout}${this.stderr}`);
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   async status(): Promise<Snapshot> {
     const answer = await fetch(`${this.http}/api/v1/status`);
     return (await answer.json()) as Snapshot;

@@ -65,6 +65,20 @@ const MEETING = [
   'shared',
 ];
 
+/** Files beside the stages that each of them may use. */
+const CONTRACT = [
+  'config',
+  'control',
+  'setup',
+  'slot',
+  'stage',
+  'snapshot',
+  'pinning-status',
+  'log',
+  'address',
+  'top-words',
+];
+
 /** The first matching area is a file's own. */
 const AREAS: readonly Area[] = [
   toolkit('base', [], false),
@@ -97,8 +111,7 @@ const AREAS: readonly Area[] = [
   })),
   {
     name: 'contract',
-    pattern:
-      /^src\/server\/(?:config|control|setup|slot|stage|snapshot|log|address|top-words)\.ts$/,
+    pattern: new RegExp(`^src/server/(?:${CONTRACT.join('|')})\\.ts$`),
     mayImport: [...TOOLKIT, 'rdr', 'meeting'],
     hasNode: true,
   },

@@ -7,6 +7,7 @@
  *           `millrace_intake_*` and `millrace_sink_*` are the two ledgers, term by term.
  * LABELS    reason, sink, table, exporter, state, source: all from closed or bounded lists.
  */
+import { PINNING_STATES } from '../pinning-status.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -46,6 +47,46 @@ function perExporter(name: string, help: string, read: (one: ExporterOf) => numb
     snapshot.exporters.map((exporter) => [read(exporter), { exporter: exporter.address }]);
   return { name, help, labels: ['exporter'], read: samples };
 }
+
+const PINNING: readonly Metric[] = [
+  {
+    name: 'millrace_cpu_pinning_state',
+    help: '1 for the state that pinning is in, 0 for the others.',
+    labels: ['mode', 'state'],
+    read: ({ pinning: { mode, state } }) =>
+      PINNING_STATES.map((one): Sample => [one === state ? 1 : 0, { mode, state: one }]),
+  },
+  one(
+    'millrace_cpu_pinned_threads',
+    'Threads on CPUs of their choice now: workers, the main thread.',
+    (s) => s.pinning.threads.filter(({ name, cpus }) => name !== 'helpers' && cpus !== '').length,
+  ),
+  {
+    name: 'millrace_cpu_wait_ratio',
+    help: 'Part of the last 10 s in which a pinned thread could run and had no CPU.',
+    labels: ['thread'],
+    read: (s) =>
+      s.pinning.threads.flatMap(({ name, waitFraction }): Sample[] =>
+        waitFraction === null ? [] : [[waitFraction, { thread: name }]],
+      ),
+  },
+  one(
+    'millrace_cpu_pins_total',
+    'Threads pinned, again after a restart too.',
+    (s) => s.pinning.pins,
+  ),
+  one(
+    'millrace_cpu_helper_masks_total',
+    'CPU masks of helper threads that were changed.',
+    (s) => s.pinning.helperMasks,
+  ),
+  each(
+    'millrace_cpu_fallbacks_total',
+    'Times that a thread did not get or keep its CPUs, by reason.',
+    'reason',
+    (s) => s.pinning.fallbacks,
+  ),
+];
 
 const SERVER_STATES = ['starting', 'running', 'draining', 'stopped'] as const;
 
@@ -324,6 +365,7 @@ const SERVER: readonly Metric[] = [
 
 export const METRICS: readonly Metric[] = [
   ...SERVER,
+  ...PINNING,
   ...INTAKE,
   ...SINK,
   ...COLLECT,

@@ -69,6 +69,18 @@ export const snapshotSchema = object({
   store: object(numbersOf('commits', 'flushMs', 'files', 'invalidText', 'misfits', 'errors')),
   process: object(numbersOf('rssBytes', 'cpuSeconds')),
   listeners: { type: 'array', items: text },
+  pinning: object({
+    mode: { type: 'string', enum: ['auto', 'off', 'explicit'] },
+    state: { type: 'string', enum: ['off', 'watching', 'pinned', 'notPinned', 'letGo'] },
+    reasons: { type: 'array', items: text },
+    threads: {
+      type: 'array',
+      items: object({ name: text, cpus: text, waitFraction: { type: ['number', 'null'] } }),
+    },
+    memory: text,
+    ...numbersOf('pins', 'helperMasks'),
+    fallbacks: counts,
+  }),
 });
 
 export const errorSchema = object({ code: text, message: text, remedy: text });

@@ -10,7 +10,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { schedGetAffinity, schedSetAffinity } from '../sys/index.ts';
-import { isSame } from './pin.ts';
+import { isSame, isStill } from './pin.ts';
 import { type CpuSpec, cpusOf } from './spec.ts';
 import { type ThreadInfo, threads } from './threads.ts';
 import { topology } from './topology.ts';
@@ -84,7 +84,7 @@ export class Confinement {
   #putBack(tid: number, moved: Moved): boolean {
     this.#moved.delete(tid);
     try {
-      if (!isSame(schedGetAffinity(tid), this.cpus)) return false;
+      if (!isStill(schedGetAffinity(tid), this.cpus)) return false;
     } catch (error) {
       // It ended just now.
       if (error instanceof MillraceError) return false;

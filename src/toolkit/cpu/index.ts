@@ -15,9 +15,11 @@ export {
   type NamedShare,
   percent,
 } from './audit.ts';
+export { CPU_PROBLEMS, CpuError, type CpuProblem } from './cpu-error.ts';
 export { CPU_COUNT_MAX, formatCpuList, parseCpuList } from './cpu-list.ts';
 export { Confinement, type ConfineOptions, confineHelperThreads } from './helpers.ts';
 export type { CpuLimits } from './limits.ts';
+export { type MemoryPlace, placeMemory } from './near-memory.ts';
 export { type Pinned, type PinTarget, pin, release, threadIdOf } from './pin.ts';
 export { type Placed, type Placement, place, type WorkerWish } from './placement.ts';
 export { type Registered, registeredThreads, registerThread } from './register.ts';

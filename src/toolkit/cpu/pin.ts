@@ -13,11 +13,13 @@ import { MillraceError } from '../base/errors.ts';
 import {
   EINVAL,
   EPERM,
+  ESRCH,
   errnoName,
   schedGetAffinity,
   schedSetAffinity,
   threadId,
 } from '../sys/index.ts';
+import { CpuError } from './cpu-error.ts';
 import { formatCpuList } from './cpu-list.ts';
 import { registeredThreads } from './register.ts';
 import { type CpuSpec, cpusOf } from './spec.ts';
@@ -35,8 +37,8 @@ export interface Pinned {
 
 /**
  * Lets a thread run on these CPUs only. The change holds when the call returns; a thread that runs
- * elsewhere is moved. Throws MR_CPU: no such CPU, offline, outside the cpuset, no permission, no
- * such thread, a worker that has not registered; MR_ADDON.
+ * elsewhere is moved. Throws CpuError (MR_CPU): no such CPU, offline, outside the cpuset, no
+ * permission, no such thread, a worker that has not registered; MR_ADDON.
  */
 export function pin(target: PinTarget, spec: CpuSpec): Pinned {
   const tid = threadIdOf(target);
@@ -47,8 +49,8 @@ export function pin(target: PinTarget, spec: CpuSpec): Pinned {
   const got = maskOf(tid);
   if (isSame(got, cpus)) return { threadId: tid, cpus, before };
   schedSetAffinity(tid, before);
-  throw new MillraceError(
-    'MR_CPU',
+  throw new CpuError(
+    'refused',
     `of the CPUs ${formatCpuList(cpus)} the kernel gave only ${formatCpuList(got)}`,
     'the others went offline just now, or a cpuset that cannot be seen from here excludes them',
   );
@@ -57,7 +59,7 @@ export function pin(target: PinTarget, spec: CpuSpec): Pinned {
 /** Puts back the mask that `pin` found; false: somebody changed it since, or the thread ended. */
 export function release(pinned: Pinned): boolean {
   try {
-    if (!isSame(maskOf(pinned.threadId), pinned.cpus)) return false;
+    if (!isStill(maskOf(pinned.threadId), pinned.cpus)) return false;
   } catch (error) {
     if (error instanceof MillraceError) return false;
     throw error;
@@ -71,8 +73,8 @@ export function threadIdOf(target: PinTarget): number {
   if (typeof target === 'number') return target;
   const found = registeredThreads().find(({ nodeId }) => nodeId === target.threadId);
   if (found !== undefined) return found.threadId;
-  throw new MillraceError(
-    'MR_CPU',
+  throw new CpuError(
+    'thread',
     `the thread of worker ${target.threadId} is not known`,
     'the worker calls registerThread(role) when it starts, and the main thread imports' +
       ' millrace/cpu before it starts workers',
@@ -83,29 +85,39 @@ function maskOf(tid: number): readonly number[] {
   try {
     return schedGetAffinity(tid);
   } catch (error) {
-    throw new MillraceError('MR_CPU', `there is no thread ${tid}`, '', { cause: error });
+    throw new CpuError('thread', `there is no thread ${tid}`, '', { cause: error });
   }
+}
+
+/** Still what was given? A CPU of it that went offline is missing in what the kernel says. */
+export function isStill(mask: readonly number[], given: readonly number[]): boolean {
+  if (isSame(mask, given)) return true;
+  const { online } = topology();
+  return isSame(
+    mask,
+    given.filter((cpu) => online.includes(cpu)),
+  );
 }
 
 export function isSame(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((cpu, index) => cpu === b[index]);
 }
 
-function refused(result: number, tid: number, cpus: readonly number[]): MillraceError {
+function refused(result: number, tid: number, cpus: readonly number[]): CpuError {
   const what = `thread ${tid} cannot be pinned to ${formatCpuList(cpus)}: ${errnoName(result)}`;
   if (result === -EPERM) {
-    return new MillraceError(
-      'MR_CPU',
+    return new CpuError(
+      'permission',
       what,
       'a seccomp profile refuses sched_setaffinity, or the thread belongs to another user',
     );
   }
   if (result === -EINVAL) {
-    return new MillraceError(
-      'MR_CPU',
+    return new CpuError(
+      'offline',
       what,
       'none of them is online and in the cpuset of this process: `millrace cpu` shows both',
     );
   }
-  return new MillraceError('MR_CPU', what);
+  return new CpuError(result === -ESRCH ? 'thread' : 'refused', what);
 }

@@ -9,14 +9,14 @@
  *             "last", "last-1"      the usable CPU with the highest index, the one before, ...
  *             "all"                 all usable CPUs
  */
-import { MillraceError } from '../base/errors.ts';
+import { CpuError } from './cpu-error.ts';
 import { formatCpuList, parseCpuList } from './cpu-list.ts';
 import type { Topology } from './topology.ts';
 
 /** A text as above, or CPU indexes. */
 export type CpuSpec = string | readonly number[];
 
-/** The usable CPUs that are meant, sorted, at least one. Throws MR_CPU with what there is. */
+/** The usable CPUs that are meant, sorted, at least one. Throws CpuError with what there is. */
 export function cpusOf(spec: CpuSpec, machine: Topology): readonly number[] {
   const listed = typeof spec === 'string' ? parseCpuList(spec) : sorted(spec);
   if (listed !== null && listed.length > 0) {
@@ -26,8 +26,8 @@ export function cpusOf(spec: CpuSpec, machine: Topology): readonly number[] {
   const named = typeof spec === 'string' ? groupOf(spec.trim(), machine) : [];
   const usable = named.filter((cpu) => machine.usable.includes(cpu));
   if (usable.length > 0) return usable;
-  throw new MillraceError(
-    'MR_CPU',
+  throw new CpuError(
+    'unknown',
     `"${String(spec)}" names no CPU that this process may use`,
     `it may use ${formatCpuList(machine.usable)}; \`millrace cpu\` shows cores, caches and nodes`,
   );
@@ -51,8 +51,8 @@ function groupOf(spec: string, machine: Topology): readonly number[] {
   if (kind === 'l3') return machine.l3Groups[index] ?? [];
   if (kind === 'node') return machine.nodes.find(({ node }) => node === index)?.cpus ?? [];
   if (kind === 'socket') return machine.sockets.find((found) => found.socket === index)?.cpus ?? [];
-  throw new MillraceError(
-    'MR_CPU',
+  throw new CpuError(
+    'unknown',
     `"${spec}" is no way to name CPUs`,
     'write 3, 0-3, core:2, l3:0, node:1, socket:0, isolated, last, last-1 or all',
   );
@@ -72,8 +72,8 @@ function checkUsable(cpu: number, machine: Topology): void {
     info === undefined || info.isOnline
       ? ''
       : ` (online again: echo 1 > /sys/devices/system/cpu/cpu${cpu}/online)`;
-  throw new MillraceError(
-    'MR_CPU',
+  throw new CpuError(
+    info === undefined ? 'unknown' : info.isOnline ? 'outside' : 'offline',
     problem,
     `this process may use ${formatCpuList(machine.usable)}${remedy}`,
   );
