@@ -122,7 +122,8 @@ async function runRound(
 ): Promise<Round> {
   const found = new Map<string, number | null>();
   const names = round % 2 === 1 ? group.subjects : group.subjects.toReversed();
-  for (const name of names) found.set(name, await meters.get(name)!.measure());
+  const { isOrdinary = false } = group;
+  for (const name of names) found.set(name, await meters.get(name)!.measure(isOrdinary));
   return found;
 }
 
@@ -152,7 +153,7 @@ function ratioRows(found: ReadonlyMap<Group, readonly Round[]>): BenchRow[] {
   );
 }
 
-/** Throughput of every subject, over all groups that it stands in. */
+/** Throughput, or time, of every subject, over all groups that it stands in. */
 function plainRows(found: ReadonlyMap<Group, readonly Round[]>): BenchRow[] {
   const values = new Map<string, number[]>();
   for (const round of [...found.values()].flat()) {
@@ -163,7 +164,11 @@ function plainRows(found: ReadonlyMap<Group, readonly Round[]>): BenchRow[] {
       values.set(name, list);
     }
   }
-  return [...values].map(([name, list]) => spreadRow(name, list, 'M items/s'));
+  return [...values].map(([name, list]) => {
+    if (!name.includes('round-trip')) return spreadRow(name, list, 'M items/s');
+    const times = list.map((perUs) => 1 / perUs);
+    return spreadRow(name, times, 'us');
+  });
 }
 
 function methodRows(meters: ReadonlyMap<string, Meter>, options: MeasureOptions): BenchRow[] {

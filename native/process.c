@@ -84,11 +84,19 @@ static napi_value current_cpu(napi_env env, napi_callback_info info)
 	return result(env, sched_getcpu());
 }
 
+/* yieldCpu(): whoever else waits for this CPU has it first */
+static napi_value yield_cpu(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	return result(env, sched_yield());
+}
+
 const struct native_function PROCESS_FUNCTIONS[] = {
 	{"processCpuUs", process_cpu_us},
 	{"threadCpuUs", thread_cpu_us},
 	{"schedSetAffinity", set_affinity},
 	{"schedGetAffinity", get_affinity},
 	{"currentCpu", current_cpu},
+	{"yieldCpu", yield_cpu},
 	{NULL, NULL},
 };

@@ -16,6 +16,8 @@ export interface RatioRow {
 export interface Group {
   /** For --only. */
   readonly name: string;
+  /** Never under SCHED_FIFO: the rows are about what the scheduler does with too many threads. */
+  readonly isOrdinary?: boolean;
   /** In the order in which they are measured: neighbours are compared. */
   readonly subjects: readonly string[];
   readonly rows: readonly RatioRow[];
@@ -162,13 +164,132 @@ const SPSC_LARGE: Group = {
   ],
 };
 
-export const GROUPS: readonly Group[] = [SPSC_SINGLE, SPSC_BATCH, PORT, RINGBUF, SPSC_LARGE];
+const MPMC: Group = {
+  name: 'mpmc',
+  subjects: [
+    'cpp:mpmc-single-1x1',
+    'js:mpmc-single-1x1',
+    'cpp:mpmc-single-seq-cst-1x1',
+    'js:mpmc-single-atomics-1x1',
+    'cpp:mpmc-batch-32-1x1',
+    'js:mpmc-batch-32-1x1',
+    'js:mpmc-batch-32-2x2',
+    'cpp:mpmc-batch-32-2x2',
+    'cpp:mpmc-single-2x2',
+    'js:mpmc-single-2x2',
+    'cpp:mpmc-single-seq-cst-2x2',
+  ],
+  rows: [
+    {
+      name: 'MPMC single, 1 x 1 / Vyukov C++',
+      over: 'js:mpmc-single-1x1',
+      under: 'cpp:mpmc-single-1x1',
+      atLeast: 0.5,
+    },
+    {
+      name: 'MPMC single, 2 x 2 / Vyukov C++',
+      over: 'js:mpmc-single-2x2',
+      under: 'cpp:mpmc-single-2x2',
+      atLeast: 0.2,
+    },
+    {
+      name: 'MPMC batch 32, 1 x 1 / batched C++',
+      over: 'js:mpmc-batch-32-1x1',
+      under: 'cpp:mpmc-batch-32-1x1',
+      atLeast: 0.2,
+    },
+    {
+      name: 'MPMC batch 32, 2 x 2 / batched C++',
+      over: 'js:mpmc-batch-32-2x2',
+      under: 'cpp:mpmc-batch-32-2x2',
+      atLeast: 0.4,
+    },
+    {
+      name: 'MPMC single, 1 x 1 / seq-cst Vyukov C++',
+      over: 'js:mpmc-single-1x1',
+      under: 'cpp:mpmc-single-seq-cst-1x1',
+    },
+    {
+      name: 'MPMC single, 2 x 2 / seq-cst Vyukov C++',
+      over: 'js:mpmc-single-2x2',
+      under: 'cpp:mpmc-single-seq-cst-2x2',
+    },
+    {
+      name: 'MPMC single, 1 x 1: WebAssembly / Atomics',
+      over: 'js:mpmc-single-1x1',
+      under: 'js:mpmc-single-atomics-1x1',
+    },
+  ],
+};
+
+/** More threads than CPUs, where there are two. */
+const CROWD: Group = {
+  name: 'crowd',
+  isOrdinary: true,
+  subjects: [
+    'js:spsc-yield-1x1',
+    'js:spsc-yield-2x2',
+    'js:mpmc-single-2x2',
+    'js:mpmc-single-1x1',
+    'js:mpmc-batch-32-1x1',
+    'js:mpmc-batch-32-2x2',
+  ],
+  rows: [
+    {
+      name: '4 threads on 2 CPUs / 2 threads: SPSC single, two rings / one',
+      over: 'js:spsc-yield-2x2',
+      under: 'js:spsc-yield-1x1',
+      atLeast: 0.5,
+    },
+    {
+      name: '4 threads on 2 CPUs / 2 threads: MPMC single',
+      over: 'js:mpmc-single-2x2',
+      under: 'js:mpmc-single-1x1',
+      atLeast: 0.5,
+    },
+    {
+      name: '4 threads on 2 CPUs / 2 threads: MPMC batch 32',
+      over: 'js:mpmc-batch-32-2x2',
+      under: 'js:mpmc-batch-32-1x1',
+      atLeast: 0.5,
+    },
+  ],
+};
+
+const LATENCY: Group = {
+  name: 'latency',
+  subjects: [
+    'cpp:round-trip-spin',
+    'js:round-trip-spin',
+    'cpp:round-trip-futex',
+    'js:round-trip-port',
+    'js:seqlock-write',
+  ],
+  rows: [
+    {
+      name: 'round trips, spinning: JavaScript / C++',
+      over: 'js:round-trip-spin',
+      under: 'cpp:round-trip-spin',
+    },
+  ],
+};
+
+export const GROUPS: readonly Group[] = [
+  SPSC_SINGLE,
+  SPSC_BATCH,
+  PORT,
+  RINGBUF,
+  SPSC_LARGE,
+  MPMC,
+  CROWD,
+  LATENCY,
+];
 
 /** Items of the first run of a subject; the others of one are sized by time. */
 const FIRST_ITEMS = 8192;
 /** What takes a wake-up each. */
 const FIRST_ITEMS_SLEEPING = 256;
-const SLEEPING = new Set(['cpp:round-trip-futex']);
+const SLEEPING = new Set(['cpp:round-trip-futex', 'js:round-trip-port']);
 
 export function firstItems(subject: string): number {
   return SLEEPING.has(subject) ? FIRST_ITEMS_SLEEPING : FIRST_ITEMS;

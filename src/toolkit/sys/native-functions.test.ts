@@ -88,6 +88,7 @@ const WITHOUT_ARGUMENTS = [
   'threadCpuUs',
   'threadId',
   'currentCpu',
+  'yieldCpu',
 ];
 
 function callNative(name: string, args: readonly unknown[]): unknown {

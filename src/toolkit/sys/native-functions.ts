@@ -109,6 +109,7 @@ export interface NativeFunctions {
   schedSetAffinity(threadId: number, cpus: Int32Array, count: number): number;
   schedGetAffinity(threadId: number, cpus: Int32Array, count: number): number;
   currentCpu(): number;
+  yieldCpu(): number;
   mbind(
     bytes: Uint8Array,
     offset: number,
@@ -182,6 +183,7 @@ export const NATIVE_FUNCTION_NAMES = [
   'schedSetAffinity',
   'schedGetAffinity',
   'currentCpu',
+  'yieldCpu',
   'mbind',
 ] as const satisfies readonly (keyof NativeFunctions)[];
 

@@ -12,6 +12,7 @@ import {
   setThreadName,
   threadCpuUs,
   threadId,
+  yieldCpu,
 } from './process.ts';
 
 const needsAddon = { skip: addonSkipReason() };
@@ -57,6 +58,10 @@ test('the current CPU is the one that the thread is pinned to', needsAddon, () =
   }
   schedSetAffinity(0, allowed);
   assert.ok(allowed.includes(currentCpu()));
+});
+
+test('who yields its CPU comes back', needsAddon, () => {
+  for (let times = 0; times < 3; times++) assert.equal(yieldCpu(), undefined);
 });
 
 test('exitNow ends the process at once, without its exit handlers', needsAddon, () => {

@@ -60,3 +60,11 @@ export function schedGetAffinity(threadId = 0): readonly number[] {
 export function currentCpu(): number {
   return native().currentCpu();
 }
+
+/**
+ * sched_yield(2): lets others that wait for the calling thread's CPU run first; returns at once
+ * when there is none. For IdleStrategy.sleeper({ yieldCpu }).
+ */
+export function yieldCpu(): void {
+  native().yieldCpu();
+}
