@@ -47,7 +47,8 @@ export class Memory {
   readonly pool: PagePool;
   readonly journal: JournalShared;
   readonly shared: SharedMemory;
-  readonly collect: readonly Counters<CollectCounter>[];
+  /** A slab for each collector. */
+  readonly collect: Counters<CollectCounter>;
   readonly journalCounters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
   readonly keeperCounters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
   /** The store reports by messages: it counts nothing in shared memory. */
@@ -91,19 +92,15 @@ export class Memory {
     this.journal.syncedPosition = recovered.nextPosition;
     // Nobody reads the journal: nothing holds its segments but their age and size.
     if (config.sink === 'null') this.journal.consumedPosition = POSITION_MAX;
-    this.collect = indexes.map(() => Counters.create<CollectCounter>(COLLECT_COUNTERS));
+    this.collect = Counters.create<CollectCounter>(COLLECT_COUNTERS, {
+      writerCount: indexes.length,
+    });
     this.wakeFds = indexes.map(() => checked('eventfd', eventfdCreate()));
     const perCollector = Math.ceil(config.collect.connectionCountMax / config.collect.workers);
     this.fds = indexes.map(() => new SharedArrayBuffer(4 * (perCollector + 1)));
   }
 
   setupOf(role: Role, index: number): WorkerSetup {
-    const counters = {
-      collect: this.collect[index]?.handle,
-      journal: this.journalCounters.handle,
-      keeper: this.keeperCounters.handle,
-      store: this.#storeCounters.handle,
-    }[role]!;
     const isCollect = role === 'collect';
     const faults = role === 'store' ? this.#faults : [];
     if (role === 'store') this.#faults = [];
@@ -113,7 +110,7 @@ export class Memory {
       config: this.config,
       shared: this.shared,
       control: new Control().buffer,
-      counters,
+      counters: this.#countersOf(role).handle,
       journalFolder: this.#journalFolder,
       journalUuid: this.#recovered.uuid,
       firstPosition: this.#recovered.nextPosition,
@@ -124,5 +121,23 @@ export class Memory {
       fds: isCollect ? this.fds[index]! : new SharedArrayBuffer(4),
       faults,
     };
+  }
+
+  /**
+   * The thread of a worker has ended, however: what it held is free for the next one, and what it
+   * had counted can be seen.
+   */
+  abandon(role: Role, index: number): void {
+    this.#countersOf(role).abandonWriter(role === 'collect' ? index : 0);
+    if (role === 'collect') new SpscRing(this.shared.rings[index]!).abandonProducer();
+  }
+
+  #countersOf(role: Role): Counters {
+    return {
+      collect: this.collect,
+      journal: this.journalCounters,
+      keeper: this.keeperCounters,
+      store: this.#storeCounters,
+    }[role];
   }
 }

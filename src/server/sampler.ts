@@ -2,13 +2,15 @@
  * Sampler: builds the snapshot from the workers' counters, once a second.
  *
  * WHY         One place where counters of several threads become one statement. Each ledger's terms
- *             are read at one moment: the writers keep `turn` odd while they change a group, and a
- *             sample during which a turn went on is taken again.
+ *             are read at one moment: writers publish what they change together together, and the
+ *             copies of all slabs are taken again until none has changed meanwhile. Where there is
+ *             no such moment (writers that publish without a pause) the journal's copy is the older
+ *             one: the ledger closes all the same, and what it took since counts as in pages.
  * COST        some hundred loads a second; nothing in the workers.
  */
 import { resourceUsage } from 'node:process';
 import { wallMs } from '../toolkit/base/clock.ts';
-import type { Counters } from '../toolkit/counters/index.ts';
+import { CounterReader, type Counters } from '../toolkit/counters/index.ts';
 import type { PagePool } from '../toolkit/pages/index.ts';
 import type { CollectCounter } from './collect/counters.ts';
 import type { ExporterTotals, SinkReport } from './control.ts';
@@ -17,8 +19,6 @@ import type { JournalShared } from './journal/shared.ts';
 import type { PinningStatus } from './pinning-status.ts';
 import type { ExporterStatus, IntakeLedger, SinkLedger, Snapshot } from './snapshot.ts';
 
-/** Tries to read counters of all threads between two of their turns. */
-const SAMPLE_ATTEMPTS = 2_000;
 /** An exporter without an open connection counts as idle for this long, then as gone. */
 const GONE_AFTER_MS = 600_000;
 
@@ -26,7 +26,7 @@ type CollectValues = Record<CollectCounter, number>;
 type JournalValues = Record<JournalCounter, number>;
 
 export interface SamplerSources {
-  readonly collect: readonly Counters<CollectCounter>[];
+  readonly collect: Counters<CollectCounter>;
   readonly journal: Counters<JournalCounter>;
   readonly keeper: Counters<KeeperCounter>;
   readonly shared: JournalShared;
@@ -54,6 +54,7 @@ export interface SupervisorState {
 export class Sampler {
   readonly #sources: SamplerSources;
   readonly #state: SupervisorState;
+  readonly #ledger: CounterReader;
   #lastMs = 0;
   #lastRecords = 0;
   #lastBytes = 0;
@@ -62,6 +63,8 @@ export class Sampler {
   constructor(sources: SamplerSources, state: SupervisorState) {
     this.#sources = sources;
     this.#state = state;
+    // In this order: a block is counted by its collector before the journal has it.
+    this.#ledger = new CounterReader([sources.journal.handle, sources.collect.handle]);
   }
 
   /** A new snapshot; rates are those since the last call. */
@@ -69,7 +72,9 @@ export class Sampler {
     const sources = this.#sources;
     const state = this.#state;
     const nowMs = wallMs();
-    const { collect, journal } = this.#consistent();
+    this.#ledger.take();
+    const collect: CollectValues = this.#ledger.totals(sources.collect.handle);
+    const journal: JournalValues = this.#ledger.totals(sources.journal.handle);
     const seconds = Math.max(0.001, (nowMs - this.#lastMs) / 1000);
     const isFirst = this.#lastMs === 0;
     const rate = (now: number, before: number): number =>
@@ -128,32 +133,6 @@ export class Sampler {
     this.#lastRecords = collect.records;
     this.#lastBytes = collect.readBytes;
     return snapshot;
-  }
-
-  /** Sums over collectors, and the journal's counters, read while no turn went on. */
-  #consistent(): { collect: CollectValues; journal: JournalValues } {
-    const { collect, journal } = this.#sources;
-    for (let attempt = 1; ; attempt++) {
-      const journalTurn = journal.get('turn');
-      const turns = collect.map((counters) => counters.get('turn'));
-      const journalValues = journal.snapshot();
-      const sum = this.#sumCollect();
-      const isStill =
-        journalTurn % 2 === 0 &&
-        journal.get('turn') === journalTurn &&
-        turns.every((turn, index) => turn % 2 === 0 && collect[index]!.get('turn') === turn);
-      if (isStill || attempt === SAMPLE_ATTEMPTS) return { collect: sum, journal: journalValues };
-    }
-  }
-
-  #sumCollect(): CollectValues {
-    const [first, ...others] = this.#sources.collect;
-    const sum = first!.snapshot();
-    for (const counters of others) {
-      const values = counters.snapshot();
-      for (const name of counters.handle.names) sum[name] += values[name];
-    }
-    return sum;
   }
 
   #intake(collect: CollectValues, journal: JournalValues): IntakeLedger {

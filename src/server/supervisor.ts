@@ -16,7 +16,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { BroadcastReader, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
+import { Counters } from '../toolkit/counters/index.ts';
+import { BroadcastReader, Doorbell } from '../toolkit/ring/index.ts';
 import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
 import type { Logger } from './log.ts';
@@ -162,9 +163,6 @@ export class Supervisor {
     const life = this.#lives.get(key) ?? { handle: null, startedMs: 0, restartMs: RESTART_MS_MIN };
     this.#lives.set(key, life);
     const setup: WorkerSetup = this.#memory.setupOf(worker.role, worker.index);
-    // Whatever thread held the end of its ring before has ended.
-    const ring = this.#memory.shared.rings[worker.index];
-    if (worker.role === 'collect') new SpscRing(ring!).abandonProducer();
     life.startedMs = monotonicMs();
     life.handle = await WorkerHandle.start(setup, {
       onMessage: (message) => this.#onMessage(worker, message),
@@ -235,11 +233,12 @@ export class Supervisor {
       const fd = Atomics.exchange(fds, i, 0) - 1;
       if (fd >= 0) closeFd(fd);
     }
-    const counters = memory.collect[index]!;
+    memory.abandon('collect', index);
+    const counters = Counters.writer(memory.collect.handle, index);
     this.state.droppedWorkerDied += counters.get('openBytes');
     counters.set('openBytes', 0);
     counters.set('open', 0);
-    if (counters.get('turn') % 2 === 1) counters.add('turn', 1);
+    counters.close();
     memory.pool.abandon(index + 1);
     // Its totals stay, under a key of their own: its successor counts from 0.
     const rows = this.state.exporters.get(index) ?? [];
@@ -258,6 +257,12 @@ export class Supervisor {
       waits.push(handle.drain(timeoutMs, () => wake(handle.setup.index)));
     }
     const results = await Promise.all(waits);
+    for (const life of this.#lives.values()) {
+      const { handle } = life;
+      if (handle?.setup.role === role && handle.hasEnded) {
+        this.#memory.abandon(role, handle.setup.index);
+      }
+    }
     if (results.includes(false)) {
       this.#log.warn({ stage: role, timeoutMs }, 'the stage did not drain in time and was ended');
     }

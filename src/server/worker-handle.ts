@@ -20,6 +20,8 @@ export class WorkerHandle {
   readonly control: Control;
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
+  /** The thread has ended, however. */
+  hasEnded = false;
   #drained = false;
   #isExpected = false;
   #hasStarted = false;
@@ -29,7 +31,12 @@ export class WorkerHandle {
     this.setup = setup;
     this.control = new Control(setup.control);
     this.#worker = worker;
-    this.#ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+    this.#ended = new Promise((resolve) => {
+      worker.once('exit', () => {
+        this.hasEnded = true;
+        resolve();
+      });
+    });
   }
 
   /** Resolves when the stage has started. Throws what its onStart threw. */

@@ -77,7 +77,7 @@ export class JournalRig {
   readonly pool: PagePool;
   readonly ring: SpscProducer;
   readonly shared = JournalShared.create();
-  readonly counters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
+  readonly counters = Counters.writer(Counters.create<JournalCounter>(JOURNAL_COUNTERS).handle);
   readonly stage: JournalStage;
   readonly writer: FailingWriter;
   readonly broadcast: BroadcastWriter;
@@ -194,7 +194,6 @@ export class JournalRig {
     const get = (name: JournalCounter): number => this.counters.get(name);
     const explained = get('journaledBytes') + get('droppedFullBytes') + get('droppedErrorBytes');
     assert.equal(get('consumedBytes'), explained);
-    assert.equal(get('turn') % 2, 0);
   }
 
   close(): void {

@@ -4,7 +4,7 @@
  * WHY  RDRv1 has no authentication: the allow-list, the limit and the idle time are all the
  *      protection there is. A refused connection is closed at once and counted by its reason.
  */
-import type { Counters } from '../../toolkit/counters/index.ts';
+import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import {
   accept4,
   closeFd,
@@ -32,14 +32,14 @@ const KEEP_ALIVE_INTERVAL_SECONDS = 10;
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
-  readonly #counters: Counters<CollectCounter>;
+  readonly #counters: CounterWriter<CollectCounter>;
   /** The 16 address bytes and the port (big endian) of the last accepted peer. */
   readonly peer = new Uint8Array(ADDRESS_BYTES + 2);
   fd = -1;
   /** The last accept() failed for want of fds or memory: trying again at once is no use. */
   hasFailed = false;
 
-  constructor(options: AcceptorOptions, counters: Counters<CollectCounter>) {
+  constructor(options: AcceptorOptions, counters: CounterWriter<CollectCounter>) {
     this.#options = options;
     this.#counters = counters;
   }

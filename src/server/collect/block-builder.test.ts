@@ -34,7 +34,7 @@ class Rig {
   readonly ring: SpscConsumer;
   readonly receiver: Receiver;
   readonly connection: Connection;
-  readonly counters = Counters.create<CollectCounter>(COLLECT_COUNTERS);
+  readonly counters = Counters.writer(Counters.create<CollectCounter>(COLLECT_COUNTERS).handle);
   readonly taken: Uint8Array[] = [];
   readonly inFlight: Published[] = [];
   readonly hostageTaker: PagePool;

@@ -9,7 +9,7 @@
  *             first).
  * TURN        1. epoll_wait, bounded   2. accept   3. one receive per ready connection, so that a
  *             fast one cannot starve the others   4. stalled connections   5. linger and idle
- *             timers.
+ *             timers   6. counters are published.
  * STALL       No free page or no free slot: the connection leaves the epoll set (with no events
  *             asked for it would still report hang-ups, without end), is counted and is tried again
  *             every turn; the kernel's buffer and then TCP's window hold the exporter. It cannot be
@@ -24,7 +24,7 @@
  *             it).
  */
 import { monotonicMs, wallMs, wallUs } from '../../toolkit/base/clock.ts';
-import type { Counters } from '../../toolkit/counters/index.ts';
+import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import {
   checked,
@@ -86,7 +86,7 @@ export interface CollectOptions extends AcceptorOptions {
 export interface CollectDependencies {
   readonly pool: PagePool;
   readonly receiver: Receiver;
-  readonly counters: Counters<CollectCounter>;
+  readonly counters: CounterWriter<CollectCounter>;
   readonly control: Control;
   /** Once a second: totals per exporter. */
   readonly report: (rows: readonly ExporterTotals[]) => void;
@@ -100,7 +100,7 @@ export class CollectStage implements Stage {
   readonly #acceptor: Acceptor;
   readonly #events = new Int32Array(2 * EVENTS_PER_WAIT);
   readonly #values: Float64Array;
-  readonly #index: Readonly<Record<'turn' | 'read' | 'records' | 'open' | 'bench', number>>;
+  readonly #index: Readonly<Record<'read' | 'records' | 'open' | 'bench', number>>;
   #epollFd = -1;
   #nextTimersMs = 0;
   #nextReportMs = 0;
@@ -119,7 +119,6 @@ export class CollectStage implements Stage {
     this.#values = deps.counters.values;
     const index = (name: CollectCounter): number => deps.counters.index(name);
     this.#index = {
-      turn: index('turn'),
       read: index('readBytes'),
       records: index('records'),
       open: index('openBytes'),
@@ -149,6 +148,7 @@ export class CollectStage implements Stage {
     if (this.#resumeAcceptMs !== 0 && nowMs >= this.#resumeAcceptMs) this.#watchListeners();
     if (nowMs >= this.#nextTimersMs || draining) this.#timers(nowMs);
     if (draining && !this.done) this.#drain(ready, nowMs);
+    this.#deps.counters.publish();
     return ready;
   }
 
@@ -156,6 +156,7 @@ export class CollectStage implements Stage {
     this.#table.closeAll(this.#epollFd);
     this.#deps.receiver.close();
     this.#deps.report(this.#table.exporters.report());
+    this.#deps.counters.close();
     Atomics.store(this.#options.fds, this.#options.connectionCountMax, 0);
     closeFd(this.#epollFd);
   }
@@ -225,18 +226,16 @@ export class CollectStage implements Stage {
     return this.#deps.receiver.inFlight >= this.#options.inFlightBlockCountMax;
   }
 
-  /** Walks the received bytes; all counters of the step change inside one odd turn. */
+  /** Walks the received bytes, and counts where each of them went. */
   #account(connection: Connection, bytes: number): void {
     const values = this.#values;
     const builder = connection.builder;
     const openBefore = builder.openBytes;
-    values[this.#index.turn]! += 1;
     const records = builder.received(bytes);
     values[this.#index.read]! += bytes;
     values[this.#index.records]! += records;
     values[this.#index.open]! += builder.openBytes - openBefore;
     if (builder.resyncBytes > 0 || builder.resyncRuns > 0) this.#table.countResync(connection);
-    values[this.#index.turn]! += 1;
     const exporter = connection.exporter!;
     exporter.bytes += bytes;
     exporter.records += records;
@@ -246,18 +245,15 @@ export class CollectStage implements Stage {
   #cut(connection: Connection, lingered: boolean, nowMs: number): boolean {
     const values = this.#values;
     const builder = connection.builder;
-    const openBefore = builder.openBytes;
-    values[this.#index.turn]! += 1;
     let done = true;
     if (!this.#options.discard) {
       done = this.#deps.receiver.cut(connection, lingered);
     } else if (builder.records > 0) {
       values[this.#index.bench]! += builder.payloadBytes;
+      values[this.#index.open]! -= builder.payloadBytes;
       builder.restart();
       connection.firstByteUs = 0;
     }
-    values[this.#index.open]! += builder.openBytes - openBefore;
-    values[this.#index.turn]! += 1;
     if (!done && (builder.isFull || connection.ended)) this.#stall(connection, nowMs);
     return done;
   }

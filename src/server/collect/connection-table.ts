@@ -6,7 +6,7 @@
  * COUNTING   Every way in which bytes leave a connection other than by a block is counted here:
  *            resync, truncated, unread at drain, dropped at drain.
  */
-import type { Counters } from '../../toolkit/counters/index.ts';
+import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import { bytesUnread, closeFd, epollDelete } from '../../toolkit/sys/index.ts';
 import { ADDRESS_BYTES } from '../address.ts';
@@ -28,7 +28,7 @@ interface TableOptions {
 
 interface TableDependencies {
   readonly pool: PagePool;
-  readonly counters: Counters<CollectCounter>;
+  readonly counters: CounterWriter<CollectCounter>;
 }
 
 export class ConnectionTable {
@@ -37,7 +37,7 @@ export class ConnectionTable {
   hasOpenBlocks = false;
   openCount = 0;
   readonly #options: TableOptions;
-  readonly #counters: Counters<CollectCounter>;
+  readonly #counters: CounterWriter<CollectCounter>;
   readonly #all: Connection[] = [];
   readonly #used: Connection[] = [];
 
@@ -110,13 +110,11 @@ export class ConnectionTable {
     const { builder } = connection;
     const openBefore = builder.openBytes;
     const recordsBefore = builder.records;
-    this.#counters.add('turn', 1);
     const truncated = builder.finish();
     this.countResync(connection);
     this.#counters.add('records', builder.records - recordsBefore);
     this.#counters.add('truncatedBytes', truncated);
     this.#counters.add('openBytes', builder.openBytes - openBefore);
-    this.#counters.add('turn', 1);
     if (truncated > 0) this.#counters.add('truncatedConnections', 1);
     connection.exporter!.truncatedBytes += truncated;
     connection.exporter!.records += builder.records - recordsBefore;
@@ -134,10 +132,8 @@ export class ConnectionTable {
   /** The journal did not take the block within the drain's time. */
   dropOpen(connection: Connection): void {
     const open = connection.builder.openBytes;
-    this.#counters.add('turn', 1);
     this.#counters.add('openBytes', -open);
     this.#counters.add('droppedDrain', open);
-    this.#counters.add('turn', 1);
     connection.builder.release();
   }
 }

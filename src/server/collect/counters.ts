@@ -1,11 +1,12 @@
 /**
  * Counters of a collector; one slab per worker, the collector is its only writer.
  *
- * `turn` is a sequence lock for those who read the intake ledger: odd while a group of counters is
- * being changed. Reasons of refusal and closing are closed lists (docs/reference/metrics.md).
+ * Published at the end of each turn, and before each block is given to the journal (receiver.ts):
+ * readBytes = committedBytes + openBytes + resyncBytes + truncatedBytes + droppedBench +
+ * droppedDrain in every snapshot. Reasons of refusal and closing are closed lists
+ * (docs/reference/metrics.md).
  */
 export const COLLECT_COUNTERS = [
-  'turn',
   'readBytes',
   'records',
   'committedBytes',

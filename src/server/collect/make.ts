@@ -1,7 +1,7 @@
 /**
  * Makes the collect stage of a worker from its setup.
  */
-import { Counters } from '../../toolkit/counters/index.ts';
+import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
 import { parseCidr } from '../address.ts';
@@ -17,10 +17,7 @@ export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => 
   const owner = index + 1;
   const pool = new PagePool(shared.pool);
   const ring = SpscRing.producer(shared.rings[index]!);
-  const counters = new Counters<CollectCounter>({
-    names: setup.counters.names as readonly CollectCounter[],
-    buffer: setup.counters.buffer,
-  });
+  const counters = Counters.writer(setup.counters as CounterHandle<CollectCounter>, index);
   const receiver = new Receiver(pool, ring, new Doorbell(shared.journalBell), counters, owner);
   const { workers, connectionCountMax } = config.collect;
   return new CollectStage(

@@ -6,7 +6,8 @@
  *             here.
  * OWNERSHIP   One collector, which is the writer of the ring and of the slab of counters.
  * INVARIANTS  A block is published once or stays in its builder: a full ring or an empty pool
- *             changes nothing (`false`), and the caller tries again.
+ *             changes nothing (`false`), and the caller tries again. It is counted, and that is
+ *             published, before the journal can see it.
  * PACKING     A block under PACK_BELOW_BYTES that the linger timer cut is copied to a page shared
  *             by all connections of the collector: else 64 slow connections would hold 64 pages,
  *             and each small block the rest of its 4 KiB.
@@ -17,7 +18,7 @@ import {
   PACK_BELOW_BYTES,
   PAGE_BYTES,
 } from '../../toolkit/base/limits.ts';
-import type { Counters } from '../../toolkit/counters/index.ts';
+import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import { NO_PAGE, type PagePool } from '../../toolkit/pages/index.ts';
 import { type Doorbell, NO_SLOT, type SpscProducer } from '../../toolkit/ring/index.ts';
 import { type BlockHeader, makeBlockHeader, writeBlockFields } from '../journal/format.ts';
@@ -31,8 +32,10 @@ export class Receiver {
   readonly #bell: Doorbell;
   readonly #owner: number;
   readonly #header: BlockHeader = makeBlockHeader();
+  readonly #counters: CounterWriter<CollectCounter>;
   readonly #values: Float64Array;
   readonly #committed: number;
+  readonly #open: number;
   readonly #blocks: number;
   readonly #packed: number;
   #packPage = NO_PAGE;
@@ -42,15 +45,17 @@ export class Receiver {
     pool: PagePool,
     ring: SpscProducer,
     bell: Doorbell,
-    counters: Counters<CollectCounter>,
+    counters: CounterWriter<CollectCounter>,
     owner: number,
   ) {
     this.#owner = owner;
     this.#pool = pool;
     this.#ring = ring;
     this.#bell = bell;
+    this.#counters = counters;
     this.#values = counters.values;
     this.#committed = counters.index('committedBytes');
+    this.#open = counters.index('openBytes');
     this.#blocks = counters.index('blocks');
     this.#packed = counters.index('packedBlocks');
   }
@@ -76,18 +81,23 @@ export class Receiver {
     if (lingered && slotBytes < PACK_BELOW_BYTES && this.#hasPackRoom(slotBytes)) {
       const at = this.#packAt;
       this.#pool.bytes.copyWithin(at + BLOCK_HEADER_BYTES, builder.payloadAt, builder.parsedAt);
-      this.#publish(connection, slot, this.#packPage, at);
+      this.#describe(connection, slot, this.#packPage, at);
       this.#packAt = at + Math.ceil(slotBytes / OS_PAGE_BYTES) * OS_PAGE_BYTES;
       this.#values[this.#packed]! += 1;
       builder.restart();
     } else {
-      this.#publish(connection, slot, builder.page, builder.headerAt);
+      this.#describe(connection, slot, builder.page, builder.headerAt);
       builder.published();
     }
     connection.connectionOrdinal += records;
     connection.firstByteUs = 0;
     this.#values[this.#committed]! += payloadBytes;
+    this.#values[this.#open]! -= payloadBytes;
     this.#values[this.#blocks]! += 1;
+    // First: else the journal could be seen to have taken what nobody had given.
+    this.#counters.publish();
+    this.#ring.commit();
+    this.#bell.ring();
     return true;
   }
 
@@ -97,7 +107,8 @@ export class Receiver {
     this.#packPage = NO_PAGE;
   }
 
-  #publish(connection: Connection, slot: number, page: number, headerAt: number): void {
+  /** Header and slot of the block; the page has one more slice. */
+  #describe(connection: Connection, slot: number, page: number, headerAt: number): void {
     const builder = connection.builder;
     const header = this.#header;
     header.connectionId = connection.connectionId;
@@ -116,8 +127,6 @@ export class Receiver {
     words[slot + SLOT_OFFSET] = headerAt - page * PAGE_BYTES;
     words[slot + SLOT_LENGTH] = BLOCK_HEADER_BYTES + builder.payloadBytes;
     words[slot + SLOT_RECORDS] = builder.records;
-    this.#ring.commit();
-    this.#bell.ring();
   }
 
   #hasPackRoom(slotBytes: number): boolean {

@@ -1,9 +1,11 @@
 /**
  * Counters of the journal; the journal worker is the only writer of the first slab, the keeper of
- * the second. `turn` is a sequence lock for those who read the intake ledger (collect/counters.ts).
+ * the second.
+ *
+ * The journal publishes after each block: consumedBytes = journaledBytes + dropped bytes of all
+ * reasons in every snapshot, and consumedBytes is never ahead of what collectors have committed.
  */
 export const JOURNAL_COUNTERS = [
-  'turn',
   'consumedBytes',
   'journaledBytes',
   'journaledRecords',

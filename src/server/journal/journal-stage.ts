@@ -21,7 +21,7 @@ import { crc32 } from 'node:zlib';
 import { assert } from '../../toolkit/base/assert.ts';
 import { monotonicMs } from '../../toolkit/base/clock.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';
-import type { Counters } from '../../toolkit/counters/index.ts';
+import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import {
   type BroadcastWriter,
@@ -73,7 +73,7 @@ export interface JournalDependencies {
   readonly bell: Doorbell;
   readonly writer: SegmentWriter;
   readonly shared: JournalShared;
-  readonly counters: Counters<JournalCounter>;
+  readonly counters: CounterWriter<JournalCounter>;
   readonly control: Control;
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
@@ -112,6 +112,7 @@ export class JournalStage implements Stage {
     let blocks = 0;
     for (const ring of this.#deps.rings) blocks += this.#takeFrom(ring);
     this.#deps.broadcast.poll();
+    this.#deps.counters.publish();
     if (blocks > 0) this.#lastBlockMs = monotonicMs();
     if (this.#deps.control.command !== COMMAND_RUN) this.done = !this.#hasWork();
     else if (blocks < BLOCKS_PER_TURN) this.#sleep();
@@ -136,6 +137,7 @@ export class JournalStage implements Stage {
     // In this order: the keeper, who finds no current fd, must find the last one among the sealed.
     this.#deps.writer.seal();
     this.#deps.shared.currentFd = -1;
+    this.#deps.counters.close();
   }
 
   #takeFrom(ring: SpscConsumer): number {
@@ -159,7 +161,6 @@ export class JournalStage implements Stage {
     const records = words[slot + SLOT_RECORDS]!;
     const result = this.#options.discard ? this.#pretend(at, length) : this.#append(at, length);
     const values = this.#values;
-    values[this.#index.turn]! += 1;
     values[this.#index.consumedBytes]! += length - BLOCK_HEADER_BYTES;
     if (result < 0) {
       this.#drop(result, length - BLOCK_HEADER_BYTES, records);
@@ -174,7 +175,7 @@ export class JournalStage implements Stage {
       this.#deps.shared.publish(this.#deps.writer.position, this.#ordinal);
       this.#publish(words, slot, position);
     }
-    values[this.#index.turn]! += 1;
+    this.#deps.counters.publish();
     this.#makeRoom();
   }
 

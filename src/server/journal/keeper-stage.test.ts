@@ -3,7 +3,7 @@ import { existsSync, openSync, readdirSync, utimesSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../../../test/support/journal-files.ts';
-import { Counters } from '../../toolkit/counters/index.ts';
+import { Counters, type CounterWriter } from '../../toolkit/counters/index.ts';
 import { Doorbell, type SpscProducer, SpscRing } from '../../toolkit/ring/index.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { COMMAND_DRAIN, Control } from '../control.ts';
@@ -21,7 +21,7 @@ interface Rig {
   readonly shared: JournalShared;
   readonly sealed: SpscProducer;
   readonly control: Control;
-  readonly counters: Counters<KeeperCounter>;
+  readonly counters: CounterWriter<KeeperCounter>;
   readonly warnings: string[];
 }
 
@@ -32,7 +32,7 @@ function makeRig(t: TestContext, options: Partial<KeeperOptions> = {}): Rig {
   const { handle } = SpscRing.create({ capacity: 8 });
   const sealed = SpscRing.producer(handle);
   const control = new Control();
-  const counters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
+  const counters = Counters.writer(Counters.create<KeeperCounter>(KEEPER_COUNTERS).handle);
   const warnings: string[] = [];
   const keeper = new KeeperStage(
     {

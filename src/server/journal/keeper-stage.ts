@@ -18,7 +18,7 @@
 import { readdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
-import type { Counters } from '../../toolkit/counters/index.ts';
+import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import { type Doorbell, NO_SLOT, type SpscConsumer } from '../../toolkit/ring/index.ts';
 import {
   checked,
@@ -51,7 +51,7 @@ export interface KeeperDependencies {
   readonly shared: JournalShared;
   readonly sealed: SpscConsumer;
   readonly bell: Doorbell;
-  readonly counters: Counters<KeeperCounter>;
+  readonly counters: CounterWriter<KeeperCounter>;
   readonly control: Control;
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
@@ -109,6 +109,7 @@ export class KeeperStage implements Stage {
   onClose(): void {
     for (const fd of this.#synced) closeFd(fd);
     if (this.#folderFd >= 0) closeFd(this.#folderFd);
+    this.#deps.counters.close();
   }
 
   get #syncs(): boolean {
@@ -136,8 +137,9 @@ export class KeeperStage implements Stage {
     failure = Math.min(failure, fsync(this.#folderFd));
     counters.add('syncs', 1);
     counters.add('syncMs', monotonicMs() - beganMs);
+    if (failure < 0) counters.add('syncErrors', 1);
+    counters.publish();
     if (failure < 0) {
-      counters.add('syncErrors', 1);
       this.#deps.warn('fdatasync failed: the newest blocks may not survive a power loss', {
         errno: errnoName(failure),
       });
@@ -179,6 +181,7 @@ export class KeeperStage implements Stage {
       count--;
       this.#deps.counters.add('removedSegments', 1);
     }
+    this.#deps.counters.publish();
     this.#deps.shared.setDisk(total, count);
   }
 

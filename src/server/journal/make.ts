@@ -3,7 +3,7 @@
  */
 
 import { assert } from '../../toolkit/base/assert.ts';
-import { Counters } from '../../toolkit/counters/index.ts';
+import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastWriter, Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
@@ -73,10 +73,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
       bell: new Doorbell(shared.journalBell),
       writer,
       shared: new JournalShared(shared.journal),
-      counters: new Counters<JournalCounter>({
-        names: setup.counters.names as readonly JournalCounter[],
-        buffer: setup.counters.buffer,
-      }),
+      counters: Counters.writer(setup.counters as CounterHandle<JournalCounter>),
       control: new Control(setup.control),
       warn: warnWith(tell),
     },
@@ -98,10 +95,7 @@ export function makeKeeperStage(setup: WorkerSetup, tell: Tell): Stage {
       shared: new JournalShared(shared.journal),
       sealed: SpscRing.consumer(shared.sealed),
       bell: new Doorbell(shared.keeperBell),
-      counters: new Counters<KeeperCounter>({
-        names: setup.counters.names as readonly KeeperCounter[],
-        buffer: setup.counters.buffer,
-      }),
+      counters: Counters.writer(setup.counters as CounterHandle<KeeperCounter>),
       control: new Control(setup.control),
       warn: warnWith(tell),
     },
