@@ -7,6 +7,7 @@
  */
 import type { SharedMemory } from '../base/webassembly.ts';
 import { type Backend, chooseBackend } from './backend.ts';
+import { mpmcReadFloats, mpmcReadInts, mpmcWriteFloats, mpmcWriteInts } from './mpmc-items.ts';
 import {
   mpmcClaimPop,
   mpmcClaimPush,
@@ -16,14 +17,10 @@ import {
   mpmcPushFloat,
   mpmcPushInt,
   mpmcRelease,
-  mpmcSlot,
 } from './mpmc-kernel.ts';
 import {
-  FLOAT_ITEM_WORD,
-  INT_ITEM_WORD,
   MEMBER_KIND_WORD,
   MEMBER_ROLE_WORD,
-  MEMBER_TICKET_WORD,
   MPMC_POP_WORD,
   MPMC_PUSH_WORD,
   memberWord,
@@ -115,7 +112,9 @@ export class MpmcMember<Kind extends ItemKind = 'int32'> {
         ? mpmcClaimPush(this.#words, this.#line, to - from)
         : kernel.claimPush(this.#lineBytes, to - from);
     if (count === 0) return 0;
-    this.#write(items, from, count);
+    const floats = this.#floats;
+    if (floats === null) mpmcWriteInts(this.#words, this.#line, items as Int32Array, from);
+    else mpmcWriteFloats(this.#words, floats, this.#line, items as Float64Array, from);
     if (kernel === null) mpmcPublish(this.#words, this.#line);
     else kernel.publish(this.#lineBytes);
     return count;
@@ -133,7 +132,9 @@ export class MpmcMember<Kind extends ItemKind = 'int32'> {
         ? mpmcClaimPop(this.#words, this.#line, to - from)
         : kernel.claimPop(this.#lineBytes, to - from);
     if (count === 0) return 0;
-    this.#read(into, from, count);
+    const floats = this.#floats;
+    if (floats === null) mpmcReadInts(this.#words, this.#line, into as Int32Array, from);
+    else mpmcReadFloats(this.#words, floats, this.#line, into as Float64Array, from);
     if (kernel === null) mpmcRelease(this.#words, this.#line);
     else kernel.release(this.#lineBytes);
     return count;
@@ -148,28 +149,5 @@ export class MpmcMember<Kind extends ItemKind = 'int32'> {
   close(): void {
     Atomics.store(this.#words, this.#line + MEMBER_KIND_WORD, NOTE_NONE);
     closeRole(this.#words, this.#line + MEMBER_ROLE_WORD);
-  }
-
-  /** The items [from, from + count) to the slots of the tickets in the note. */
-  #write(items: SlotArrays[Kind], from: number, count: number): void {
-    const words = this.#words;
-    const floats = this.#floats;
-    const ticket = words[this.#line + MEMBER_TICKET_WORD]!;
-    for (let i = 0; i < count; i++) {
-      const slot = mpmcSlot(words, ticket + i);
-      if (floats === null) words[slot + INT_ITEM_WORD] = items[from + i]!;
-      else floats[(slot + FLOAT_ITEM_WORD) >> 1] = items[from + i]!;
-    }
-  }
-
-  #read(into: SlotArrays[Kind], from: number, count: number): void {
-    const words = this.#words;
-    const floats = this.#floats;
-    const ticket = words[this.#line + MEMBER_TICKET_WORD]!;
-    for (let i = 0; i < count; i++) {
-      const slot = mpmcSlot(words, ticket + i);
-      into[from + i] =
-        floats === null ? words[slot + INT_ITEM_WORD]! : floats[(slot + FLOAT_ITEM_WORD) >> 1]!;
-    }
   }
 }

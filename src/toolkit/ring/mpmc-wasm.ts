@@ -57,6 +57,19 @@ function findSlot(ticket: string): string {
     (i32.const 2)))`;
 }
 
+/** Constants of the ring, once for a batch; sets $base, $mask and $shift for findBatchSlot. */
+const BATCH_LOCALS = '(local $base i32) (local $mask i32) (local $shift i32)';
+const LOAD_CONSTANTS = `
+  (local.set $base (i32.shl (i32.load ${at(MPMC_FIRST_SLOT_WORD)}) (i32.const 2)))
+  (local.set $mask (i32.sub (i32.load ${at(MPMC_CAPACITY_WORD)}) (i32.const 1)))
+  (local.set $shift (i32.add (i32.load ${at(MPMC_SLOT_SHIFT_WORD)}) (i32.const 2)))`;
+
+/** As findSlot. */
+function findBatchSlot(ticket: string): string {
+  return `(local.set $slot (i32.add (local.get $base)
+    (i32.shl (i32.and ${ticket} (local.get $mask)) (local.get $shift))))`;
+}
+
 /** Writes a word of the note, where it is another. */
 function noteWord(word: number, value: string): string {
   return `(if (i32.ne (i32.load ${inLine(word)}) ${value})
@@ -131,7 +144,7 @@ function countReady(above: number): string {
     (local.set $count (i32.const 0))
     (block $counted
       (loop $next
-        ${findSlot('(i32.add (local.get $ticket) (local.get $count))')}
+        ${findBatchSlot('(i32.add (local.get $ticket) (local.get $count))')}
         ${measure(`(i32.add (local.get $count) (i32.const ${above}))`)}
         (br_if $counted (local.get $distance))
         (local.set $count (i32.add (local.get $count) (i32.const 1)))
@@ -140,7 +153,8 @@ function countReady(above: number): string {
 
 const CLAIM_PUSH = `
   (func (export "claimPush") (param $line i32) (param $wanted i32) (result i32) ${LOCALS}
-    (local $count i32)
+    (local $count i32) ${BATCH_LOCALS}
+    ${LOAD_CONSTANTS}
     (loop $again
       (local.set $ticket (i32.atomic.load ${at(MPMC_PUSH_WORD)}))
       ${countReady(0)}
@@ -155,7 +169,8 @@ const CLAIM_PUSH = `
 
 const CLAIM_POP = `
   (func (export "claimPop") (param $line i32) (param $wanted i32) (result i32) ${LOCALS}
-    (local $count i32)
+    (local $count i32) ${BATCH_LOCALS}
+    ${LOAD_CONSTANTS}
     (loop $again
       (local.set $ticket (i32.atomic.load ${at(MPMC_POP_WORD)}))
       ${countReady(1)}
@@ -179,18 +194,20 @@ const CLAIM_POP = `
 /** Stores the seqs of the tickets in the note, `more` above each: the first one last. */
 function giveUpText(name: string, more: string): string {
   return `(func (export "${name}") (param $line i32)
-    (local $ticket i32) (local $slot i32) (local $left i32)
+    (local $ticket i32) (local $slot i32) (local $left i32) (local $above i32) ${BATCH_LOCALS}
+    ${LOAD_CONSTANTS}
+    (local.set $above ${more})
     (local.set $ticket (i32.load ${inLine(MEMBER_TICKET_WORD)}))
     (local.set $left (i32.load ${inLine(MEMBER_COUNT_WORD)}))
     (block $first
       (loop $next
         (local.set $left (i32.sub (local.get $left) (i32.const 1)))
-        ${findSlot('(i32.add (local.get $ticket) (local.get $left))')}
+        ${findBatchSlot('(i32.add (local.get $ticket) (local.get $left))')}
         (br_if $first (i32.eqz (local.get $left)))
         (i32.store (local.get $slot)
-          (i32.add (i32.add (local.get $ticket) (local.get $left)) ${more}))
+          (i32.add (i32.add (local.get $ticket) (local.get $left)) (local.get $above)))
         (br $next)))
-    (i32.atomic.store (local.get $slot) (i32.add (local.get $ticket) ${more})))`;
+    (i32.atomic.store (local.get $slot) (i32.add (local.get $ticket) (local.get $above))))`;
 }
 
 const INT_ITEM = `(f64.convert_i32_s (i32.load offset=${INT_ITEM_WORD * 4} (local.get $slot)))`;
