@@ -16,6 +16,7 @@ import {
   EXIT_USAGE,
   MillraceError,
 } from '../toolkit/base/errors.ts';
+import { registerCpu } from './cpu.ts';
 import { registerDemo } from './demo.ts';
 import { registerDump } from './dump.ts';
 import { registerGenerate } from './generate.ts';
@@ -47,6 +48,8 @@ export function makeProgram(): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
+    // An option behind a command is that command's, also where `cpu` and `cpu audit` have the same.
+    .enablePositionalOptions()
     .addHelpText('after', EXAMPLES);
   registerServe(program);
   registerDemo(program);
@@ -59,6 +62,7 @@ export function makeProgram(): Command {
   registerReplay(program);
   registerGenerate(program);
   registerNettest(program);
+  registerCpu(program);
   for (const command of [program, ...program.commands]) overrideExit(command);
   return program;
 }

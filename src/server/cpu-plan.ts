@@ -96,8 +96,7 @@ export function wishesOf(plan: Plan, machine: Topology): readonly WorkerWish[] {
 
 /** Watches the CPUs for about a second and says what `auto` does. */
 export async function advisePlan(plan: Plan, options: AdviseOptions = {}): Promise<Advice> {
-  const { root } = options;
-  return advise(wishesOf(plan, topology(root === undefined ? {} : { root })), options);
+  return advise(wishesOf(plan, topology(options)), options);
 }
 
 /** For people: where each worker goes, or why none is pinned. */

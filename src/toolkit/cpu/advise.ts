@@ -34,6 +34,8 @@ export interface AdviseOptions {
   readonly watchMs?: number;
   /** Watch also where there is no room: for people who ask. */
   readonly alwaysWatch?: boolean;
+  /** Whose threads and limits are "ours"; this process by default. */
+  readonly pid?: number;
   readonly root?: string;
 }
 
@@ -42,7 +44,7 @@ export async function advise(
   options: AdviseOptions = {},
 ): Promise<Advice> {
   const files = systemFiles(options.root);
-  const machine = readTopology(files);
+  const machine = readTopology(files, options.pid === undefined ? 'self' : `${options.pid}`);
   const first = place(workers, machine);
   const hasRoom = first.problem === '';
   const watched =
@@ -83,7 +85,7 @@ export function conclude(
   for (const cpu of watchedCpus) reasons.push(...(shared.get(cpu) ?? []));
   reasons.push(...(watched?.reasons ?? []));
   const isIsolated = cpus.length > 0 && cpus.every((cpu) => machine.isolated.includes(cpu));
-  const pressure = watched?.pressureFraction ?? 0;
+  const pressure = Math.min(1, watched?.pressureFraction ?? 0);
   if (!isIsolated && pressure > AUDIT_LIMITS.pressureFraction) {
     reasons.push(
       `the machine is full: somebody waited for a CPU ${percent(pressure)} of the time (PSI)`,

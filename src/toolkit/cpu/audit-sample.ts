@@ -57,13 +57,14 @@ export function readSample(
   limits: CpuLimits,
   timeMs: number,
   withOthers: boolean,
+  pid = 'self',
 ): Sample {
   const { cpus, lines } = readInterrupts(files);
   return {
     timeMs,
     ticks: readTicks(files),
-    own: readOwn(files),
-    others: withOthers ? readOthers(files) : new Map(),
+    own: readOwn(files, pid),
+    others: withOthers ? readOthers(files, pid) : new Map(),
     interruptCpus: cpus,
     interrupts: lines,
     pressureUs: pressureOf(files.read('proc/pressure/cpu')),
@@ -92,13 +93,13 @@ function readTicks(files: SystemFiles): Map<number, CpuTicks> {
   return found;
 }
 
-function readOwn(files: SystemFiles): Map<number, OwnThread> {
+function readOwn(files: SystemFiles, pid: string): Map<number, OwnThread> {
   const found = new Map<number, OwnThread>();
-  for (const name of files.list('proc/self/task')) {
+  for (const name of files.list(`proc/${pid}/task`)) {
     const tid = Number(name);
-    const stat = readTaskStat(files, 'self', tid);
+    const stat = readTaskStat(files, pid, tid);
     if (stat === null) continue;
-    const times = readTaskTimes(files, 'self', tid);
+    const times = readTaskTimes(files, pid, tid);
     found.set(tid, {
       startTicks: stat.startTicks,
       ranMs: times === null ? stat.cpuMs : times.ranNs / 1e6,
@@ -110,9 +111,9 @@ function readOwn(files: SystemFiles): Map<number, OwnThread> {
 }
 
 /** Processes that this one may see: in a container none but its own. */
-function readOthers(files: SystemFiles): Map<number, OtherTask> {
+function readOthers(files: SystemFiles, ownPid: string): Map<number, OtherTask> {
   const found = new Map<number, OtherTask>();
-  const own = /^\d+/.exec(files.read('proc/self/stat') ?? '')?.[0];
+  const own = /^\d+/.exec(files.read(`proc/${ownPid}/stat`) ?? '')?.[0];
   for (const pid of files.list('proc')) {
     if (!/^\d+$/.test(pid) || pid === own) continue;
     const stat = readTaskStat(files, pid, Number(pid));

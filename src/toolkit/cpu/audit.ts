@@ -73,6 +73,8 @@ export interface Audit {
 export interface AuditOptions {
   /** 1,000 by default. */
   readonly watchMs?: number;
+  /** Whose threads and limits are "ours"; this process by default. */
+  readonly pid?: number;
   readonly root?: string;
 }
 
@@ -83,12 +85,13 @@ const NAMES_MAX = 3;
 /** Watches these CPUs. Needs no addon; the event loop must be free to turn. */
 export async function audit(cpus: readonly number[], options: AuditOptions = {}): Promise<Audit> {
   const files = systemFiles(options.root);
-  const limits = readLimits(files);
+  const pid = options.pid === undefined ? 'self' : `${options.pid}`;
+  const limits = readLimits(files, pid);
   const stepMs = (options.watchMs ?? WATCH_MS) / STEP_COUNT;
-  const samples = [readSample(files, limits, monotonicMs(), true)];
+  const samples = [readSample(files, limits, monotonicMs(), true, pid)];
   for (let step = 1; step <= STEP_COUNT; step++) {
     await sleep(stepMs);
-    samples.push(readSample(files, limits, monotonicMs(), step === STEP_COUNT));
+    samples.push(readSample(files, limits, monotonicMs(), step === STEP_COUNT, pid));
   }
   return judge(samples, cpus, limits);
 }

@@ -76,6 +76,8 @@ export interface Topology {
 }
 
 export interface TopologyOptions {
+  /** Whose limits; this process by default. */
+  readonly pid?: number;
   /** Root of a recorded tree; '/' by default. */
   readonly root?: string;
 }
@@ -84,11 +86,12 @@ const CPU_FOLDER = 'sys/devices/system/cpu';
 
 /** The machine as this process may use it, now: CPUs come and go. Needs no addon. */
 export function topology(options: TopologyOptions = {}): Topology {
-  return readTopology(systemFiles(options.root));
+  const { root, pid } = options;
+  return readTopology(systemFiles(root), pid === undefined ? 'self' : `${pid}`);
 }
 
-export function readTopology(files: SystemFiles): Topology {
-  const limits = readLimits(files);
+export function readTopology(files: SystemFiles, pid = 'self'): Topology {
+  const limits = readLimits(files, pid);
   const list = (name: string) => parseCpuList(files.read(`${CPU_FOLDER}/${name}`) ?? '') ?? [];
   const online = orElse(list('online'), limits.affinity);
   const present = orElse(list('present'), online);
