@@ -1,0 +1,93 @@
+/**
+ * The models, the bounds of their runs, and the bugs that are planted in them.
+ *
+ * A run without a bug must be exhaustive and without an error. Every bug must be found in the run
+ * that is named for it: a property that no bug breaks would not be checked.
+ */
+
+export interface ModelRun {
+  readonly name: string;
+  readonly defines: readonly string[];
+}
+
+export interface SeededBug {
+  /** -DBUG_... */
+  readonly name: string;
+  /** The run whose bounds show it. */
+  readonly run: string;
+  readonly what: string;
+}
+
+export interface Model {
+  /** In test/model. */
+  readonly file: string;
+  readonly runs: readonly ModelRun[];
+  readonly bugs: readonly SeededBug[];
+  /** What the runs must have come to, together: the names of the model's probes. */
+  readonly probes: readonly string[];
+}
+
+function run(name: string, bounds: Readonly<Record<string, string | number>>): ModelRun {
+  return { name, defines: Object.entries(bounds).map(([key, value]) => `-D${key}=${value}`) };
+}
+
+function bug(runName: string, name: string, what: string): SeededBug {
+  return { name, run: runName, what };
+}
+
+/** PUSHES and POPS: attempts, one digit a member. */
+export const MPMC: Model = {
+  file: 'mpmc.pml',
+  runs: [
+    run('2 pushers, 2 poppers', { MEMBERS: 4, PUSHES: '0022', POPS: 2200, FILL: 3 }),
+    run('batches of 2', { MEMBERS: 3, PUSHES: '012', POPS: 210, FILL: 3, BATCH: 2 }),
+    run('batches of 3', { MEMBERS: 4, PUSHES: '0011', POPS: 2200, FILL: 2, BATCH: 3 }),
+    run('one death', { MEMBERS: 3, PUSHES: '011', POPS: 200, DEATHS: 1 }),
+    run('one death, nearly full', { MEMBERS: 3, PUSHES: '011', POPS: 100, FILL: 3, DEATHS: 1 }),
+    run('one death, batches', {
+      MEMBERS: 3,
+      PUSHES: '011',
+      POPS: 200,
+      FILL: 3,
+      BATCH: 2,
+      DEATHS: 1,
+    }),
+    run('two deaths', { MEMBERS: 3, PUSHES: '011', POPS: 100, DEATHS: 2 }),
+  ],
+  bugs: [
+    bug('2 pushers, 2 poppers', 'PUBLISH_BEFORE_WRITE', 'seq is stored before the item'),
+    bug('2 pushers, 2 poppers', 'RELEASE_BEFORE_READ', 'seq is stored before the item is read'),
+    bug('2 pushers, 2 poppers', 'SEQ_OFF_BY_ONE', 'a popper leaves the seq one too low'),
+    bug('2 pushers, 2 poppers', 'TICKET_BEFORE_ROOM', 'a ticket is taken without a look'),
+    bug('2 pushers, 2 poppers', 'CLAIM_WITHOUT_EXCHANGE', 'pushSeq is stored, not exchanged'),
+    bug('batches of 2', 'BATCH_UNCOUNTED', 'only the first slot of a batch is looked at'),
+    bug('batches of 2', 'BATCH_REVERSED', 'items of a batch in the wrong order'),
+    bug('one death', 'HOLE_NOT_SKIPPED', 'a popper takes a hole for an empty ring'),
+    bug('one death', 'CAPACITY_TWO', 'capacity 2: a hole looks like a free slot'),
+    bug('one death', 'NOTE_AFTER_CLAIM', 'the note is written behind the claim'),
+    bug('one death, nearly full', 'LOSER_KEEPS_NOTE', '"full" leaves the note of a lost race'),
+    bug('one death, batches', 'NOTE_COUNT_STALE', 'the count in the note is an old one'),
+    bug('one death', 'ABANDON_IGNORES_LIVE', 'notes of running members are not looked at'),
+    bug('one death', 'ABANDON_PASSED_LAST', 'notes are looked at before pushSeq'),
+    bug('one death, batches', 'ABANDON_PASSED_ONCE', 'pushSeq is asked for the first ticket only'),
+    bug('one death', 'SETTLE_WITHOUT_LOOK', 'slots that were given up are settled, too'),
+    bug('one death', 'LOSS_UNANSWERED', 'lost items are not counted'),
+    bug('two deaths', 'HOLE_SKIP_WITHOUT_NOTE', 'a popper passes a hole without a note'),
+    bug('two deaths', 'ABANDON_MARKS_LATE', 'a dead member is not marked at once'),
+  ],
+  probes: [
+    'full',
+    'empty',
+    'stale push',
+    'stale pop',
+    'hole passed',
+    'batch popped',
+    'abandon again',
+    'hole made',
+    'loss answered',
+    'hole of a dead popper freed',
+    'note of a loser cleared',
+  ],
+};
+
+export const MODELS: readonly Model[] = [MPMC];
