@@ -15,7 +15,7 @@ import { test } from 'node:test';
 import { isMainThread, Worker } from 'node:worker_threads';
 import { Prng } from '../../src/toolkit/base/prng.ts';
 
-const STRESS_MS = Number(process.env['MILLRACE_STRESS_MS'] ?? 240_000);
+const STRESS_MS = Number(process.env.MILLRACE_STRESS_MS ?? 240_000);
 /** A run takes seconds; one that hangs is a finding. */
 const RUN_MS_MAX = 170_000;
 const STOP_MS_MAX = 30;
