@@ -122,6 +122,36 @@ export function isPlain(op: number): boolean {
   return op === READ || op === WRITE;
 }
 
+/** Performs an access of memory; sleeping and waiting are the machine's. */
+export function perform({ op, array, index, value, replacement }: Access): number {
+  const words = array as Int32Array;
+  if (op === READ) return array[index]!;
+  if (op === WRITE) {
+    array[index] = value;
+    return value;
+  }
+  if (op === LOAD) return Atomics.load(words, index);
+  if (op === STORE) return Atomics.store(words, index, value);
+  if (op === COMPARE_EXCHANGE) return Atomics.compareExchange(words, index, value, replacement);
+  if (op === ADD) return Atomics.add(words, index, value);
+  if (op === SUB) return Atomics.sub(words, index, value);
+  if (op === AND) return Atomics.and(words, index, value);
+  if (op === OR) return Atomics.or(words, index, value);
+  if (op === XOR) return Atomics.xor(words, index, value);
+  if (op === EXCHANGE) return Atomics.exchange(words, index, value);
+  throw new Error(`operation ${op} is none of memory`);
+}
+
+/** Runs a program to its end, alone: before the threads start, or after their end. */
+export function runAlone<T>(program: Program<T>): T {
+  let next = program.next();
+  for (let accesses = 0; next.done !== true; accesses++) {
+    if (accesses > 10_000) throw new Error('alone, and no end in sight');
+    next = program.next(next.value.op === MARK ? undefined : perform(next.value));
+  }
+  return next.value;
+}
+
 /** Whether it has changed memory, now that its result is known. */
 export function hasWritten(access: Access, result: unknown): boolean {
   const { op } = access;

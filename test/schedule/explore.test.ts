@@ -170,7 +170,7 @@ test('a thread dies before each of its accesses, and at its end; then it is join
     yield* join(0);
     seen.add(yield* read(words, 0));
   }
-  assertHolds(t, exploreDeaths(scenario({ dying, supervisor }), 0));
+  assertHolds(t, exploreDeaths(scenario({ dying, supervisor }), [0]));
   assert.deepEqual(
     [...seen].sort((a, b) => a - b),
     [0, 1, 2, 3],

@@ -18,7 +18,7 @@ export interface ExploreOptions {
   readonly preemptions?: number;
   /** So many random schedules. */
   readonly random?: { readonly runs: number; readonly seed: number };
-  readonly death?: Death;
+  readonly deaths?: readonly Death[];
   /** Plain reads that may be stale: exempt from the search for races. */
   readonly isHint?: (access: Access) => boolean;
   /** Where to stop; `schedules` is then one more. */
@@ -30,8 +30,8 @@ export interface Findings {
   readonly violation: { readonly message: string; readonly trace: readonly TraceEntry[] } | null;
   /** Whether all was seen that was asked for. */
   readonly isComplete: boolean;
-  /** Whether the death that was asked for came before the thread's end in any schedule. */
-  readonly wasDeathMet: boolean;
+  /** Threads that died before their end, in any schedule. */
+  readonly diedEarly: ReadonlySet<number>;
 }
 
 const SCHEDULES_MAX = 1_000_000;
@@ -40,7 +40,7 @@ const SCHEDULES_MAX = 1_000_000;
 class Grown extends Error {}
 
 export function explore(scenario: Scenario, options: ExploreOptions = {}): Findings {
-  const machine = new Machine(scenario, options.death, options.isHint);
+  const machine = new Machine(scenario, options.deaths, options.isHint);
   for (;;) {
     machine.hasGrown = false;
     const walk = walkOf(machine, options);
@@ -56,22 +56,28 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Findi
   }
 }
 
-function told({ schedules, isComplete }: Walk, { wasDeathMet }: Machine) {
-  return { schedules, isComplete, wasDeathMet };
+function told({ schedules, isComplete }: Walk, { diedEarly }: Machine) {
+  return { schedules, isComplete, diedEarly };
 }
 
-/** Each death of `thread`, before its first access, before its second, and so on to its end. */
+/**
+ * Each death of these threads, before the first access, before the second, and so on to the end;
+ * of several threads each pair of places.
+ */
 export function exploreDeaths(
   scenario: Scenario,
-  thread: number,
+  threads: readonly number[],
   options: ExploreOptions = {},
 ): Findings {
+  const [thread, ...others] = threads;
+  if (thread === undefined) return explore(scenario, options);
   let schedules = 0;
   for (let access = 0; ; access++) {
-    const found = explore(scenario, { ...options, death: { thread, access } });
+    const deaths = [...(options.deaths ?? []), { thread, access }];
+    const found = exploreDeaths(scenario, others, { ...options, deaths });
     schedules += found.schedules;
-    const isOver = !found.wasDeathMet || !found.isComplete;
-    if (found.violation !== null || isOver) return { ...found, schedules };
+    const isOver = found.violation !== null || !found.isComplete || !found.diedEarly.has(thread);
+    if (isOver) return { ...found, schedules };
   }
 }
 

@@ -13,26 +13,20 @@
  */
 import {
   type Access,
-  ADD,
-  AND,
-  COMPARE_EXCHANGE,
-  EXCHANGE,
   hasWritten,
   JOIN,
   LOAD,
   MARK,
   NOTIFY,
-  OR,
   type Program,
+  perform,
   READ,
   RETRY,
   STORE,
-  SUB,
   WAIT,
   WAKE,
   type Words,
   WRITE,
-  XOR,
 } from './access.ts';
 import { Races } from './races.ts';
 
@@ -75,7 +69,6 @@ interface Thread {
   readonly program: Program<unknown>;
   pending: Access;
   isFinished: boolean;
-  isDead: boolean;
   isWoken: boolean;
   accesses: number;
   /** What was read since the last step forward: who tries again waits for a change of it. */
@@ -93,9 +86,10 @@ export class Machine {
   /** Numbers of the words that the last step read or wrote, of contended ones. */
   readonly footprint: number[] = [];
   isFootprintWritten = false;
-  wasDeathMet = false;
+  /** Threads that died before their end, in any run. */
+  readonly diedEarly = new Set<number>();
   readonly #scenario: Scenario;
-  readonly #death: Death | undefined;
+  readonly #deaths: readonly Death[];
   readonly #readers: Uint32Array;
   readonly #writers: Uint32Array;
   readonly #widths: Uint8Array;
@@ -107,11 +101,11 @@ export class Machine {
 
   constructor(
     scenario: Scenario,
-    death?: Death,
+    deaths: readonly Death[] = [],
     isHint: (access: Access) => boolean = () => false,
   ) {
     this.#scenario = scenario;
-    this.#death = death;
+    this.#deaths = deaths;
     this.#isHint = isHint;
     this.#run = scenario();
     const words = this.#run.memory.byteLength >> 2;
@@ -134,7 +128,6 @@ export class Machine {
       program,
       pending: undefined as unknown as Access,
       isFinished: false,
-      isDead: false,
       isWoken: false,
       accesses: 0,
       reads: [],
@@ -215,10 +208,9 @@ export class Machine {
   }
 
   #perform(thread: Thread, index: number, isStep: boolean): void {
-    const death = this.#death;
-    if (death?.thread === index && death.access === thread.accesses) {
-      this.wasDeathMet = true;
-      thread.isDead = true;
+    for (const death of this.#deaths) {
+      if (death.thread !== index || death.access !== thread.accesses) continue;
+      this.diedEarly.add(index);
       thread.isFinished = true;
       return;
     }
@@ -278,25 +270,12 @@ export class Machine {
     );
   }
 
-  #apply(thread: Thread, { op, array, index, value, replacement }: Access): unknown {
-    const words = array as Int32Array;
-    if (op === READ) return array[index];
-    if (op === WRITE) {
-      array[index] = value;
-      return value;
-    }
-    if (op === LOAD) return Atomics.load(words, index);
-    if (op === STORE) return Atomics.store(words, index, value);
-    if (op === COMPARE_EXCHANGE) return Atomics.compareExchange(words, index, value, replacement);
-    if (op === ADD) return Atomics.add(words, index, value);
-    if (op === SUB) return Atomics.sub(words, index, value);
-    if (op === AND) return Atomics.and(words, index, value);
-    if (op === OR) return Atomics.or(words, index, value);
-    if (op === XOR) return Atomics.xor(words, index, value);
-    if (op === EXCHANGE) return Atomics.exchange(words, index, value);
-    if (op === WAIT) return this.#sleep(thread, words, index, value);
-    if (op === NOTIFY) return this.#notify(words, index, value);
-    return this.#wake(thread);
+  #apply(thread: Thread, access: Access): unknown {
+    const { op, array, index, value } = access;
+    if (op === WAIT) return this.#sleep(thread, array as Int32Array, index, value);
+    if (op === NOTIFY) return this.#notify(array as Int32Array, index, value);
+    if (op === WAKE) return this.#wake(thread);
+    return perform(access);
   }
 
   #sleep(thread: Thread, words: Int32Array, index: number, expected: number): string {

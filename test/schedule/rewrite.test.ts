@@ -50,6 +50,16 @@ test('accesses are yielded in the order in which the kernel makes them', async (
   ]);
 });
 
+test('what is added to an element is a read and a write', async () => {
+  const { add } = await load('function add(words, at) { words[at] -= words[0] + 2; }');
+  const { yielded } = run(add!(new Int32Array(4), 3), [10, 5]);
+  assert.deepEqual(yielded, [
+    [READ, 3, 0],
+    [READ, 0, 0],
+    [WRITE, 3, 3],
+  ]);
+});
+
 test('imported constants are the real ones, imported kernels the rewritten ones', async () => {
   const kernels = await loadKernels({
     modules: ['spsc-kernel', 'toy'],
@@ -73,7 +83,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   'another name of the array': 'function f(words) { const w = words; return w[0]; }',
   'a member that is no element': 'function f(words) { return words.fill(0); }',
   'an element of an expression': 'function f(words) { return (words)[0] + f(words)[0]; }',
-  'a compound assignment': 'function f(words) { words[0] += 1; }',
+  'a compound assignment': 'function f(words, at) { words[at + 1] += 1; }',
   'an increment in memory': 'function f(words) { words[0]++; }',
   'a function that is not known': 'function f(words) { return g(words); }',
   'Atomics of something else': 'function f(words, other) { return Atomics.load(other, 0); }',

@@ -208,8 +208,15 @@ class Rewriter {
     const { left, operator } = node;
     const value = this.#render(node.right);
     if (left.type === 'Identifier') return `${left.name} ${operator} ${value}`;
-    if (left.type !== 'MemberExpression' || !left.computed || operator !== '=') {
-      throw this.#refusal(node, 'this kind of assignment');
+    const isElement = left.type === 'MemberExpression' && left.computed;
+    if (!isElement) throw this.#refusal(node, 'this kind of assignment');
+    if (operator !== '=') {
+      // A read and a write, at an index that has no accesses of its own.
+      const isArithmetic = ['+=', '-=', '|=', '&='].includes(operator);
+      const isSimple = left.property.type === 'Identifier';
+      if (!isArithmetic || !isSimple) throw this.#refusal(node, 'this kind of assignment');
+      const sum = `${this.#renderMember(left)} ${operator.slice(0, -1)} (${value})`;
+      return this.#access(node, WRITE, left.object.name, left.property.name, sum, '0');
     }
     this.#checkShared(left.object);
     return this.#access(node, WRITE, left.object.name, this.#render(left.property), value, '0');
