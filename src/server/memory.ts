@@ -8,7 +8,7 @@
 import { BROADCAST_SLOTS, COLLECT_SLOTS, POSITION_MAX } from '../toolkit/base/limits.ts';
 import { Counters } from '../toolkit/counters/index.ts';
 import { PagePool } from '../toolkit/pages/index.ts';
-import { createBroadcastRing, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
+import { BroadcastRing, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
 import { checked, eventfdCreate } from '../toolkit/sys/index.ts';
 import { COLLECT_COUNTERS, type CollectCounter } from './collect/counters.ts';
 import type { Listener } from './collect/listener.ts';
@@ -29,7 +29,7 @@ import {
   type SharedMemory,
   type WorkerSetup,
 } from './setup.ts';
-import { SLOT_BYTES, SLOT_WORDS } from './slot.ts';
+import { SLOT_BYTES } from './slot.ts';
 
 /** Sealed segments that may wait for the keeper: 64 x 256 MiB. */
 const SEALED_SLOTS = 64;
@@ -46,6 +46,12 @@ export class Memory {
   readonly config: Config;
   readonly pool: PagePool;
   readonly journal: JournalShared;
+  /** From the journal to its readers. */
+  readonly broadcast = BroadcastRing.create({
+    capacity: BROADCAST_SLOTS,
+    slotBytes: SLOT_BYTES,
+    readerCount: READER_COUNT,
+  });
   readonly shared: SharedMemory;
   /** A slab for each collector. */
   readonly collect: Counters<CollectCounter>;
@@ -81,7 +87,7 @@ export class Memory {
     this.shared = {
       pool: this.pool.handle,
       rings: indexes.map(() => createSlotRing().handle),
-      broadcast: createBroadcastRing(BROADCAST_SLOTS, SLOT_WORDS, READER_COUNT),
+      broadcast: this.broadcast.handle,
       sealed: SpscRing.create({ capacity: SEALED_SLOTS, creditEvery: 1 }).handle,
       journalBell: new Doorbell().buffer,
       keeperBell: new Doorbell().buffer,

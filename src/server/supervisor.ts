@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { Counters } from '../toolkit/counters/index.ts';
-import { BroadcastReader, Doorbell } from '../toolkit/ring/index.ts';
+import { Doorbell } from '../toolkit/ring/index.ts';
 import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
 import type { Logger } from './log.ts';
@@ -192,7 +192,7 @@ export class Supervisor {
     if (worker.role === 'collect') this.#buryCollector(worker.index);
     else if (worker.role === 'store') {
       this.state.isSinkRunning = false;
-      new BroadcastReader(this.#memory.shared.broadcast, STORE_READER).leave();
+      this.#memory.broadcast.abandonReader(STORE_READER);
     } else {
       this.#fail(
         new MillraceError(

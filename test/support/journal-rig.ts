@@ -17,16 +17,14 @@ import {
   SLOT_OFFSET,
   SLOT_PAGE,
   SLOT_RECORDS,
-  SLOT_WORDS,
 } from '../../src/server/slot.ts';
 import { BLOCK_HEADER_BYTES, OS_PAGE_BYTES, PAGE_BYTES } from '../../src/toolkit/base/limits.ts';
 import type { Prng } from '../../src/toolkit/base/prng.ts';
 import { Counters } from '../../src/toolkit/counters/index.ts';
 import { NO_PAGE, PagePool } from '../../src/toolkit/pages/index.ts';
 import {
-  BroadcastReader,
-  BroadcastWriter,
-  createBroadcastRing,
+  BroadcastRing,
+  type BroadcastWriter,
   Doorbell,
   NO_SLOT,
   type SpscProducer,
@@ -88,7 +86,7 @@ export class JournalRig {
   readonly journaled: MadeBlock[] = [];
   dropped = 0;
   readonly warnings: string[] = [];
-  readonly #handle;
+  readonly #ring: BroadcastRing;
   readonly #folder: string;
   readonly #pending: MadeBlock[] = [];
   readonly #header = makeBlockHeader();
@@ -102,10 +100,14 @@ export class JournalRig {
     const ringOptions = { slotBytes: SLOT_BYTES, creditEvery: 1, startSeq: 0xffff_fff0 };
     const { handle } = SpscRing.create({ capacity: 8, ...ringOptions });
     this.ring = SpscRing.producer(handle);
-    const readers = options.readers ?? 1;
-    this.#handle = createBroadcastRing(options.slots ?? 8, SLOT_WORDS, readers, 0x1fff_fff0);
-    this.broadcast = new BroadcastWriter(this.#handle, (words, index) => {
-      this.pool.release(words[index + SLOT_PAGE]!);
+    this.#ring = BroadcastRing.create({
+      capacity: options.slots ?? 8,
+      slotBytes: SLOT_BYTES,
+      readerCount: options.readers ?? 1,
+      startSeq: 0x1fff_fff0,
+    });
+    this.broadcast = BroadcastRing.writer(this.#ring.handle, {
+      release: (words, index) => this.pool.release(words[index + SLOT_PAGE]!),
     });
     this.writer = new FailingWriter(
       { folder: options.folder, segmentBytes: options.segmentBytes, uuid: new Uint8Array(16) },
@@ -140,7 +142,7 @@ export class JournalRig {
   }
 
   source(reader: number, position = FIRST_POSITION): RingBlockSource {
-    return new RingBlockSource(this.pool, new BroadcastReader(this.#handle, reader), {
+    return new RingBlockSource(this.pool, BroadcastRing.reader(this.#ring.handle, reader), {
       folder: this.#folder,
       position,
       publishedPosition: () => this.shared.publishedPosition,
@@ -149,7 +151,7 @@ export class JournalRig {
 
   /** What the supervisor does when the thread of a reader has ended. */
   bury(reader: number): void {
-    new BroadcastReader(this.#handle, reader).leave();
+    this.#ring.abandonReader(reader);
   }
 
   /** One block into the ring; false when there is no page or no slot. */

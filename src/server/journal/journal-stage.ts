@@ -38,7 +38,6 @@ import {
   SLOT_OFFSET,
   SLOT_PAGE,
   SLOT_RECORDS,
-  SLOT_WORDS,
   setSlotPosition,
 } from '../slot.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
@@ -223,11 +222,8 @@ export class JournalStage implements Stage {
   }
 
   #publish(words: Int32Array, slot: number, position: number): void {
-    const { broadcast } = this.#deps;
-    const to = broadcast.claim();
     setSlotPosition(words, slot, position);
-    for (let i = 0; i < SLOT_WORDS; i++) Atomics.store(broadcast.words, to + i, words[slot + i]!);
-    broadcast.publish();
+    this.#deps.broadcast.push(words, slot);
   }
 
   /** Keeps pages free for the collectors by evicting readers that hold too many. */

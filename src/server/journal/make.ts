@@ -5,7 +5,7 @@
 import { assert } from '../../toolkit/base/assert.ts';
 import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { BroadcastWriter, Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
+import { BroadcastRing, Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
 import { Control, type WorkerMessage } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
@@ -67,8 +67,8 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
     {
       pool,
       rings: shared.rings.map((handle) => SpscRing.consumer(handle)),
-      broadcast: new BroadcastWriter(shared.broadcast, (words, index) => {
-        pool.release(words[index + SLOT_PAGE]!);
+      broadcast: BroadcastRing.writer(shared.broadcast, {
+        release: (words, index) => pool.release(words[index + SLOT_PAGE]!),
       }),
       bell: new Doorbell(shared.journalBell),
       writer,

@@ -92,7 +92,7 @@ export class RingBlockSource implements BlockSource {
 
   close(): void {
     this.release();
-    this.#reader.leave();
+    this.#reader.close();
     this.#journal.close();
   }
 

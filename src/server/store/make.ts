@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { BroadcastReader, Doorbell } from '../../toolkit/ring/index.ts';
+import { BroadcastRing, Doorbell } from '../../toolkit/ring/index.ts';
 import { Control, type SinkReport, type WorkerMessage, type WorkerRequest } from '../control.ts';
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
@@ -29,7 +29,7 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
   const control = new Control(setup.control);
   const pool = new PagePool(shared.pool);
   const openSource = (position: number): RingBlockSource =>
-    new RingBlockSource(pool, new BroadcastReader(shared.broadcast, STORE_READER), {
+    new RingBlockSource(pool, BroadcastRing.reader(shared.broadcast, STORE_READER), {
       folder: setup.journalFolder,
       position,
       publishedPosition: () => journal.publishedPosition,

@@ -6,9 +6,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Prng } from '../base/prng.ts';
-import { BroadcastReader, READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-reader.ts';
-import { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.ts';
-import { BroadcastWriter } from './broadcast-writer.ts';
+import { READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-kernel.ts';
+import type { BroadcastReader } from './broadcast-reader.ts';
+import { BroadcastRing } from './broadcast-ring.ts';
+import type { BroadcastWriter } from './broadcast-writer.ts';
 
 const SLOT_WORDS = 4;
 const STARTS = [0, 0x1fff_fff0, 0x7fff_fff0, 0xffff_fff0];
@@ -46,7 +47,7 @@ class ReaderDied extends Error {}
 
 /** A ring, its writer, and pages of which each slot holds one. */
 class Model {
-  readonly handle: BroadcastRingHandle;
+  readonly ring: BroadcastRing;
   readonly writer: BroadcastWriter;
   readonly stampOfPage: number[];
   readonly free: number[] = [];
@@ -54,17 +55,19 @@ class Model {
   stamp = 0;
 
   constructor(capacity: number, readers: number, start: number, pages: number) {
-    this.handle = createBroadcastRing(capacity, SLOT_WORDS, readers, start);
+    const options = { capacity, slotWords: SLOT_WORDS, readerCount: readers, startSeq: start };
+    this.ring = BroadcastRing.create(options);
     this.stampOfPage = Array.from({ length: pages }, () => -1);
     for (let page = 0; page < pages; page++) this.free.push(page);
-    this.writer = new BroadcastWriter(this.handle, (words, index) => {
+    const release = (words: Int32Array, index: number): void => {
       const page = words[index]!;
       const stamp = words[index + 1]!;
       assert.equal(this.stampOfPage[page], stamp, 'a slot is released once, with its own page');
       this.stampOfPage[page] = -1;
       this.free.push(page);
       this.released[stamp] = (this.released[stamp] ?? 0) + 1;
-    });
+    };
+    this.writer = BroadcastRing.writer(this.ring.handle, { release });
   }
 
   /** False: no page is free. */
@@ -106,7 +109,7 @@ class Watcher {
   constructor(model: Model, index: number) {
     this.#model = model;
     this.#index = index;
-    this.#reader = new BroadcastReader(model.handle, index);
+    this.#reader = BroadcastRing.reader(model.ring.handle, index);
   }
 
   get joined(): boolean {
@@ -156,8 +159,8 @@ class Watcher {
   /** The supervisor gives the place up; a new thread takes the index. */
   die(): void {
     this.isHolding = false;
-    this.#reader.leave();
-    this.#reader = new BroadcastReader(this.#model.handle, this.#index);
+    this.#model.ring.abandonReader(this.#index);
+    this.#reader = BroadcastRing.reader(this.#model.ring.handle, this.#index);
     this.join();
   }
 

@@ -1,114 +1,186 @@
 /**
- * BroadcastReader: the reading side of broadcast-ring.ts, where protocol and invariants stand.
+ * BroadcastReader: a reading end of a BroadcastRing, where protocol and invariants stand.
  *
- * OWNERSHIP  One reader object per reader index, one thread. Between tryRead and finish it may
- *            touch what the slot refers to, even if the writer laps it meanwhile.
- * PROGRESS   wait-free.
+ * OWNERSHIP  One reader an index, one thread. Between tryRead and finish it may touch what the slot
+ *            refers to, even if the writer laps it meanwhile. Where slots are values, `slot` is a
+ *            copy of its own, and finish may be left to the next tryRead.
+ * PROGRESS   every method is wait-free.
  */
 import { assert } from '../base/assert.ts';
+import type { BroadcastRingHandle } from './broadcast-handle.ts';
 import {
-  type BroadcastRingHandle,
-  packReader,
-  readerSeq,
-  readerWord,
-  slotsWord,
-} from './broadcast-ring.ts';
+  broadcastBegin,
+  broadcastConfirm,
+  broadcastCopySlot,
+  broadcastEnter,
+  broadcastFinish,
+  broadcastJoin,
+  broadcastLeave,
+  broadcastTryRead,
+  READ_EVICTED,
+  READ_OK,
+} from './broadcast-kernel.ts';
 import {
-  BROADCAST_CLAIM_WORD,
   BROADCAST_WRITE_WORD,
-  READER_ABSENT,
-  READER_EVICTED,
+  BROADCAST_WRITER_WORD,
   READER_IDLE,
-  READER_JOINING,
   READER_LAPPED,
+  READER_LOST,
+  READER_MISSED,
+  READER_NEXT,
   READER_READING,
+  READER_ROLE,
+  readerLine,
   STATE_MASK,
-} from './layout.ts';
+} from './broadcast-layout.ts';
+import { claimRole, closeRole, isRoleGone, type RoleState, roleState, takeRole } from './roles.ts';
 
-/** What tryRead answers. */
-export const READ_OK = 1;
-export const READ_NOTHING = 0;
-export const READ_EVICTED = -1;
+/** Takes the role of `index`, of the first free one when it is -1. Returns the index. */
+function takeReader(words: Int32Array, readerCount: number, index: number): number {
+  assert(index >= -1 && index < readerCount, "a reader index below the ring's count");
+  if (index >= 0) {
+    claimRole(words, readerLine(index) + READER_ROLE);
+    return index;
+  }
+  for (let free = 0; free < readerCount; free++) {
+    if (takeRole(words, readerLine(free) + READER_ROLE)) return free;
+  }
+  assert(false, 'a ring has places for as many readers as it was made for: all are taken');
+  return -1;
+}
 
 export class BroadcastReader {
+  readonly handle: BroadcastRingHandle;
+  readonly index: number;
   /** The words of the slot that tryRead answered READ_OK for: a private copy. */
   readonly slot: Int32Array;
-  readonly #handle: BroadcastRingHandle;
   readonly #words: Int32Array;
-  readonly #index: number;
+  readonly #line: number;
+  #isReading = false;
 
-  constructor(handle: BroadcastRingHandle, reader: number) {
-    assert(reader < handle.readerCount, "a reader index below the ring's count");
-    this.#handle = handle;
-    this.#words = new Int32Array(handle.buffer);
-    this.#index = readerWord(reader);
+  /** Takes the role; see BroadcastRing.reader. */
+  constructor(handle: BroadcastRingHandle, index: number) {
+    this.handle = handle;
+    this.#words = new Int32Array(handle.memory.buffer);
+    this.index = takeReader(this.#words, handle.readerCount, index);
+    this.#line = readerLine(this.index);
     this.slot = new Int32Array(handle.slotWords);
   }
 
-  /** Asks for a place at the write position; the writer grants it in its next poll. */
+  /**
+   * Asks for a place at the write position, the first time or after an eviction; the writer grants
+   * it in its next poll. Nothing happens when there is one, or one was asked for.
+   */
   join(): void {
-    const word = Atomics.load(this.#words, this.#index);
-    const state = word & STATE_MASK;
-    if (state === READER_ABSENT || state === READER_EVICTED) {
-      Atomics.store(this.#words, this.#index, packReader(0, READER_JOINING));
-    }
+    broadcastJoin(this.#words, this.#line);
   }
 
   /** True while the reader has a place in the ring. */
   get joined(): boolean {
-    const state = Atomics.load(this.#words, this.#index) & STATE_MASK;
-    return state === READER_IDLE || state === READER_READING || state === READER_LAPPED;
+    const state = Atomics.load(this.#words, this.#line) & STATE_MASK;
+    const hasPlace = state === READER_IDLE || state === READER_READING || state === READER_LAPPED;
+    if (hasPlace) broadcastEnter(this.#words, this.#line);
+    return hasPlace;
   }
 
-  /** READ_OK: `slot` holds the next slot, and finish must follow. */
-  tryRead(): number {
-    const word = Atomics.load(this.#words, this.#index);
-    if ((word & STATE_MASK) !== READER_IDLE) return READ_EVICTED;
-    const seq29 = readerSeq(word);
+  /** u32: the first slot that this reader has not finished, or the last eviction has cost it. */
+  get nextSeq(): number {
+    return this.#words[this.#line + READER_NEXT]! >>> 0;
+  }
+
+  /**
+   * u32: without a place, the first slot that this reader has lost touch with; with one, what that
+   * was before it got this place. The first reader of an index begins with the ring's first slot,
+   * a later one where the last one stood.
+   */
+  get lostSeq(): number {
+    const word = this.joined ? READER_LOST : READER_NEXT;
+    return this.#words[this.#line + word]! >>> 0;
+  }
+
+  /** Slots from lostSeq on that it has missed when it got its place the last time, modulo 2^32. */
+  get missedCount(): number {
+    return this.#words[this.#line + READER_MISSED]! >>> 0;
+  }
+
+  /** Published slots that this reader has not finished, if it has a place. */
+  get lag(): number {
+    if (!this.joined) return 0;
     const writeSeq = Atomics.load(this.#words, BROADCAST_WRITE_WORD);
-    if (((writeSeq - seq29) & 0x1fff_ffff) === 0) return READ_NOTHING;
-    const reading = packReader(seq29, READER_READING);
-    if (Atomics.compareExchange(this.#words, this.#index, word, reading) !== word) {
-      return READ_EVICTED;
+    return (writeSeq - this.#words[this.#line + READER_NEXT]!) >>> 0;
+  }
+
+  /**
+   * READ_OK: `slot` holds the next slot, and finish must follow before what it refers to is
+   * forgotten; the next tryRead does it where the caller has not. READ_NOTHING: nothing is new, or
+   * the place that was asked for is not yet granted. READ_EVICTED: this reader has no place: it was
+   * too slow (see lostSeq), or has never joined.
+   */
+  tryRead(): number {
+    if (this.#isReading) this.finish();
+    const answer = broadcastTryRead(this.#words, this.#line, this.slot, 0);
+    this.#isReading = answer === READ_OK;
+    return answer;
+  }
+
+  /**
+   * For slots that are values: copies as many whole slots as there are and as fit into `into`, and
+   * is done with them. Returns their number; 0, READ_NOTHING and READ_EVICTED as in tryRead.
+   */
+  readBatch(into: Int32Array): number {
+    if (this.#isReading) this.finish();
+    const words = this.#words;
+    const line = this.#line;
+    const answer = broadcastBegin(words, line);
+    if (answer !== READ_OK) return answer;
+    const { slotWords } = this.handle;
+    const nextSeq = words[line + READER_NEXT]!;
+    const available = (Atomics.load(words, BROADCAST_WRITE_WORD) - nextSeq) | 0;
+    let count = Math.min(Math.floor(into.length / slotWords), available, this.handle.capacity);
+    for (let i = 0; i < count; i++) {
+      broadcastCopySlot(words, (nextSeq + i) | 0, into, i * slotWords);
     }
-    const count = this.#handle.slotWords;
-    const from = slotsWord(this.#handle) + (seq29 & (this.#handle.capacity - 1)) * count;
-    for (let i = 0; i < count; i++) this.slot[i] = Atomics.load(this.#words, from + i);
-    const claimSeq = Atomics.load(this.#words, BROADCAST_CLAIM_WORD);
-    if (((claimSeq - seq29) & 0x1fff_ffff) > this.#handle.capacity) {
-      // The copy may be torn: the writer has passed this slot and has marked this reader lapped.
-      this.finish();
-      return READ_EVICTED;
-    }
-    return READ_OK;
+    const isWhole = broadcastConfirm(words, line);
+    if (!isWhole) count = 0;
+    broadcastFinish(words, line, count);
+    return isWhole ? count : READ_EVICTED;
   }
 
   /** The reader has let go of what the slot refers to. */
   finish(): void {
-    const word = Atomics.load(this.#words, this.#index);
-    const seq29 = readerSeq(word);
-    if ((word & STATE_MASK) === READER_READING) {
-      const idle = packReader(seq29 + 1, READER_IDLE);
-      if (Atomics.compareExchange(this.#words, this.#index, word, idle) === word) return;
-    }
-    Atomics.store(this.#words, this.#index, packReader(seq29, READER_EVICTED));
+    assert(this.#isReading, 'finish follows tryRead');
+    this.#isReading = false;
+    broadcastFinish(this.#words, this.#line, 1);
   }
 
   /** Lets go of the slot without passing it: the next tryRead finds it again. */
   putBack(): void {
-    const word = Atomics.load(this.#words, this.#index);
-    const seq29 = readerSeq(word);
-    if ((word & STATE_MASK) === READER_READING) {
-      const idle = packReader(seq29, READER_IDLE);
-      if (Atomics.compareExchange(this.#words, this.#index, word, idle) === word) return;
-    }
-    Atomics.store(this.#words, this.#index, packReader(seq29, READER_EVICTED));
+    assert(this.#isReading, 'putBack follows tryRead');
+    this.#isReading = false;
+    broadcastFinish(this.#words, this.#line, 0);
+  }
+
+  /** Gives the place up; join asks for another. */
+  leave(): void {
+    this.#isReading = false;
+    broadcastLeave(this.#words, this.#line);
+  }
+
+  peerState(): RoleState {
+    return roleState(this.#words, BROADCAST_WRITER_WORD);
   }
 
   /**
-   * Gives the place up: by the reader itself, or by a supervisor after the reader's thread ended.
+   * The writer has closed or its thread has died. What it had published is still there: look at
+   * this first, then read until there is nothing, and nothing is missed.
    */
-  leave(): void {
-    Atomics.store(this.#words, this.#index, packReader(0, READER_ABSENT));
+  isPeerGone(): boolean {
+    return isRoleGone(this.#words, BROADCAST_WRITER_WORD);
+  }
+
+  /** Gives place and role back. */
+  close(): void {
+    this.leave();
+    closeRole(this.#words, this.#line + READER_ROLE);
   }
 }

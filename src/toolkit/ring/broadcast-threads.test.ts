@@ -6,9 +6,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
-import { BroadcastReader, READ_EVICTED, READ_OK } from './broadcast-reader.ts';
-import { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.ts';
-import { BroadcastWriter } from './broadcast-writer.ts';
+import type { BroadcastRingHandle } from './broadcast-handle.ts';
+import { READ_EVICTED, READ_OK } from './broadcast-kernel.ts';
+import { BroadcastRing } from './broadcast-ring.ts';
+import type { BroadcastWriter } from './broadcast-writer.ts';
 
 const SLOT_WORDS = 4;
 const PAGE_WORDS = 256;
@@ -48,7 +49,7 @@ function assertPage(words: Int32Array, page: number, stamp: number): void {
 
 function readAll({ handle, reader, pages, looks, seed, lazy }: ReaderData): ReaderResult {
   const looked = new Int32Array(looks);
-  const ring = new BroadcastReader(handle, reader);
+  const ring = BroadcastRing.reader(handle, reader);
   const words = new Int32Array(pages);
   const nap = new Int32Array(new SharedArrayBuffer(4));
   const prng = new Prng(seed);
@@ -74,7 +75,7 @@ function readAll({ handle, reader, pages, looks, seed, lazy }: ReaderData): Read
     if (inverse !== ~stamp) throw new Error(`a torn copy: ${stamp} ${inverse}`);
     if (stamp === LAST) {
       ring.finish();
-      ring.leave();
+      ring.close();
       return result;
     }
     assertPage(words, page, stamp);
@@ -110,13 +111,14 @@ class Publisher {
     this.#free = Array.from({ length: this.#pageCount }, (_, page) => page);
     this.released = new Uint8Array(count);
     this.#patient = patient;
-    this.writer = new BroadcastWriter(handle, (words, index) => {
+    const release = (words: Int32Array, index: number): void => {
       const page = words[index]!;
       const stamp = words[index + 1]!;
       if (stamp >= 0) this.released[stamp]!++;
       this.#words.fill(-1, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
       this.#free.push(page);
-    });
+    };
+    this.writer = BroadcastRing.writer(handle, { release });
   }
 
   get freeCount(): number {
@@ -164,7 +166,12 @@ async function allLook(
 async function run(seed: number, lazy: readonly number[], count: number, patient: boolean) {
   // Patient: fewer pages than slots, so that the pages bound the lag and nobody is lapped.
   const pageCount = patient ? 24 : 40;
-  const handle = createBroadcastRing(32, SLOT_WORDS, lazy.length, 0xffff_fff0);
+  const { handle } = BroadcastRing.create({
+    capacity: 32,
+    slotWords: SLOT_WORDS,
+    readerCount: lazy.length,
+    startSeq: 0xffff_fff0,
+  });
   const pages = new SharedArrayBuffer(pageCount * PAGE_WORDS * 4);
   const looks = new SharedArrayBuffer(4 * lazy.length);
   const publisher = new Publisher(handle, pages, count, patient);

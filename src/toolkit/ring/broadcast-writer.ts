@@ -1,191 +1,112 @@
 /**
- * BroadcastWriter: the writing side of broadcast-ring.ts, where protocol and invariants stand.
+ * BroadcastWriter: the writing end of a BroadcastRing, where protocol and invariants stand.
  *
- * OWNERSHIP  One writer per ring, one thread. It releases what slots refer to, keeps aside what a
- *            lapped reader may still touch, admits joining readers and evicts slow ones.
- * PROGRESS   Every method is wait-free but for the eviction's retry, which ends when the reader's
- *            word stands still for one exchange.
+ * OWNERSHIP  One writer a ring, one thread. It releases what slots refer to, keeps aside what a
+ *            lapped reader may still touch, admits joining readers and evicts slow ones. Between
+ *            claim and publish the claimed slot is its own. All its state is in the shared words
+ *            but for the claim: who takes the role over goes on.
+ * PROGRESS   lock-free: an eviction is tried again when the reader has moved meanwhile, which it
+ *            can do once, or by putting its slot back. Nothing waits.
  */
 import { assert } from '../base/assert.ts';
+import type { BroadcastRelease, BroadcastRingHandle } from './broadcast-handle.ts';
 import {
-  type BroadcastRingHandle,
-  packReader,
-  readerSeq,
-  readerWord,
-  seqDistance,
-  slotsWord,
-} from './broadcast-ring.ts';
-import {
-  BROADCAST_CLAIM_WORD,
-  BROADCAST_WRITE_WORD,
-  READER_EVICTED,
-  READER_IDLE,
-  READER_JOINING,
-  READER_LAPPED,
-  READER_READING,
-  STATE_MASK,
-} from './layout.ts';
+  broadcastClaim,
+  broadcastEvictOldest,
+  broadcastEvictSlowest,
+  broadcastPassed,
+  broadcastPublish,
+  broadcastRecover,
+  broadcastRoom,
+  broadcastTakeAside,
+  broadcastTakePassed,
+  broadcastWriteSlot,
+} from './broadcast-kernel.ts';
+import { BROADCAST_WRITER_WORD } from './broadcast-layout.ts';
+import { NO_SLOT } from './layout.ts';
+import { claimRole, closeRole } from './roles.ts';
 
 export class BroadcastWriter {
-  /**
-   * The slot is written here, word by word with Atomics.store, at the index that claim returned.
-   */
+  readonly handle: BroadcastRingHandle;
+  /** A slot is written here, by Atomics.store, at the index that claim returned. */
   readonly words: Int32Array;
-  readonly #handle: BroadcastRingHandle;
-  readonly #slotsWord: number;
-  readonly #release: (words: Int32Array, index: number) => void;
-  /** Per reader: a copy of the slot that a lapped reader may still read. */
-  readonly #asideSeq: Int32Array;
-  readonly #hasAside: Uint8Array;
-  readonly #asideWords: Int32Array;
-  #writeSeq: number;
-  #releasedSeq: number;
+  readonly #release: BroadcastRelease | null;
+  #isClaimed = false;
+
+  /** Takes the role; see BroadcastRing.writer. */
+  constructor(handle: BroadcastRingHandle, release: BroadcastRelease | null) {
+    const words = new Int32Array(handle.memory.buffer);
+    claimRole(words, BROADCAST_WRITER_WORD);
+    this.handle = handle;
+    this.words = words;
+    this.#release = release;
+    broadcastRecover(words);
+  }
+
+  /** Published slots whose reference is not yet released, those aside not counted. */
+  get unreleased(): number {
+    return this.handle.capacity - broadcastRoom(this.words);
+  }
 
   /**
-   * `release(words, index)` is called once per slot, when no reader can touch what the slot refers
-   * to any more; the slot's words stand at `index` of `words`.
+   * The word index for the next slot; makes room by evicting who holds the oldest one. A claim
+   * without publish shows nothing; the next one replaces it.
    */
-  constructor(handle: BroadcastRingHandle, release: (words: Int32Array, index: number) => void) {
-    this.#handle = handle;
-    this.words = new Int32Array(handle.buffer);
-    this.#slotsWord = slotsWord(handle);
-    this.#release = release;
-    this.#asideSeq = new Int32Array(handle.readerCount);
-    this.#hasAside = new Uint8Array(handle.readerCount);
-    this.#asideWords = new Int32Array(handle.readerCount * handle.slotWords);
-    this.#writeSeq = this.words[BROADCAST_WRITE_WORD]!;
-    this.#releasedSeq = this.#writeSeq;
-  }
-
-  /** Published slots whose reference is not yet released. */
-  get unreleased(): number {
-    return (this.#writeSeq - this.#releasedSeq) | 0;
-  }
-
-  /** The word index for the next slot; makes room by evicting who holds the oldest one. */
   claim(): number {
-    const oldest = (this.#writeSeq - this.#handle.capacity) | 0;
-    if (((this.#releasedSeq - oldest) | 0) <= 0) {
-      this.#evictUpTo(oldest);
+    const words = this.words;
+    if (broadcastRoom(words) < 1) {
+      broadcastEvictOldest(words);
       this.poll();
-      assert(((this.#releasedSeq - oldest) | 0) > 0, 'eviction frees the oldest slot');
+      assert(broadcastRoom(words) >= 1, 'eviction frees the oldest slot');
     }
-    Atomics.store(this.words, BROADCAST_CLAIM_WORD, (this.#writeSeq + 1) | 0);
-    return this.#slotIndex(this.#writeSeq);
+    this.#isClaimed = true;
+    return broadcastClaim(words);
   }
 
+  /** The claimed slot is written, by Atomics.store: readers may see it. */
   publish(): void {
-    this.#writeSeq = (this.#writeSeq + 1) | 0;
-    Atomics.store(this.words, BROADCAST_WRITE_WORD, this.#writeSeq);
+    if (!this.#isClaimed) assert(false, 'a slot is claimed before it is published');
+    this.#isClaimed = false;
+    broadcastPublish(this.words);
+  }
+
+  /** Claims a slot, copies the words at `at` of `slot` to it, publishes it. */
+  push(slot: Int32Array, at = 0): void {
+    const to = this.claim();
+    broadcastWriteSlot(this.words, to, slot, at);
+    this.publish();
   }
 
   /** Admits joining readers, releases what everybody has passed. */
   poll(): void {
-    let passed = this.#writeSeq;
-    for (let reader = 0; reader < this.#handle.readerCount; reader++) {
-      const index = readerWord(reader);
-      const word = Atomics.load(this.words, index);
-      const state = word & STATE_MASK;
-      this.#dropAside(reader, state);
-      if (state === READER_JOINING) {
-        Atomics.store(this.words, index, packReader(this.#writeSeq, READER_IDLE));
-      } else if (state === READER_IDLE || state === READER_READING) {
-        const behind = seqDistance(this.#writeSeq, readerSeq(word));
-        const seq = (this.#writeSeq - behind) | 0;
-        if (((seq - passed) | 0) < 0) passed = seq;
-      }
+    const words = this.words;
+    const release = this.#release;
+    let at = broadcastTakeAside(words);
+    while (at !== NO_SLOT) {
+      if (release !== null) release(words, at);
+      at = broadcastTakeAside(words);
     }
-    this.#releaseUpTo(passed);
+    const passed = broadcastPassed(words);
+    at = broadcastTakePassed(words, passed);
+    while (at !== NO_SLOT) {
+      if (release !== null) release(words, at);
+      at = broadcastTakePassed(words, passed);
+    }
   }
 
   /** Evicts the reader that is furthest behind, if any is behind; true when there was one. */
   evictSlowest(): boolean {
-    let slowest = -1;
-    let most = 0;
-    for (let reader = 0; reader < this.#handle.readerCount; reader++) {
-      const word = Atomics.load(this.words, readerWord(reader));
-      const state = word & STATE_MASK;
-      if (state !== READER_IDLE && state !== READER_READING) continue;
-      const behind = seqDistance(this.#writeSeq, readerSeq(word));
-      if (behind > most) {
-        most = behind;
-        slowest = reader;
-      }
-    }
-    if (slowest < 0) return false;
-    this.#evict(slowest, (this.#writeSeq - 1) | 0);
-    this.poll();
-    return true;
+    const isEvicted = broadcastEvictSlowest(this.words);
+    if (isEvicted) this.poll();
+    return isEvicted;
   }
 
-  #slotIndex(seq: number): number {
-    return this.#slotsWord + (seq & (this.#handle.capacity - 1)) * this.#handle.slotWords;
-  }
-
-  #evictUpTo(oldest: number): void {
-    for (let reader = 0; reader < this.#handle.readerCount; reader++) {
-      const word = Atomics.load(this.words, readerWord(reader));
-      const state = word & STATE_MASK;
-      if (state !== READER_IDLE && state !== READER_READING) continue;
-      if (seqDistance(readerSeq(word), oldest) <= 0) this.#evict(reader, oldest);
-    }
-  }
-
-  /** Takes the reader's place away, unless it has meanwhile passed `upTo`. */
-  #evict(reader: number, upTo: number): void {
-    const index = readerWord(reader);
-    // Ends as soon as the reader's word stands still between the load and the exchange.
-    for (;;) {
-      const word = Atomics.load(this.words, index);
-      const state = word & STATE_MASK;
-      const seq = readerSeq(word);
-      if (seqDistance(seq, upTo) > 0) return;
-      if (state === READER_IDLE) {
-        const to = packReader(seq, READER_EVICTED);
-        if (Atomics.compareExchange(this.words, index, word, to) === word) return;
-      } else if (state === READER_READING) {
-        const to = packReader(seq, READER_LAPPED);
-        if (Atomics.compareExchange(this.words, index, word, to) === word) {
-          this.#setAside(reader, seq);
-          return;
-        }
-      } else return;
-    }
-  }
-
-  #setAside(reader: number, seq29: number): void {
-    const seq = (this.#writeSeq - seqDistance(this.#writeSeq, seq29)) | 0;
-    assert(this.#hasAside[reader] === 0, 'a reader holds at most one slot aside');
-    const from = this.#slotIndex(seq);
-    const count = this.#handle.slotWords;
-    for (let i = 0; i < count; i++) {
-      this.#asideWords[reader * count + i] = this.words[from + i]!;
-    }
-    this.#asideSeq[reader] = seq;
-    this.#hasAside[reader] = 1;
-  }
-
-  /** A lapped reader has left: what it held is released, unless releaseUpTo will still reach it. */
-  #dropAside(reader: number, state: number): void {
-    if (this.#hasAside[reader] === 0 || state === READER_LAPPED) return;
-    const seq = this.#asideSeq[reader]!;
-    this.#hasAside[reader] = 0;
-    if (((this.#releasedSeq - seq) | 0) <= 0 || this.#isAside(seq)) return;
-    this.#release(this.#asideWords, reader * this.#handle.slotWords);
-  }
-
-  #isAside(seq: number): boolean {
-    for (let reader = 0; reader < this.#handle.readerCount; reader++) {
-      if (this.#hasAside[reader] === 1 && this.#asideSeq[reader] === seq) return true;
-    }
-    return false;
-  }
-
-  #releaseUpTo(passed: number): void {
-    while (((passed - this.#releasedSeq) | 0) > 0) {
-      const seq = this.#releasedSeq;
-      if (!this.#isAside(seq)) this.#release(this.words, this.#slotIndex(seq));
-      this.#releasedSeq = (seq + 1) | 0;
-    }
+  /**
+   * Gives the role back. Readers can read to the end; what is not released is left to the next
+   * writer.
+   */
+  close(): void {
+    this.#isClaimed = false;
+    closeRole(this.words, BROADCAST_WRITER_WORD);
   }
 }

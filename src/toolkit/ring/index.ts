@@ -3,9 +3,11 @@
  */
 
 export type { Backend } from './backend.ts';
-export { BroadcastReader, READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-reader.ts';
-export { type BroadcastRingHandle, createBroadcastRing } from './broadcast-ring.ts';
-export { BroadcastWriter } from './broadcast-writer.ts';
+export type { BroadcastRelease, BroadcastRingHandle } from './broadcast-handle.ts';
+export { READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-kernel.ts';
+export type { BroadcastReader } from './broadcast-reader.ts';
+export { BroadcastRing, type BroadcastRingOptions, type ReaderPlace } from './broadcast-ring.ts';
+export type { BroadcastWriter } from './broadcast-writer.ts';
 export { Doorbell } from './doorbell.ts';
 export { MpmcMember, type MpmcRingHandle } from './mpmc-member.ts';
 export { ABANDON_AGAIN, MpmcRing, type MpmcRingOptions } from './mpmc-ring.ts';

@@ -28,8 +28,7 @@ export interface SpscRingHandle<Kind extends ItemKind = 'int32'> {
   readonly backend: Backend;
 }
 
-/** Answer of claim and peek when there is no slot. */
-export const NO_SLOT = -1;
+export { NO_SLOT } from './layout.ts';
 
 /** The slots of a ring. */
 export function slotsOf<Kind extends ItemKind>(handle: SpscRingHandle<Kind>): SlotArrays[Kind] {
