@@ -19,6 +19,8 @@ export interface Bench {
   readonly name: string;
   readonly description: string;
   readonly options: readonly BenchOption[];
+  /** What its figures cannot show on this machine; printed with them. */
+  note?(): string;
   run(values: BenchValues, progress: (text: string) => void): Promise<readonly BenchRow[]>;
 }
 

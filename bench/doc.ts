@@ -29,6 +29,7 @@ export function formatMarkdown(result: BenchResult): string {
     '',
     `${result.date.slice(0, 10)}, ${result.machine}`,
     '',
+    ...(result.note === undefined ? [] : [result.note, '']),
     line(TABLE_HEAD),
     line(rule),
     ...rows,

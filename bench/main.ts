@@ -17,6 +17,7 @@ import { writeBenchmarksPage } from './doc.ts';
 import { generateBench } from './generate-bench.ts';
 import { describeOtherLoad } from './lib/machine.ts';
 import { formatTable, makeResult } from './lib/result.ts';
+import { pinningBench } from './pinning.ts';
 import { pipelineBench } from './pipeline.ts';
 import { ringBench } from './ring.ts';
 
@@ -25,6 +26,7 @@ const BENCHES: readonly Bench[] = [
   decodeBench,
   generateBench,
   arenaBench,
+  pinningBench,
   ringBench,
 ];
 
@@ -91,7 +93,7 @@ async function main(): Promise<void> {
   const rows = await bench.run(values, (text) => {
     process.stderr.write(`${text}\n`);
   });
-  const result = makeResult(bench.name, rows);
+  const result = makeResult(bench.name, rows, bench.note?.());
   const json = `${JSON.stringify(result, null, 2)}\n`;
   if (out !== undefined) {
     mkdirSync(dirname(out), { recursive: true });

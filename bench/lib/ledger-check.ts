@@ -36,8 +36,9 @@ export function findLosses(
   compare('intake.difference', intake.difference, 0);
   compare('intake.resync', intake.resync, 0);
   compare('intake.truncated', intake.truncated, 0);
-  if (stages === 'journal' || stages === 'all') compare('intake.dropped', sum(intake.dropped), 0);
-  if (stages === 'decode' || stages === 'all') {
+  const isJournaled = stages === 'journal' || stages === 'latency' || stages === 'all';
+  if (isJournaled) compare('intake.dropped', sum(intake.dropped), 0);
+  if (stages === 'decode' || stages === 'latency' || stages === 'all') {
     compare('the number of sinks', snapshot.sinks.length, 1);
     for (const sink of snapshot.sinks) {
       compare(`sink ${sink.name}: delivered`, sink.delivered, expected.records);

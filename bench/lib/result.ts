@@ -30,6 +30,8 @@ export interface BenchResult {
   readonly machine: string;
   /** What was typed. */
   readonly command: string;
+  /** What the figures cannot show. */
+  readonly note?: string;
   readonly rows: readonly BenchRow[];
 }
 
@@ -63,10 +65,17 @@ export function makeRow(
   return { name, value, unit, target, met, spread };
 }
 
-export function makeResult(name: string, rows: readonly BenchRow[]): BenchResult {
+export function makeResult(name: string, rows: readonly BenchRow[], note?: string): BenchResult {
   const date = new Date().toISOString().slice(0, 19).concat('Z');
   const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
-  return { name, date, machine: describeMachine(), command, rows };
+  return {
+    name,
+    date,
+    machine: describeMachine(),
+    command,
+    ...(note === undefined ? {} : { note }),
+    rows,
+  };
 }
 
 /** Three significant digits below a thousand, whole numbers above. */
@@ -101,5 +110,6 @@ export function formatTable(result: BenchResult): string {
       .trimEnd(),
   );
   text.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('  '));
-  return `${result.name}: ${result.date}, ${result.machine}\n\n${text.join('\n')}\n`;
+  const note = result.note === undefined ? '' : `\n${result.note}\n`;
+  return `${result.name}: ${result.date}, ${result.machine}\n${note}\n${text.join('\n')}\n`;
 }

@@ -9,6 +9,7 @@ import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ConfigInput } from '../../src/server/config.ts';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { MillraceError } from '../../src/toolkit/base/errors.ts';
 import { ROOT, startChild } from './peers.ts';
@@ -17,7 +18,7 @@ const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 20_000;
 const POLL_MS = 100;
 
-export type Stages = 'frame' | 'journal' | 'decode' | 'all';
+export type Stages = 'frame' | 'journal' | 'decode' | 'latency' | 'all';
 
 export interface Server {
   readonly pid: number;
@@ -44,13 +45,15 @@ export async function startServer(
   stages: Stages,
   more: readonly string[] = [],
   program: string = join(ROOT, 'dist/src/cli/main.js'),
+  keys: ConfigInput = {},
 ): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', removeFolder);
   const [port, httpPort] = [await freePort(), await freePort()];
   const configPath = join(folder, 'config.yaml');
-  writeFileSync(configPath, `stages: ${stages}\n`);
+  // JSON is YAML.
+  writeFileSync(configPath, JSON.stringify({ stages, ...keys }));
   const parameters = [program, 'serve', '--config', configPath, '--data', join(folder, 'data')];
   parameters.push('--listen', `127.0.0.1:${port}`, '--http', `127.0.0.1:${httpPort}`, ...more);
   const logPath = join(folder, 'server.log');
@@ -74,6 +77,7 @@ export async function startServer(
   const stop = async (): Promise<number | null> => {
     const code = await stopChild(child);
     log.end();
+    process.off('exit', removeFolder);
     removeFolder();
     return code;
   };

@@ -50,7 +50,7 @@ export function registerServe(program: Command): void {
     )
     .addOption(
       new Option('--stages <name>', 'benchmarks: how far records go')
-        .choices(['frame', 'journal', 'decode', 'all'])
+        .choices(['frame', 'journal', 'decode', 'latency', 'all'])
         .hideHelp(),
     )
     .option('--check', 'check the configuration and end')

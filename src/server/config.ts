@@ -187,7 +187,7 @@ export const configSchema = z.strictObject({
   data: z.string().min(1).default('./millrace-data').describe('the data folder'),
   sink: z.enum(['store', 'null']).default('store').describe('null: journal only, nothing decoded'),
   stages: z
-    .enum(['frame', 'journal', 'decode', 'all'])
+    .enum(['frame', 'journal', 'decode', 'latency', 'all'])
     .default('all')
     .describe('for benchmarks: how far records go; everything but `all` loses them'),
   collect: collect.prefault({}),

@@ -58,7 +58,8 @@ export function makePlan(config: Config): Plan {
       purpose: 'fdatasync, retention of segments',
     });
   }
-  if (config.sink === 'store' && (config.stages === 'all' || config.stages === 'decode')) {
+  const hasReader = config.stages !== 'frame' && config.stages !== 'journal';
+  if (config.sink === 'store' && hasReader) {
     workers.push({
       role: 'store',
       index: 0,

@@ -18,7 +18,8 @@ export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => 
   const pool = new PagePool(shared.pool);
   const ring = SpscRing.producer(shared.rings[index]!);
   const counters = Counters.writer(setup.counters as CounterHandle<CollectCounter>, index);
-  const receiver = new Receiver(pool, ring, new Doorbell(shared.journalBell), counters, owner);
+  const bell = new Doorbell(shared.journalBell);
+  const receiver = new Receiver(pool, ring, bell, counters, owner, config.stages === 'latency');
   const { workers, connectionCountMax } = config.collect;
   return new CollectStage(
     {

@@ -12,6 +12,7 @@
  *             by all connections of the collector: else 64 slow connections would hold 64 pages,
  *             and each small block the rest of its 4 KiB.
  */
+import { monotonicUs } from '../../toolkit/base/clock.ts';
 import {
   BLOCK_HEADER_BYTES,
   OS_PAGE_BYTES,
@@ -21,7 +22,12 @@ import {
 import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import { NO_PAGE, type PagePool } from '../../toolkit/pages/index.ts';
 import { type Doorbell, NO_SLOT, type SpscProducer } from '../../toolkit/ring/index.ts';
-import { type BlockHeader, makeBlockHeader, writeBlockFields } from '../journal/format.ts';
+import {
+  type BlockHeader,
+  makeBlockHeader,
+  writeBlockFields,
+  writeStamp,
+} from '../journal/format.ts';
 import { SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE, SLOT_RECORDS } from '../slot.ts';
 import type { Connection } from './connection.ts';
 import type { CollectCounter } from './counters.ts';
@@ -38,6 +44,7 @@ export class Receiver {
   readonly #open: number;
   readonly #blocks: number;
   readonly #packed: number;
+  readonly #isStamped: boolean;
   #packPage = NO_PAGE;
   #packAt = 0;
 
@@ -47,7 +54,9 @@ export class Receiver {
     bell: Doorbell,
     counters: CounterWriter<CollectCounter>,
     owner: number,
+    isStamped = false,
   ) {
+    this.#isStamped = isStamped;
     this.#owner = owner;
     this.#pool = pool;
     this.#ring = ring;
@@ -120,6 +129,8 @@ export class Receiver {
     header.listenerPort = connection.listenerPort;
     header.exporterPort = connection.exporterPort;
     writeBlockFields(this.#pool.bytes, this.#pool.view, headerAt, header);
+    // Benchmarks only.
+    if (this.#isStamped) writeStamp(this.#pool.view, headerAt, monotonicUs());
     this.#pool.retain(page);
     const words = this.#ring.slots;
     words[slot + SLOT_PAGE] = page;

@@ -13,6 +13,7 @@ import { STORE_READER, type WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
 import { optionsOf } from './config-options.ts';
 import { DecodeStage } from './decode-stage.ts';
+import { LatencyStage } from './latency-stage.ts';
 import type { LiveDimension } from './live-tops.ts';
 import { StoreStage } from './store-stage.ts';
 import { StoreWorker } from './store-worker.ts';
@@ -42,6 +43,10 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
         }),
     });
   const report = (sink: SinkReport): void => tell({ kind: 'sink', report: sink });
+  if (setup.config.stages === 'latency') {
+    const position = () => journal.publishedPosition;
+    return new LatencyStage(openSource(setup.firstPosition), control, position, report);
+  }
   if (setup.config.stages === 'decode') {
     return new DecodeStage(
       openSource(setup.firstPosition),
