@@ -131,7 +131,7 @@ export const pinningBench: Bench = {
     if (length < 3) {
       lines.push(
         `With ${length} CPUs \`auto\` never pins (the collector and the journal want a core each,` +
-          ' and one must remain): its rows repeat those of `off`. The sender, which is not pinned,' +
+          ' and one must remain): its rows repeat `off`. The sender, not pinned,' +
           ' runs on the same CPUs.',
       );
     }
