@@ -34,9 +34,9 @@ function at(word: number): string {
 }
 
 /** Where the slot of $seq is, as an address to which the offset of the slots is added. */
-function slotAt(capacityWord: number, bytesLog2: number): string {
+function slotAt(capacityWord: number, bytesLog2: number, seq = '(local.get $seq)'): string {
   return `offset=${SPSC_CONTROL_BYTES} (i32.shl
-    (i32.and (local.get $seq) (i32.sub (i32.load ${at(capacityWord)}) (i32.const 1)))
+    (i32.and ${seq} (i32.sub (i32.load ${at(capacityWord)}) (i32.const 1)))
     (i32.const ${bytesLog2}))`;
 }
 
@@ -49,6 +49,31 @@ function tell(told: number, tellAt: number, every: number): string {
 
 const PUBLISH = tell(SPSC_WRITE_WORD, SPSC_PUBLISH_AT_WORD, SPSC_PUBLISH_EVERY_WORD);
 const CREDIT = tell(SPSC_READ_WORD, SPSC_CREDIT_AT_WORD, SPSC_CREDIT_EVERY_WORD);
+
+/** Items of a cache line. */
+const LINE_BYTES = 64;
+/** How many lines are asked for at a time. */
+const TOUCH_LINES = 4;
+
+/**
+ * Asks for cache lines before they are needed: writes to slots that are the writer's own and hold
+ * nothing yet. A published item waits for the lines that were written before it; so they come
+ * together, and not one by one.
+ */
+function touchAhead(type: 'i32' | 'f64', bytesLog2: number): string {
+  const lineItems = LINE_BYTES >> bytesLog2;
+  const items = TOUCH_LINES * lineItems;
+  const touch = Array.from({ length: TOUCH_LINES }, (_, line) => {
+    const seq = `(i32.add (local.get $seq) (i32.const ${items + line * lineItems}))`;
+    return `(${type}.store ${slotAt(SPSC_WRITER_CAPACITY_WORD, bytesLog2, seq)} (${type}.const 0))`;
+  });
+  return `
+    (if (i32.eqz (i32.and (local.get $seq) (i32.const ${items - 1}))) (then
+      (if (i32.ge_u
+          (i32.sub (i32.load ${at(SPSC_WRITE_LIMIT_WORD)}) (local.get $seq))
+          (i32.const ${2 * items}))
+        (then ${touch.join(' ')}))))`;
+}
 
 function pushText(name: string, type: 'i32' | 'f64', bytesLog2: number): string {
   return `(func (export "${name}") (param $value ${type}) (result i32)
@@ -65,6 +90,7 @@ function pushText(name: string, type: 'i32' | 'f64', bytesLog2: number): string 
             ;; Full: publish what is not.
             (if (i32.ne (local.get $seq) (i32.load ${at(SPSC_WRITE_WORD)})) (then ${PUBLISH}))
             (return (i32.const 0))))))
+    ${touchAhead(type, bytesLog2)}
     (${type}.store ${slotAt(SPSC_WRITER_CAPACITY_WORD, bytesLog2)} (local.get $value))
     (local.set $seq (i32.add (local.get $seq) (i32.const 1)))
     (i32.store ${at(SPSC_NEXT_WRITE_WORD)} (local.get $seq))
