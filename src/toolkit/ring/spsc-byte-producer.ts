@@ -6,14 +6,17 @@
  * PROGRESS   every method is wait-free.
  */
 import { assert } from '../base/assert.ts';
+import { chooseBackend } from './backend.ts';
 import { copyBytes } from './copy-items.ts';
 import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
-import { spscClaimMessage, spscCommitMessage } from './spsc-byte-kernel.ts';
+import { messageBytes, spscClaimMessage, spscCommitMessage } from './spsc-byte-kernel.ts';
 import type { SpscByteRingHandle } from './spsc-byte-ring.ts';
 import { NO_SLOT } from './spsc-handle.ts';
 import { spscPublish } from './spsc-kernel.ts';
 import {
   MESSAGE_HEADER_BYTES,
+  MESSAGE_LENGTH_WORD,
+  MESSAGE_TYPE_WORD,
   SPSC_CONSUMER_WORD,
   SPSC_CONTROL_BYTES,
   SPSC_NEXT_WRITE_WORD,
@@ -21,6 +24,8 @@ import {
   SPSC_READ_WORD,
   SPSC_SLOTS_WORD,
 } from './spsc-layout.ts';
+import { SPSC_WAT, type SpscCommit, type SpscKernel } from './spsc-wasm.ts';
+import { loadKernel } from './wasm/kernels.ts';
 
 const NO_CLAIM = -1;
 
@@ -34,6 +39,8 @@ export class SpscByteProducer {
   readonly messageBytesMax: number;
   readonly #words: Int32Array;
   readonly #ints: Int32Array;
+  /** spscCommit in WebAssembly, where it is chosen: publishing is what a message costs. */
+  readonly #commit: SpscCommit | null;
   #at = 0;
   #claimed = NO_CLAIM;
 
@@ -48,6 +55,8 @@ export class SpscByteProducer {
     this.messageBytesMax = capacityBytes / 2 - MESSAGE_HEADER_BYTES;
     this.#words = words;
     this.#ints = new Int32Array(memory.buffer, SPSC_CONTROL_BYTES, capacityBytes / 4);
+    const isWasm = chooseBackend(handle.backend, 'wasm', memory) === 'wasm';
+    this.#commit = isWasm ? loadKernel<SpscKernel>(SPSC_WAT, memory).commit : null;
     // What a producer before this one had committed and not published.
     spscPublish(words);
   }
@@ -88,7 +97,15 @@ export class SpscByteProducer {
   commit(length = this.#claimed, type = 0): void {
     assert(length >= 0 && length <= this.#claimed, 'no more is committed than was claimed');
     this.#claimed = NO_CLAIM;
-    spscCommitMessage(this.#words, this.#ints, this.#at, length, type);
+    const commit = this.#commit;
+    if (commit === null) {
+      spscCommitMessage(this.#words, this.#ints, this.#at, length, type);
+      return;
+    }
+    const header = this.#at >> 2;
+    this.#ints[header + MESSAGE_LENGTH_WORD] = length;
+    this.#ints[header + MESSAGE_TYPE_WORD] = type;
+    commit(messageBytes(length));
   }
 
   /** The claim ends and nothing was written. */

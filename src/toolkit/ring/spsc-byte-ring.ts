@@ -15,6 +15,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { SharedMemory } from '../base/webassembly.ts';
+import type { Backend } from './backend.ts';
 import { isPowerOfTwo } from './layout.ts';
 import { abandonRole, type RoleState, roleState } from './roles.ts';
 import { SpscByteConsumer } from './spsc-byte-consumer.ts';
@@ -44,6 +45,7 @@ export interface SpscByteRingOptions {
    * flush(). 1 = each message. An eighth of the ring when nothing is said.
    */
   readonly creditEveryBytes?: number;
+  readonly backend?: Backend;
   /** Tests: where sequences begin, so that they wrap soon; a multiple of 8. */
   readonly startSeq?: number;
 }
@@ -52,6 +54,7 @@ export interface SpscByteRingOptions {
 export interface SpscByteRingHandle {
   readonly memory: SharedMemory;
   readonly capacityBytes: number;
+  readonly backend: Backend;
 }
 
 const CAPACITY_BYTES_MIN = 16;
@@ -67,7 +70,7 @@ export class SpscByteRing {
   }
 
   static create(options: SpscByteRingOptions): SpscByteRing {
-    const { capacityBytes, publishEveryBytes = 1, startSeq = 0 } = options;
+    const { capacityBytes, publishEveryBytes = 1, startSeq = 0, backend = 'auto' } = options;
     const creditEveryBytes = options.creditEveryBytes ?? capacityBytes / 8;
     assert(isPowerOfTwo(capacityBytes), 'the capacity of a ring is a power of two');
     assert(
@@ -82,7 +85,7 @@ export class SpscByteRing {
       creditEvery: Math.max(1, Math.min(creditEveryBytes, capacityBytes)),
     };
     initSpsc(new Int32Array(memory.buffer), bounds, startSeq);
-    return new SpscByteRing({ memory, capacityBytes });
+    return new SpscByteRing({ memory, capacityBytes, backend });
   }
 
   /** Takes the role of the writer for this thread. A second one is a bug, and asserted. */

@@ -25,7 +25,7 @@ import {
   SPSC_READ_WORD,
   SPSC_SLOTS_WORD,
 } from './spsc-layout.ts';
-import type { SpscPush } from './spsc-wasm.ts';
+import type { SpscCommit, SpscPush } from './spsc-wasm.ts';
 import { ViewCache } from './view-cache.ts';
 
 const NEXT_WRITE = SPSC_NEXT_WRITE_WORD;
@@ -40,6 +40,7 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
   readonly #ints: Int32Array | null;
   /** The kernel in WebAssembly, where it is chosen. */
   readonly #push: SpscPush | null;
+  readonly #commit: SpscCommit | null;
   readonly #slotItems: number;
   readonly #mask: number;
   readonly #views: ViewCache<SlotArrays[Kind]>;
@@ -61,6 +62,7 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
     const kernel = kernelOf(handle);
     const isFloat = this.#floats !== null;
     this.#push = kernel === null ? null : isFloat ? kernel.pushFloat64 : kernel.pushInt32;
+    this.#commit = kernel === null ? null : kernel.commit;
     // What a producer before this one had written and not published.
     spscPublish(words);
   }
@@ -98,7 +100,8 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
     if (count > first) {
       this.#copy(0, items, from + first * slotItems, (count - first) * slotItems);
     }
-    spscCommit(words, count);
+    if (this.#commit === null) spscCommit(words, count);
+    else this.#commit(count);
     return count * slotItems;
   }
 
@@ -130,7 +133,8 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
     assert(count >= 0 && count <= this.#claimed, 'no more is committed than was claimed');
     assert(words[NEXT_WRITE] === this.#claimSeq, 'nothing is pushed between claim and commit');
     this.#claimed = 0;
-    spscCommit(words, count);
+    if (this.#commit === null) spscCommit(words, count);
+    else this.#commit(count);
   }
 
   /** The claim ends and nothing was written. */

@@ -1,10 +1,10 @@
 /**
- * Kernels of SpscRing in WebAssembly: one call pushes or pops one item.
+ * Kernels of SpscRing in WebAssembly: one call pushes, pops or commits. SpscByteRing commits by it.
  *
  * WHY          An item that is published by itself costs one atomic store. V8 calls a function for
  *              each one of JavaScript and inlines those of WebAssembly.
  * LAYOUT       spsc-layout.ts, over the same memory, which begins with the ring.
- * OWNERSHIP    as spsc-kernel.ts: these are spscPush and spscPop of it.
+ * OWNERSHIP    as spsc-kernel.ts: these are spscPush, spscPop and spscCommit of it.
  * INVARIANTS   those of spsc-kernel.ts; the tests of SpscRing run over both.
  * MEMORY ORDER i32.atomic is sequentially consistent as Atomics is, and both are one memory model.
  * PROGRESS     wait-free.
@@ -118,7 +118,17 @@ function popText(name: string, load: (slot: string) => string, bytesLog2: number
     (local.get $value))`;
 }
 
+/** As spscCommit: $count more are written, and published when so many are not. */
+const COMMIT = `(func (export "commit") (param $count i32) (local $seq i32)
+    (local.set $seq (i32.add (i32.load ${at(SPSC_NEXT_WRITE_WORD)}) (local.get $count)))
+    (i32.store ${at(SPSC_NEXT_WRITE_WORD)} (local.get $seq))
+    (if (i32.ge_s
+        (i32.sub (local.get $seq) (i32.load ${at(SPSC_PUBLISH_AT_WORD)}))
+        (i32.const 0))
+      (then ${PUBLISH})))`;
+
 export const SPSC_WAT = `(module ${MEMORY_IMPORT}
+  ${COMMIT}
   ${pushText('pushInt32', 'i32', 2)}
   ${pushText('pushFloat64', 'f64', 3)}
   ${popText('popInt32', (slot) => `(f64.convert_i32_s (i32.load ${slot}))`, 2)}
@@ -129,8 +139,12 @@ export type SpscPush = (value: number) => number;
 /** Answers the item, or `whenEmpty`. */
 export type SpscPop = (whenEmpty: number) => number;
 
+/** `count` more are written. */
+export type SpscCommit = (count: number) => void;
+
 /** What SPSC_WAT exports. */
 export interface SpscKernel {
+  readonly commit: SpscCommit;
   readonly pushInt32: SpscPush;
   readonly pushFloat64: SpscPush;
   readonly popInt32: SpscPop;
