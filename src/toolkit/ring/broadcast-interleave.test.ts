@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Prng } from '../base/prng.ts';
 import { READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-kernel.ts';
+import { BROADCAST_WRITE_WORD } from './broadcast-layout.ts';
 import type { BroadcastReader } from './broadcast-reader.ts';
 import { BroadcastRing } from './broadcast-ring.ts';
 import type { BroadcastWriter } from './broadcast-writer.ts';
@@ -42,13 +43,17 @@ function withHook(hook: () => void, run: () => void): void {
   }
 }
 
-/** The thread of a reader ends here. */
-class ReaderDied extends Error {}
+/** The thread whose operation runs ends here. */
+class ThreadDied extends Error {}
 
 /** A ring, its writer, and pages of which each slot holds one. */
 class Model {
   readonly ring: BroadcastRing;
-  readonly writer: BroadcastWriter;
+  readonly start: number;
+  writer: BroadcastWriter;
+  readonly #release: (words: Int32Array, index: number) => void;
+  /** In a slot that is claimed and not yet published. */
+  #claimed = { page: -1, endSeq: 0 };
   readonly stampOfPage: number[];
   readonly free: number[] = [];
   readonly released: number[] = [];
@@ -57,9 +62,10 @@ class Model {
   constructor(capacity: number, readers: number, start: number, pages: number) {
     const options = { capacity, slotWords: SLOT_WORDS, readerCount: readers, startSeq: start };
     this.ring = BroadcastRing.create(options);
+    this.start = start;
     this.stampOfPage = Array.from({ length: pages }, () => -1);
     for (let page = 0; page < pages; page++) this.free.push(page);
-    const release = (words: Int32Array, index: number): void => {
+    this.#release = (words, index) => {
       const page = words[index]!;
       const stamp = words[index + 1]!;
       assert.equal(this.stampOfPage[page], stamp, 'a slot is released once, with its own page');
@@ -67,22 +73,45 @@ class Model {
       this.free.push(page);
       this.released[stamp] = (this.released[stamp] ?? 0) + 1;
     };
-    this.writer = BroadcastRing.writer(this.ring.handle, { release });
+    this.writer = BroadcastRing.writer(this.ring.handle, { release: this.#release });
+  }
+
+  get writeSeq(): number {
+    return this.writer.words[BROADCAST_WRITE_WORD]!;
+  }
+
+  /** Where it is known that what is claimed was not published, its page is free again. */
+  #unclaim(): void {
+    const { page, endSeq } = this.#claimed;
+    if (page < 0 || this.writeSeq === endSeq) return;
+    this.stampOfPage[page] = -1;
+    this.free.push(page);
+    this.stamp--;
+  }
+
+  /** The thread of the writer ends in the midst of what it does; another takes over. */
+  writerDies(): void {
+    this.#unclaim();
+    this.#claimed.page = -1;
+    assert.ok(this.ring.abandonWriter());
+    this.writer = BroadcastRing.writer(this.ring.handle, { release: this.#release });
   }
 
   /** False: no page is free. */
   publish(): boolean {
-    const page = this.free.shift();
-    if (page === undefined) return false;
+    if (this.free.length === 0) return false;
     const at = this.writer.claim();
+    const page = this.free.shift()!;
     const stamp = this.stamp++;
     this.stampOfPage[page] = stamp;
+    this.#claimed = { page, endSeq: (this.writeSeq + 1) | 0 };
     const { words } = this.writer;
     Atomics.store(words, at, page);
     Atomics.store(words, at + 1, stamp);
     Atomics.store(words, at + 2, ~stamp);
     Atomics.store(words, at + 3, page ^ stamp);
     this.writer.publish();
+    this.#claimed.page = -1;
     return true;
   }
 
@@ -101,6 +130,8 @@ class Watcher {
   readonly #index: number;
   #reader: BroadcastReader;
   #last = -1;
+  /** Behind the last slot that it has seen; -1 when it is not sure that it was finished. */
+  #nextSeq = -1;
   #mayJump = true;
   isHolding = false;
   seen = 0;
@@ -133,6 +164,8 @@ class Watcher {
     if (answer === READ_NOTHING) return;
     if (answer === READ_EVICTED) {
       this.evicted++;
+      if (this.#nextSeq >= 0)
+        assert.equal(this.#reader.lostSeq, this.#nextSeq, 'where it lost touch');
       this.join();
       return;
     }
@@ -143,8 +176,14 @@ class Watcher {
     assert.equal(slot[3], slot[0]! ^ slot[1]!, 'a copy is never torn');
     if (!this.#mayJump) assert.equal(slot[1], this.#last + 1, 'every slot, in order');
     else assert.ok(slot[1]! > this.#last, 'no slot twice');
+    const { nextSeq, lostSeq, missedCount } = this.#reader;
+    assert.equal(nextSeq, (this.#model.start + slot[1]!) >>> 0);
+    const isFirst = this.#mayJump && this.#nextSeq >= 0;
+    if (isFirst) assert.equal(lostSeq, this.#nextSeq, 'where it lost touch');
+    if (isFirst) assert.equal((nextSeq - lostSeq) >>> 0, missedCount);
     this.#mayJump = false;
     this.#last = slot[1]!;
+    this.#nextSeq = (this.#model.start + slot[1]! + 1) >>> 0;
     this.seen++;
     this.check();
   }
@@ -159,7 +198,8 @@ class Watcher {
   /** The supervisor gives the place up; a new thread takes the index. */
   die(): void {
     this.isHolding = false;
-    this.#model.ring.abandonReader(this.#index);
+    this.#nextSeq = -1;
+    assert.ok(this.#model.ring.abandonReader(this.#index));
     this.#reader = BroadcastRing.reader(this.#model.ring.handle, this.#index);
     this.join();
   }
@@ -191,24 +231,31 @@ function readerIsInterrupted(model: Model, watchers: readonly Watcher[], prng: P
     withHook(
       () => {
         for (let i = prng.below(7); i > 2; i--) writerAction(model, prng);
-        if (dies && prng.chance(0.3)) throw new ReaderDied();
+        if (dies && prng.chance(0.3)) throw new ThreadDied();
       },
       () => watcher.step(),
     );
   } catch (error) {
-    if (!(error instanceof ReaderDied)) throw error;
+    if (!(error instanceof ThreadDied)) throw error;
     watcher.die();
   }
 }
 
 /** The writer runs; before each of its atomic operations readers may do something whole. */
 function writerIsInterrupted(model: Model, watchers: readonly Watcher[], prng: Prng): void {
-  withHook(
-    () => {
-      for (let i = prng.below(5); i > 2; i--) readerAction(watchers, prng);
-    },
-    () => writerAction(model, prng),
-  );
+  const dies = prng.chance(0.02);
+  try {
+    withHook(
+      () => {
+        for (let i = prng.below(5); i > 2; i--) readerAction(watchers, prng);
+        if (dies && prng.chance(0.2)) throw new ThreadDied();
+      },
+      () => writerAction(model, prng),
+    );
+  } catch (error) {
+    if (!(error instanceof ThreadDied)) throw error;
+    model.writerDies();
+  }
 }
 
 test('random interleavings at every atomic operation: nothing too early, twice or never', (t) => {

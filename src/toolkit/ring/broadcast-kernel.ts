@@ -300,7 +300,16 @@ export function broadcastJoin(words: Int32Array, line: number): void {
   Atomics.store(words, line, packReader(0, READER_JOINING));
 }
 
-/** Reader that has seen that it has a place: where it begins, and what it has missed. */
+/** Reader with a place: the slot that it reads next. */
+export function broadcastNext(words: Int32Array, line: number): number {
+  const isAsking = words[line + READER_ASKING]!;
+  return isAsking === 0 ? words[line + READER_NEXT]! : words[line + READER_ADMITTED]!;
+}
+
+/**
+ * Reader, at the first slot that it has got whole in a new place: notes what it has missed. Not
+ * earlier: if it loses this place too before it got anything, it lost touch where it did before.
+ */
 export function broadcastEnter(words: Int32Array, line: number): void {
   if (words[line + READER_ASKING] === 0) return;
   const admittedSeq = words[line + READER_ADMITTED]!;
@@ -312,17 +321,16 @@ export function broadcastEnter(words: Int32Array, line: number): void {
 }
 
 /**
- * Reader: begins to read the slot of nextSeq. READ_OK: it may be copied, then broadcastConfirm
- * tells whether the copy is whole. READ_NOTHING: nothing is new, or the reader is not yet admitted.
- * READ_EVICTED: it has no place, and has not asked for one.
+ * Reader: begins to read the slot of broadcastNext. READ_OK: it may be copied, then
+ * broadcastConfirm tells whether the copy is whole. READ_NOTHING: nothing is new, or the reader is
+ * not yet admitted. READ_EVICTED: it has no place, and has not asked for one.
  */
 export function broadcastBegin(words: Int32Array, line: number): number {
   const word = Atomics.load(words, line);
   const state = word & STATE_MASK;
   if (state === READER_JOINING) return READ_NOTHING;
   if (state !== READER_IDLE) return READ_EVICTED;
-  broadcastEnter(words, line);
-  const nextSeq = words[line + READER_NEXT]!;
+  const nextSeq = broadcastNext(words, line);
   const writeSeq = Atomics.load(words, WRITE);
   if (writeSeq === nextSeq) return READ_NOTHING;
   const reading = packReader(nextSeq, READER_READING);
@@ -345,13 +353,16 @@ export function broadcastCopySlot(
 }
 
 /**
- * Reader, behind copies of slots from nextSeq on: they are whole, as the writer has not begun to
- * overwrite the first of them.
+ * Reader, behind copies of slots from `seq` on, that of broadcastNext: true when they are whole, as
+ * the writer has not begun to overwrite the first of them; broadcastFinish must follow. False: the
+ * reader had been lapped, and has no place now.
  */
-export function broadcastConfirm(words: Int32Array, line: number): boolean {
-  const nextSeq = words[line + READER_NEXT]!;
+export function broadcastConfirm(words: Int32Array, line: number, seq: number): boolean {
   const claimSeq = Atomics.load(words, CLAIM);
-  return ((claimSeq - nextSeq) | 0) <= words[CAPACITY]!;
+  const isWhole = ((claimSeq - seq) | 0) <= words[CAPACITY]!;
+  if (isWhole) broadcastEnter(words, line);
+  else Atomics.store(words, line, packReader(seq, READER_EVICTED));
+  return isWhole;
 }
 
 /** Reader: copies the next slot to `into`. READ_OK: broadcastFinish must follow. */
@@ -363,12 +374,10 @@ export function broadcastTryRead(
 ): number {
   const answer = broadcastBegin(words, line);
   if (answer !== READ_OK) return answer;
-  const nextSeq = words[line + READER_NEXT]!;
+  const nextSeq = broadcastNext(words, line);
   broadcastCopySlot(words, nextSeq, into, at);
-  const isWhole = broadcastConfirm(words, line);
-  if (isWhole) return READ_OK;
-  broadcastFinish(words, line, 0);
-  return READ_EVICTED;
+  const isWhole = broadcastConfirm(words, line, nextSeq);
+  return isWhole ? READ_OK : READ_EVICTED;
 }
 
 /**

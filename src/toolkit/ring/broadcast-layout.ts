@@ -11,8 +11,9 @@
  *        384  reader 0
  *               state        both, by compare-and-swap: 29-bit sequence above 3 bits of state
  *               nextSeq      reader  own note: the first slot that it has not finished
- *               isAsking     reader  own note: 1 from join until it has seen that it is admitted
- *               lostSeq      reader  own note: nextSeq when it was admitted last: lost from here
+ *               isAsking     reader  own note: 1 from join until it has got a slot: it begins at
+ *                                     admittedSeq then, not at nextSeq
+ *               lostSeq      reader  own note: nextSeq before that: lost from here on
  *               missedCount  reader  own note: slots from lostSeq to where it was admitted
  *               admittedSeq  writer, before it admits: where the reader begins
  *               role         both, by compare-and-swap (roles.ts)

@@ -12,10 +12,10 @@ import {
   broadcastBegin,
   broadcastConfirm,
   broadcastCopySlot,
-  broadcastEnter,
   broadcastFinish,
   broadcastJoin,
   broadcastLeave,
+  broadcastNext,
   broadcastTryRead,
   READ_EVICTED,
   READ_OK,
@@ -23,6 +23,7 @@ import {
 import {
   BROADCAST_WRITE_WORD,
   BROADCAST_WRITER_WORD,
+  READER_ASKING,
   READER_IDLE,
   READER_LAPPED,
   READER_LOST,
@@ -78,27 +79,33 @@ export class BroadcastReader {
   /** True while the reader has a place in the ring. */
   get joined(): boolean {
     const state = Atomics.load(this.#words, this.#line) & STATE_MASK;
-    const hasPlace = state === READER_IDLE || state === READER_READING || state === READER_LAPPED;
-    if (hasPlace) broadcastEnter(this.#words, this.#line);
-    return hasPlace;
+    return state === READER_IDLE || state === READER_READING || state === READER_LAPPED;
   }
 
-  /** u32: the first slot that this reader has not finished, or the last eviction has cost it. */
+  /**
+   * u32: the first slot that this reader has not finished. After an eviction: where it lost touch,
+   * until it gets the first slot of its new place.
+   */
   get nextSeq(): number {
     return this.#words[this.#line + READER_NEXT]! >>> 0;
   }
 
   /**
-   * u32: without a place, the first slot that this reader has lost touch with; with one, what that
-   * was before it got this place. The first reader of an index begins with the ring's first slot,
-   * a later one where the last one stood.
+   * u32: where this reader lost touch: the first slot that it had not finished. It holds from
+   * READ_EVICTED until the next eviction: also when the first slot of a new place is there, which
+   * comes missedCount later. The first reader of an index begins with the ring's first slot, a
+   * later one where the last one stood.
    */
   get lostSeq(): number {
-    const word = this.joined ? READER_LOST : READER_NEXT;
-    return this.#words[this.#line + word]! >>> 0;
+    const words = this.#words;
+    const isIn = this.joined && words[this.#line + READER_ASKING] === 0;
+    return words[this.#line + (isIn ? READER_LOST : READER_NEXT)]! >>> 0;
   }
 
-  /** Slots from lostSeq on that it has missed when it got its place the last time, modulo 2^32. */
+  /**
+   * Slots from lostSeq on that it has missed, modulo 2^32; known with the first READ_OK of a new
+   * place.
+   */
   get missedCount(): number {
     return this.#words[this.#line + READER_MISSED]! >>> 0;
   }
@@ -106,8 +113,8 @@ export class BroadcastReader {
   /** Published slots that this reader has not finished, if it has a place. */
   get lag(): number {
     if (!this.joined) return 0;
-    const writeSeq = Atomics.load(this.#words, BROADCAST_WRITE_WORD);
-    return (writeSeq - this.#words[this.#line + READER_NEXT]!) >>> 0;
+    const nextSeq = broadcastNext(this.#words, this.#line);
+    return (Atomics.load(this.#words, BROADCAST_WRITE_WORD) - nextSeq) >>> 0;
   }
 
   /**
@@ -134,16 +141,16 @@ export class BroadcastReader {
     const answer = broadcastBegin(words, line);
     if (answer !== READ_OK) return answer;
     const { slotWords } = this.handle;
-    const nextSeq = words[line + READER_NEXT]!;
+    const nextSeq = broadcastNext(words, line);
     const available = (Atomics.load(words, BROADCAST_WRITE_WORD) - nextSeq) | 0;
-    let count = Math.min(Math.floor(into.length / slotWords), available, this.handle.capacity);
+    const count = Math.min(Math.floor(into.length / slotWords), available, this.handle.capacity);
     for (let i = 0; i < count; i++) {
       broadcastCopySlot(words, (nextSeq + i) | 0, into, i * slotWords);
     }
-    const isWhole = broadcastConfirm(words, line);
-    if (!isWhole) count = 0;
+    const isWhole = broadcastConfirm(words, line, nextSeq);
+    if (!isWhole) return READ_EVICTED;
     broadcastFinish(words, line, count);
-    return isWhole ? count : READ_EVICTED;
+    return count;
   }
 
   /** The reader has let go of what the slot refers to. */
