@@ -2,6 +2,7 @@
  * The JavaScript side of `ring`: what is measured, by name. A case has its own threads, so that V8
  * compiles its loops for this case alone, as g++ does.
  */
+import { BROADCAST_CASES } from './broadcast-cases.ts';
 import type { RingCase } from './case.ts';
 import { MPMC_CASES } from './mpmc-cases.ts';
 import { PORT_CASES } from './port-cases.ts';
@@ -14,5 +15,6 @@ export const CASES: Readonly<Record<string, RingCase>> = {
   ...PORT_CASES,
   ...RINGBUF_CASES,
   ...MPMC_CASES,
+  ...BROADCAST_CASES,
   ...WAIT_CASES,
 };

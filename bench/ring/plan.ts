@@ -256,6 +256,18 @@ const CROWD: Group = {
   ],
 };
 
+const BROADCAST: Group = {
+  name: 'broadcast',
+  subjects: ['js:broadcast-single-1x1', 'js:broadcast-1x1', 'js:broadcast-1x2'],
+  rows: [
+    {
+      name: 'broadcast to 2 readers / to 1 reader',
+      over: 'js:broadcast-1x2',
+      under: 'js:broadcast-1x1',
+    },
+  ],
+};
+
 const LATENCY: Group = {
   name: 'latency',
   subjects: [
@@ -282,6 +294,7 @@ export const GROUPS: readonly Group[] = [
   SPSC_LARGE,
   MPMC,
   CROWD,
+  BROADCAST,
   LATENCY,
 ];
 
@@ -295,8 +308,8 @@ export function firstItems(subject: string): number {
   return SLEEPING.has(subject) ? FIRST_ITEMS_SLEEPING : FIRST_ITEMS;
 }
 
-/** Threads of a subject: 2 unless its name says P x C. */
-export function threadsOf(subject: string): number {
+/** Senders and receivers of a subject: one each unless its name says P x C. */
+export function threadsOf(subject: string): readonly [number, number] {
   const [, producers, consumers] = /-(\d)x(\d)$/.exec(subject) ?? [];
-  return producers === undefined ? 2 : Number(producers) + Number(consumers);
+  return producers === undefined ? [1, 1] : [Number(producers), Number(consumers)];
 }

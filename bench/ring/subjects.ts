@@ -31,7 +31,7 @@ export class Subject {
   }
 
   static async start(name: string, peer: RingPeer): Promise<Subject> {
-    const cpus = cpusFor(threadsOf(name));
+    const cpus = cpusFor(...threadsOf(name));
     const isCrowded = new Set(cpus).size < cpus.length;
     const [side, caseName] = name.split(':') as [string, string];
     const team = side === 'js' ? await RingTeam.start(caseName, cpus, isCrowded) : null;
@@ -56,12 +56,10 @@ export class Subject {
   }
 }
 
-/** The first half of the threads sends; a sender and its receiver are apart where it can be. */
-function cpusFor(threads: number): readonly number[] {
+/** Senders first; a sender and its receiver are apart where it can be. */
+function cpusFor(senders: number, receivers: number): readonly number[] {
   const allowed = schedGetAffinity();
-  const half = threads / 2;
-  return Array.from({ length: threads }, (_, thread) => {
-    const pair = thread < half ? 2 * thread : 2 * (thread - half) + 1;
-    return allowed[pair % allowed.length]!;
-  });
+  const senderPlaces = Array.from({ length: senders }, (_, index) => 2 * index);
+  const receiverPlaces = Array.from({ length: receivers }, (_, index) => 2 * index + 1);
+  return [...senderPlaces, ...receiverPlaces].map((place) => allowed[place % allowed.length]!);
 }
