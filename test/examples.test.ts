@@ -49,3 +49,9 @@ test('examples/record-stream: pages filled again arrive as they were', needsAddo
   const out = await runExample('record-stream.js');
   assert.match(out, /^4 of 4 clients got what was stamped$/m);
 });
+
+test('examples/pinned-pair: each worker on its CPU, every item once', needsAddon, async () => {
+  const out = await runExample('pinned-pair.js');
+  assert.match(out, /^(?:writer on CPU \d+, reader on CPU \d+|not pinned: .*)$/m);
+  assert.match(out, /^2000000 items came once each/m);
+});

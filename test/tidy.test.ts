@@ -55,6 +55,7 @@ test('error codes equal docs/reference/errors.md', () => {
 
 /** Doors with a reference page that names all that they export. */
 const DOORS = {
+  'docs/reference/cpu.md': '../src/toolkit/cpu/index.js',
   'docs/reference/output.md': '../src/toolkit/output/index.js',
   'docs/reference/pages.md': '../src/toolkit/pages/index.js',
 };
