@@ -99,6 +99,8 @@ for (const fault of FAULTS) {
       await untilStored(server, stream.flowIds.length);
       const last = await drained(server);
       assert.ok(last.workerDeaths + last.store.errors > 0, 'the fault has happened');
+      assert.ok(last.store.errors === 0 || last.log.lines > 0, 'and was logged by the worker');
+      assert.deepEqual(last.log.dropped, { ring_full: 0, too_long: 0 });
       assert.equal(last.intake.difference, 0);
       assert.equal(last.sinks[0]!.difference, 0);
       await checkWhole(data, stream.flowIds);

@@ -27,6 +27,7 @@ export function statusLines(snapshot: Snapshot): string[] {
   lines.push(...pinningLines(snapshot));
   lines.push(...reasonLines('refused connections', snapshot.refused));
   lines.push(...reasonLines('malformed records', snapshot.malformed));
+  lines.push(...reasonLines('lost lines of the log', snapshot.log.dropped));
   lines.push('', ...exporterLines(snapshot), '', ...ledgerLines(snapshot));
   return lines;
 }

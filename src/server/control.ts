@@ -1,41 +1,87 @@
 /**
- * Control: how the supervisor speaks to workers that block, and how workers answer.
+ * Control: how the supervisor speaks to workers, and how workers answer.
  *
  * WHY        A worker in epoll_wait(2) or Atomics.wait never returns to its event loop, so it
- *            cannot be sent messages; it reads one shared word per turn. Towards the supervisor
- *            messages work.
- * LAYOUT     one int32 word per worker, in a SharedArrayBuffer of its own; writer: the supervisor.
+ *            cannot be sent messages: it looks into a ring of commands once a turn, which is an
+ *            atomic load while there is none. What blocks it is woken by what wakes it for work
+ *            (eventfd, bell); a worker on an event loop looks every few milliseconds.
+ * LAYOUT     a SpscRing of int32 for each worker, for all its lives: one command, one item.
+ * OWNERSHIP  producer: the supervisor (Commands); consumer: the worker (Control).
+ * INVARIANTS A command stays in the ring until it is carried out: who takes over from a worker that
+ *            died in the middle of it finds it again.
+ * MESSAGES   Log lines go by rings (log-ring.ts). By postMessage go, still: what a worker says of
+ *            itself (started, failed, drained), its reports (exporters, sink: once a second at
+ *            most, nested, of any length, and only the newest matters), and questions to the store
+ *            with their replies. Their receiver is the event loop of the main thread, and the asked
+ *            worker is on one; there are a few in a second, with nested data that would have to be
+ *            encoded and decoded; and posting never blocks the sender, which is what rings are for.
+ * REFUSED    one word that holds the newest command (a second command hides a first one).
  */
 
-export const COMMAND_RUN = 0;
+import { assert } from '../toolkit/base/assert.ts';
+import {
+  NO_SLOT,
+  type SpscConsumer,
+  type SpscProducer,
+  SpscRing,
+  type SpscRingHandle,
+} from '../toolkit/ring/index.ts';
+import type { LogLevel } from './log-ring.ts';
+
+/** Finish what is begun, then end. */
 export const COMMAND_DRAIN = 1;
-export const COMMAND_STOP = 2;
 
-/** The one word of a control block. */
-const COMMAND_WORD = 0;
+/** Commands that may wait; there is one kind, and it is the last that a worker is told. */
+const COMMAND_SLOTS = 16;
 
-export class Control {
-  readonly buffer: SharedArrayBuffer;
-  readonly #word: Int32Array;
+/** The supervisor's end of a worker's commands. */
+export class Commands {
+  readonly handle: SpscRingHandle;
+  readonly #producer: SpscProducer;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4)) {
-    this.buffer = buffer;
-    this.#word = new Int32Array(buffer);
+  constructor() {
+    const ring = SpscRing.create({ capacity: COMMAND_SLOTS, creditEvery: 1, backend: 'atomics' });
+    this.handle = ring.handle;
+    this.#producer = SpscRing.producer(ring.handle);
   }
 
-  get command(): number {
-    return Atomics.load(this.#word, COMMAND_WORD);
-  }
-
-  /** Supervisor only; a worker that sleeps on the word is woken. */
+  /** The worker finds it with its next look; whoever sends wakes it. */
   send(command: number): void {
-    Atomics.store(this.#word, COMMAND_WORD, command);
-    Atomics.notify(this.#word, COMMAND_WORD);
+    assert(this.#producer.tryPush(command), 'a worker has fewer commands than slots');
   }
 
-  /** Worker without anything else to wait for: sleeps until a command comes or the time is over. */
-  wait(timeoutMs: number): void {
-    Atomics.wait(this.#word, COMMAND_WORD, COMMAND_RUN, timeoutMs);
+  /** The worker's thread has ended: the next one finds what it had not carried out. */
+  abandon(): void {
+    new SpscRing(this.handle).abandonConsumer();
+  }
+}
+
+/** A worker's end of its commands. */
+export class Control {
+  readonly #consumer: SpscConsumer;
+  #isDraining = false;
+
+  constructor(handle: SpscRingHandle) {
+    this.#consumer = SpscRing.consumer(handle);
+  }
+
+  /** The worker has been told to drain; once true it stays so. */
+  get isDraining(): boolean {
+    return this.#isDraining || this.#look();
+  }
+
+  /** The worker has drained: what it was told is carried out. */
+  close(): void {
+    if (this.#isDraining) this.#consumer.release();
+    this.#consumer.close();
+  }
+
+  #look(): boolean {
+    const slot = this.#consumer.peek();
+    if (slot === NO_SLOT) return false;
+    assert(this.#consumer.slots[slot] === COMMAND_DRAIN, 'a worker is told what it knows');
+    this.#isDraining = true;
+    return true;
   }
 }
 
@@ -77,6 +123,17 @@ export interface SinkReport {
   readonly errors: number;
 }
 
+/** A line for the log; the runner of the worker writes it to the ring. */
+export interface LogMessage {
+  readonly kind: 'log';
+  readonly level: LogLevel;
+  readonly text: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** How a stage speaks: worker.ts knows which way each kind takes. */
+export type Tell = (message: WorkerMessage | LogMessage) => void;
+
 /** What a worker says to the supervisor: plain messages, never per record. */
 export type WorkerMessage =
   | { readonly kind: 'started' }
@@ -86,12 +143,6 @@ export type WorkerMessage =
       readonly code: string;
       readonly message: string;
       readonly remedy: string;
-    }
-  | {
-      readonly kind: 'log';
-      readonly level: 'debug' | 'info' | 'warn' | 'error';
-      readonly text: string;
-      readonly fields: Readonly<Record<string, unknown>>;
     }
   | { readonly kind: 'exporters'; readonly rows: readonly ExporterTotals[] }
   | { readonly kind: 'sink'; readonly report: SinkReport }

@@ -141,6 +141,7 @@ class RunningServer implements Server {
         collect: memory.collect,
         journal: memory.journalCounters,
         keeper: memory.keeperCounters,
+        log: memory.logCounters,
         shared: memory.journal,
         pool: memory.pool,
         version: packageVersion(),

@@ -1,5 +1,5 @@
 /**
- * Log: one pino logger on the main thread; workers send their lines to it as messages.
+ * Log: one pino logger on the main thread; workers write their lines to rings (log-ring.ts).
  *
  * WHY  JSON lines on stderr: stdout belongs to commands that print results. Lines are lower case
  *      and without a full stop; the fields carry the facts.

@@ -8,12 +8,18 @@
 import { BROADCAST_SLOTS, COLLECT_SLOTS, POSITION_MAX } from '../toolkit/base/limits.ts';
 import { Counters } from '../toolkit/counters/index.ts';
 import { PagePool } from '../toolkit/pages/index.ts';
-import { BroadcastRing, Doorbell, SpscRing } from '../toolkit/ring/index.ts';
+import {
+  BroadcastRing,
+  Doorbell,
+  SpscByteRing,
+  type SpscByteRingHandle,
+  SpscRing,
+} from '../toolkit/ring/index.ts';
 import { checked, eventfdCreate } from '../toolkit/sys/index.ts';
 import { COLLECT_COUNTERS, type CollectCounter } from './collect/counters.ts';
 import type { Listener } from './collect/listener.ts';
 import type { Config } from './config.ts';
-import { Control } from './control.ts';
+import { Commands } from './control.ts';
 import {
   JOURNAL_COUNTERS,
   type JournalCounter,
@@ -22,6 +28,7 @@ import {
 } from './journal/counters.ts';
 import type { RecoveredJournal } from './journal/recovery.ts';
 import { JournalShared } from './journal/shared.ts';
+import { createLogRing, LOG_COUNTERS, type LogCounter } from './log-ring.ts';
 import {
   type Fault,
   READER_COUNT,
@@ -30,7 +37,10 @@ import {
   type WorkerSetup,
 } from './setup.ts';
 import { SLOT_BYTES } from './slot.ts';
+import type { LogSource } from './worker-logs.ts';
 
+/** Roles of one worker. */
+const OTHER_ROLES: readonly Role[] = ['journal', 'keeper', 'store'];
 /** Sealed segments that may wait for the keeper: 64 x 256 MiB. */
 const SEALED_SLOTS = 64;
 
@@ -59,6 +69,11 @@ export class Memory {
   readonly keeperCounters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
   /** The store reports by messages: it counts nothing in shared memory. */
   readonly #storeCounters = Counters.create<string>([]);
+  /** A slab for each worker, by workerNumber(). */
+  readonly logCounters: Counters<LogCounter>;
+  /** What a worker is told, and what it logs, through all its lives; by workerNumber(). */
+  readonly #commands: readonly Commands[];
+  readonly #logs: readonly SpscByteRingHandle[];
   /** eventfd per collector. */
   readonly wakeFds: readonly number[];
   /** Per collector: fd + 1 of its open connections, then of its epoll. */
@@ -101,6 +116,10 @@ export class Memory {
     this.collect = Counters.create<CollectCounter>(COLLECT_COUNTERS, {
       writerCount: indexes.length,
     });
+    const numbers = Array.from({ length: indexes.length + OTHER_ROLES.length });
+    this.logCounters = Counters.create<LogCounter>(LOG_COUNTERS, { writerCount: numbers.length });
+    this.#commands = numbers.map(() => new Commands());
+    this.#logs = numbers.map(() => createLogRing());
     this.wakeFds = indexes.map(() => checked('eventfd', eventfdCreate()));
     const perCollector = Math.ceil(config.collect.connectionCountMax / config.collect.workers);
     this.fds = indexes.map(() => new SharedArrayBuffer(4 * (perCollector + 1)));
@@ -108,6 +127,7 @@ export class Memory {
 
   setupOf(role: Role, index: number): WorkerSetup {
     const isCollect = role === 'collect';
+    const number = this.#workerNumber(role, index);
     const faults = role === 'store' ? this.#faults : [];
     if (role === 'store') this.#faults = [];
     return {
@@ -115,7 +135,8 @@ export class Memory {
       index,
       config: this.config,
       shared: this.shared,
-      control: new Control().buffer,
+      commands: this.#commands[number]!.handle,
+      log: { ring: this.#logs[number]!, counters: this.logCounters.handle, writer: number },
       counters: this.#countersOf(role).handle,
       journalFolder: this.#journalFolder,
       journalUuid: this.#recovered.uuid,
@@ -136,6 +157,27 @@ export class Memory {
   abandon(role: Role, index: number): void {
     this.#countersOf(role).abandonWriter(role === 'collect' ? index : 0);
     if (role === 'collect') new SpscRing(this.shared.rings[index]!).abandonProducer();
+    const number = this.#workerNumber(role, index);
+    this.logCounters.abandonWriter(number);
+    new SpscByteRing(this.#logs[number]!).abandonProducer();
+    this.#commands[number]!.abandon();
+  }
+
+  commandsOf(role: Role, index: number): Commands {
+    return this.#commands[this.#workerNumber(role, index)]!;
+  }
+
+  /** The log rings of all workers that there may be. */
+  logSources(): readonly LogSource[] {
+    return this.#logs.map((ring, number) => {
+      const role = OTHER_ROLES[number - this.config.collect.workers] ?? 'collect';
+      return { role, ring };
+    });
+  }
+
+  /** Collectors first, then the roles of one worker. */
+  #workerNumber(role: Role, index: number): number {
+    return role === 'collect' ? index : this.config.collect.workers + OTHER_ROLES.indexOf(role);
   }
 
   #countersOf(role: Role): Counters {

@@ -16,6 +16,7 @@ import type { CollectCounter } from './collect/counters.ts';
 import type { ExporterTotals, SinkReport } from './control.ts';
 import type { JournalCounter, KeeperCounter } from './journal/counters.ts';
 import type { JournalShared } from './journal/shared.ts';
+import type { LogCounter } from './log-ring.ts';
 import type { PinningStatus } from './pinning-status.ts';
 import type { ExporterStatus, IntakeLedger, SinkLedger, Snapshot } from './snapshot.ts';
 
@@ -29,6 +30,7 @@ export interface SamplerSources {
   readonly collect: Counters<CollectCounter>;
   readonly journal: Counters<JournalCounter>;
   readonly keeper: Counters<KeeperCounter>;
+  readonly log: Counters<LogCounter>;
   readonly shared: JournalShared;
   readonly pool: PagePool;
   readonly version: string;
@@ -101,6 +103,7 @@ export class Sampler {
       },
       ...reasons(collect),
       workerDeaths: state.workerDeaths,
+      log: logUse(sources.log.snapshot()),
       stalls: { count: collect.stalls, ms: collect.stallMs },
       pages: {
         total: sources.pool.pageCount,
@@ -241,6 +244,11 @@ function reasons(collect: CollectValues): Pick<Snapshot, 'refused' | 'closed'> {
       idle: collect.closedIdle,
     },
   };
+}
+
+function logUse(counters: Record<LogCounter, number>): Snapshot['log'] {
+  const { lines, droppedRingFull, droppedTooLong } = counters;
+  return { lines, dropped: { ring_full: droppedRingFull, too_long: droppedTooLong } };
 }
 
 function processUse(): Snapshot['process'] {

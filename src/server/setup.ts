@@ -6,6 +6,7 @@ import type { PagePoolHandle } from '../toolkit/pages/index.ts';
 import type { BroadcastRingHandle, SpscRingHandle } from '../toolkit/ring/index.ts';
 import type { Config } from './config.ts';
 import type { JournalSharedHandle } from './journal/shared.ts';
+import type { LogHandle } from './log-ring.ts';
 
 export type Role = 'collect' | 'journal' | 'keeper' | 'store';
 
@@ -36,7 +37,8 @@ export interface WorkerSetup {
   readonly index: number;
   readonly config: Config;
   readonly shared: SharedMemory;
-  readonly control: SharedArrayBuffer;
+  readonly commands: SpscRingHandle;
+  readonly log: LogHandle;
   readonly counters: CounterHandle<string>;
   readonly journalFolder: string;
   readonly journalUuid: Uint8Array;

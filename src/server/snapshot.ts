@@ -92,6 +92,11 @@ export interface Snapshot {
   readonly closed: Readonly<Record<string, number>>;
   /** Workers that ended by themselves, this process. */
   readonly workerDeaths: number;
+  /** Lines that workers logged, and those that were lost, by reason. */
+  readonly log: {
+    readonly lines: number;
+    readonly dropped: Readonly<Record<string, number>>;
+  };
   readonly stalls: { readonly count: number; readonly ms: number };
   readonly pages: { readonly total: number; readonly free: number; readonly bytes: number };
   readonly journal: {

@@ -27,6 +27,7 @@ import type { Plan, PlannedWorker } from './plan.ts';
 import type { SupervisorState } from './sampler.ts';
 import { type Role, STORE_READER, type WorkerSetup } from './setup.ts';
 import { WorkerHandle } from './worker-handle.ts';
+import { WorkerLogs } from './worker-logs.ts';
 
 const DRAIN_MS_MAX = 9_500;
 const COLLECT_DRAIN_MS = 3_000;
@@ -61,6 +62,7 @@ export class Supervisor {
   readonly #memory: Memory;
   readonly #plan: Plan;
   readonly #log: Logger;
+  readonly #logs: WorkerLogs;
   readonly #pinning: Pinning;
   readonly #lives = new Map<string, Life>();
   readonly #replies = new Map<
@@ -75,6 +77,7 @@ export class Supervisor {
     this.#memory = memory;
     this.#plan = plan;
     this.#log = log;
+    this.#logs = new WorkerLogs(memory.logSources(), log);
     this.#pinning = pinning;
     this.failed = new Promise<never>((_, reject) => {
       this.#fail = reject;
@@ -84,6 +87,7 @@ export class Supervisor {
 
   /** Starts every worker of the plan; on an error those that run are stopped. */
   async start(): Promise<void> {
+    this.#logs.start();
     try {
       for (const role of START_ORDER) {
         for (const worker of this.#plan.workers) {
@@ -118,12 +122,14 @@ export class Supervisor {
     isWhole =
       (await this.#drainRole('keeper', left(KEEPER_DRAIN_MS), () => keeperBell.ring())) && isWhole;
     this.state.state = 'stopped';
+    this.#logs.drain();
     return isWhole;
   }
 
   /** Resolves when every thread has ended, also one that a drain has left behind. */
   async ended(): Promise<void> {
     await Promise.all([...this.#lives.values()].map(async (life) => await life.handle?.ended));
+    this.#logs.stop();
   }
 
   /** Ends every thread at once; the data folder is left as after a kill. */
@@ -131,6 +137,7 @@ export class Supervisor {
     this.#isDraining = true;
     await Promise.all([...this.#lives.values()].map(async (life) => await life.handle?.stop()));
     this.#lives.clear();
+    this.#logs.stop();
   }
 
   /** Asks the store for its live tops; rejects when it does not answer in time. */
@@ -162,12 +169,19 @@ export class Supervisor {
     const key = `${worker.role}-${worker.index}`;
     const life = this.#lives.get(key) ?? { handle: null, startedMs: 0, restartMs: RESTART_MS_MIN };
     this.#lives.set(key, life);
+    // Whatever thread held its ends of the rings before has ended.
+    this.#memory.abandon(worker.role, worker.index);
     const setup: WorkerSetup = this.#memory.setupOf(worker.role, worker.index);
     life.startedMs = monotonicMs();
-    life.handle = await WorkerHandle.start(setup, {
-      onMessage: (message) => this.#onMessage(worker, message),
-      onDeath: (error) => this.#onDeath(worker, error),
-    });
+    try {
+      const commands = this.#memory.commandsOf(worker.role, worker.index);
+      life.handle = await WorkerHandle.start(setup, commands, {
+        onMessage: (message) => this.#onMessage(worker, message),
+        onDeath: (error) => this.#onDeath(worker, error),
+      });
+    } finally {
+      this.#logs.drain();
+    }
     this.#pinning.workerStarted(worker, life.handle.thread);
     if (worker.role === 'store') this.state.isSinkRunning = true;
   }
@@ -176,9 +190,6 @@ export class Supervisor {
     if (message.kind === 'exporters') this.state.exporters.set(worker.index, message.rows);
     else if (message.kind === 'sink') this.#onSink(message.report);
     else if (message.kind === 'reply') this.#replies.get(message.id)?.(message);
-    else if (message.kind === 'log') {
-      this.#log[message.level]({ stage: worker.role, ...message.fields }, message.text);
-    }
   }
 
   #onSink(report: SinkReport): void {
@@ -188,6 +199,9 @@ export class Supervisor {
 
   #onDeath(worker: PlannedWorker, error: Error): void {
     this.state.workerDeaths++;
+    this.#memory.abandon(worker.role, worker.index);
+    // Its last words come before those about it.
+    this.#logs.drain();
     this.#log.error({ stage: worker.role, error: error.message }, 'a worker died');
     if (worker.role === 'collect') this.#buryCollector(worker.index);
     else if (worker.role === 'store') {
@@ -233,7 +247,6 @@ export class Supervisor {
       const fd = Atomics.exchange(fds, i, 0) - 1;
       if (fd >= 0) closeFd(fd);
     }
-    memory.abandon('collect', index);
     const counters = Counters.writer(memory.collect.handle, index);
     this.state.droppedWorkerDied += counters.get('openBytes');
     counters.set('openBytes', 0);

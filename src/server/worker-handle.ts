@@ -5,7 +5,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { ERRORS, type ErrorCode, MillraceError } from '../toolkit/base/errors.ts';
-import { COMMAND_DRAIN, Control, type WorkerMessage, type WorkerRequest } from './control.ts';
+import { COMMAND_DRAIN, type Commands, type WorkerMessage, type WorkerRequest } from './control.ts';
 import type { WorkerSetup } from './setup.ts';
 
 export interface WorkerEvents {
@@ -17,7 +17,7 @@ export interface WorkerEvents {
 
 export class WorkerHandle {
   readonly setup: WorkerSetup;
-  readonly control: Control;
+  readonly #commands: Commands;
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
   /** The thread has ended, however. */
@@ -27,9 +27,9 @@ export class WorkerHandle {
   #hasStarted = false;
   #error: Error | null = null;
 
-  private constructor(setup: WorkerSetup, worker: Worker) {
+  private constructor(setup: WorkerSetup, commands: Commands, worker: Worker) {
     this.setup = setup;
-    this.control = new Control(setup.control);
+    this.#commands = commands;
     this.#worker = worker;
     this.#ended = new Promise((resolve) => {
       worker.once('exit', () => {
@@ -40,12 +40,16 @@ export class WorkerHandle {
   }
 
   /** Resolves when the stage has started. Throws what its onStart threw. */
-  static async start(setup: WorkerSetup, events: WorkerEvents): Promise<WorkerHandle> {
+  static async start(
+    setup: WorkerSetup,
+    commands: Commands,
+    events: WorkerEvents,
+  ): Promise<WorkerHandle> {
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: setup,
       name: setup.role,
     });
-    const handle = new WorkerHandle(setup, worker);
+    const handle = new WorkerHandle(setup, commands, worker);
     await new Promise<void>((resolve, reject) => {
       worker.on('message', (message: WorkerMessage) => {
         if (message.kind === 'started') {
@@ -92,7 +96,7 @@ export class WorkerHandle {
    */
   async drain(timeoutMs: number, wake: () => void): Promise<boolean> {
     this.#isExpected = true;
-    this.control.send(COMMAND_DRAIN);
+    this.#commands.send(COMMAND_DRAIN);
     wake();
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<false>((resolve) => {

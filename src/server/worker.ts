@@ -11,13 +11,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { registerThread } from '../toolkit/cpu/index.ts';
 import { setThreadName } from '../toolkit/sys/index.ts';
-import type { WorkerMessage, WorkerRequest } from './control.ts';
+import type { Tell, WorkerRequest } from './control.ts';
+import { LogWriter } from './log-ring.ts';
 import type { Role, WorkerSetup } from './setup.ts';
 import type { Stage } from './stage.ts';
 
 type StageMaker = (
   setup: WorkerSetup,
-  tell: (message: WorkerMessage) => void,
+  tell: Tell,
   onRequest: (answer: (request: WorkerRequest) => unknown) => void,
 ) => Stage | Promise<Stage>;
 
@@ -32,12 +33,16 @@ const MAKERS: Readonly<Record<Role, () => Promise<StageMaker>>> = {
   store: async () => (await import('./store/make.ts')).makeStage,
 };
 
-function tell(message: WorkerMessage): void {
-  parentPort!.postMessage(message);
+/** Lines of the log go to the worker's ring, all else is a message. */
+function tellWith(log: LogWriter): Tell {
+  return (message) => {
+    if (message.kind !== 'log') parentPort!.postMessage(message);
+    else log.write(message.level, message.text, message.fields);
+  };
 }
 
 /** Requests reach only stages on the loop; an answer that throws is told as an error. */
-function onRequest(answer: (request: WorkerRequest) => unknown): void {
+function onRequest(tell: Tell, answer: (request: WorkerRequest) => unknown): void {
   parentPort!.on('message', (request: WorkerRequest) => {
     try {
       tell({ kind: 'reply', id: request.id, value: answer(request), error: null });
@@ -62,10 +67,12 @@ async function runOnLoop(stage: Stage): Promise<void> {
 
 async function main(setup: WorkerSetup): Promise<void> {
   setThreadName(setup.index === 0 ? setup.role : `${setup.role}-${setup.index}`);
+  const log = new LogWriter(setup.log);
+  const tell = tellWith(log);
   let stage: Stage;
   try {
     registerThread(`${setup.role}-${setup.index}`);
-    stage = await (await MAKERS[setup.role]())(setup, tell, onRequest);
+    stage = await (await MAKERS[setup.role]())(setup, tell, (answer) => onRequest(tell, answer));
     await stage.onStart();
   } catch (error) {
     const known = error instanceof MillraceError ? error : null;
@@ -82,6 +89,7 @@ async function main(setup: WorkerSetup): Promise<void> {
   if (setup.role === 'store') await runOnLoop(stage);
   else runBlocking(stage);
   await stage.onClose();
+  log.close();
   tell({ kind: 'drained' });
   parentPort!.close();
 }

@@ -12,7 +12,7 @@ import { type CollectOptions, CollectStage } from '../../src/server/collect/coll
 import { COLLECT_COUNTERS, type CollectCounter } from '../../src/server/collect/counters.ts';
 import { openListeners } from '../../src/server/collect/listener.ts';
 import { Receiver } from '../../src/server/collect/receiver.ts';
-import { COMMAND_DRAIN, Control, type ExporterTotals } from '../../src/server/control.ts';
+import { COMMAND_DRAIN, Commands, Control, type ExporterTotals } from '../../src/server/control.ts';
 import { makeBlockHeader, readBlockFields } from '../../src/server/journal/format.ts';
 import { SLOT_BYTES, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE } from '../../src/server/slot.ts';
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../src/toolkit/base/limits.ts';
@@ -46,7 +46,7 @@ export class CollectRig {
   readonly #hostageTaker: PagePool;
   readonly ring: SpscConsumer;
   readonly stage: CollectStage;
-  readonly control = new Control();
+  readonly commands = new Commands();
   readonly port: number;
   readonly fds: Int32Array;
   /** connection id -> what the journal has taken of it. */
@@ -106,7 +106,7 @@ export class CollectRig {
       pool: this.pool,
       receiver: new Receiver(this.pool, SpscRing.producer(handle), bell, this.counters, OWNER),
       counters: this.counters,
-      control: this.control,
+      control: new Control(this.commands.handle),
       report: (rows) => {
         this.exporters = rows;
       },
@@ -144,7 +144,7 @@ export class CollectRig {
   }
 
   async drain(): Promise<void> {
-    this.control.send(COMMAND_DRAIN);
+    this.commands.send(COMMAND_DRAIN);
     await this.until(() => this.stage.done, 'the end of the drain');
     this.stage.onClose();
     while (this.isJournalRunning && this.#take()) {}

@@ -167,6 +167,7 @@ export class FakeSource implements DashboardSource {
       refused: { not_allowed: 0, connection_limit: 0, accept_error: 0 },
       closed: { peer: 2, error: 0, idle: 0 },
       workerDeaths: 0,
+      log: { lines: 3, dropped: { ring_full: 0, too_long: 0 } },
       stalls: { count: 0, ms: 0 },
       pages: { total: 512, free: 512 - Math.ceil(inPages / PAGE_BYTES) - 9, bytes: PAGE_BYTES },
       journal: {

@@ -3,7 +3,7 @@
  * gives the turns. Producers make blocks of known bytes; appends can be made to fail.
  */
 import assert from 'node:assert/strict';
-import { Control } from '../../src/server/control.ts';
+import { COMMAND_DRAIN, Commands, Control } from '../../src/server/control.ts';
 import { JOURNAL_COUNTERS, type JournalCounter } from '../../src/server/journal/counters.ts';
 import { makeBlockHeader, writeBlockFields } from '../../src/server/journal/format.ts';
 import { JournalStage } from '../../src/server/journal/journal-stage.ts';
@@ -114,9 +114,9 @@ export class JournalRig {
       FIRST_POSITION,
       (fd) => this.sealed.push(fd),
     );
-    const control = new Control();
+    const commands = new Commands();
     // Draining, a stage does not sleep: the test gives the turns.
-    control.send(1);
+    commands.send(COMMAND_DRAIN);
     this.stage = new JournalStage(
       {
         firstOrdinal: FIRST_ORDINAL,
@@ -134,7 +134,7 @@ export class JournalRig {
         writer: this.writer,
         shared: this.shared,
         counters: this.counters,
-        control,
+        control: new Control(commands.handle),
         warn: (text) => this.warnings.push(text),
       },
     );

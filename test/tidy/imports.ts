@@ -75,6 +75,7 @@ const CONTRACT = [
   'snapshot',
   'pinning-status',
   'log',
+  'log-ring',
   'address',
   'top-words',
 ];

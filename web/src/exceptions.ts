@@ -3,6 +3,7 @@
  */
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { element, reconcile, setText } from './dom.ts';
+import { sumOf } from './ledgers.ts';
 import { bytes, integer, milliseconds } from './number-text.ts';
 
 interface Row {
@@ -97,6 +98,7 @@ function groupsOf(snapshot: Snapshot): Group[] {
         rowOf('store', store.errors, integer),
         rowOf('torn tail cut', journal.tornBytes, bytes),
         rowOf('workers that ended', snapshot.workerDeaths, integer),
+        rowOf('lost lines of the log', sumOf(snapshot.log.dropped), integer),
       ],
     },
   ];

@@ -37,8 +37,7 @@ import {
   eventfdClear,
   recv,
 } from '../../toolkit/sys/index.ts';
-import type { ExporterTotals } from '../control.ts';
-import { COMMAND_RUN, type Control } from '../control.ts';
+import type { Control, ExporterTotals } from '../control.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import { Acceptor, type AcceptorOptions } from './acceptor.ts';
 import { CloseReason, type Connection } from './connection.ts';
@@ -134,7 +133,7 @@ export class CollectStage implements Stage {
   }
 
   doWork(): number {
-    const draining = this.#deps.control.command !== COMMAND_RUN;
+    const draining = this.#deps.control.isDraining;
     if (draining && this.#drainEndMs === 0) this.#beginDrain();
     const ready = epollWait(this.#epollFd, this.#events, EVENTS_PER_WAIT, this.#waitMs(draining));
     const nowMs = monotonicMs();
@@ -157,6 +156,7 @@ export class CollectStage implements Stage {
     this.#deps.receiver.close();
     this.#deps.report(this.#table.exporters.report());
     this.#deps.counters.close();
+    this.#deps.control.close();
     Atomics.store(this.#options.fds, this.#options.connectionCountMax, 0);
     closeFd(this.#epollFd);
   }

@@ -5,14 +5,14 @@ import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
 import { parseCidr } from '../address.ts';
-import { Control, type WorkerMessage } from '../control.ts';
+import { Control, type Tell } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
 import { CollectStage } from './collect-stage.ts';
 import type { CollectCounter } from './counters.ts';
 import { Receiver } from './receiver.ts';
 
-export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => void): Stage {
+export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
   const { config, shared, index } = setup;
   const owner = index + 1;
   const pool = new PagePool(shared.pool);
@@ -44,7 +44,7 @@ export function makeStage(setup: WorkerSetup, tell: (message: WorkerMessage) => 
       pool,
       receiver,
       counters,
-      control: new Control(setup.control),
+      control: new Control(setup.commands),
       report: (rows) => tell({ kind: 'exporters', rows }),
     },
   );

@@ -351,6 +351,13 @@ const SERVER: readonly Metric[] = [
     'Workers that ended by themselves and were replaced.',
     (s) => s.workerDeaths,
   ),
+  one('millrace_server_log_lines_total', 'Lines that workers logged.', (s) => s.log.lines),
+  each(
+    'millrace_server_log_dropped_lines_total',
+    'Lines of workers that were lost, by reason.',
+    'reason',
+    (s) => s.log.dropped,
+  ),
   one(
     'millrace_server_resident_memory_bytes',
     'Resident memory of the process.',

@@ -60,6 +60,7 @@ export const snapshotSchema = object({
   refused: counts,
   closed: counts,
   workerDeaths: number,
+  log: object({ lines: number, dropped: counts }),
   stalls: object(numbersOf('count', 'ms')),
   pages: object(numbersOf('total', 'free', 'bytes')),
   journal: object({

@@ -30,7 +30,7 @@ import {
   type SpscConsumer,
 } from '../../toolkit/ring/index.ts';
 import { EDQUOT, ENOSPC, errnoName } from '../../toolkit/sys/index.ts';
-import { COMMAND_RUN, type Control } from '../control.ts';
+import type { Control } from '../control.ts';
 import { CONNECTION_COUNT_WORD } from '../setup.ts';
 import {
   SLOT_GENERATION,
@@ -113,7 +113,7 @@ export class JournalStage implements Stage {
     this.#deps.broadcast.poll();
     this.#deps.counters.publish();
     if (blocks > 0) this.#lastBlockMs = monotonicMs();
-    if (this.#deps.control.command !== COMMAND_RUN) this.done = !this.#hasWork();
+    if (this.#deps.control.isDraining) this.done = !this.#hasWork();
     else if (blocks < BLOCKS_PER_TURN) this.#sleep();
     return blocks;
   }
@@ -137,6 +137,7 @@ export class JournalStage implements Stage {
     this.#deps.writer.seal();
     this.#deps.shared.currentFd = -1;
     this.#deps.counters.close();
+    this.#deps.control.close();
   }
 
   #takeFrom(ring: SpscConsumer): number {

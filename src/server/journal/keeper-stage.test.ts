@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../../test/support/journal-files.ts';
 import { Counters, type CounterWriter } from '../../toolkit/counters/index.ts';
 import { Doorbell, type SpscProducer, SpscRing } from '../../toolkit/ring/index.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
-import { COMMAND_DRAIN, Control } from '../control.ts';
+import { COMMAND_DRAIN, Commands, Control } from '../control.ts';
 import { KEEPER_COUNTERS, type KeeperCounter } from './counters.ts';
 import { segmentName } from './format.ts';
 import { type KeeperOptions, KeeperStage } from './keeper-stage.ts';
@@ -20,7 +20,7 @@ interface Rig {
   readonly keeper: KeeperStage;
   readonly shared: JournalShared;
   readonly sealed: SpscProducer;
-  readonly control: Control;
+  readonly commands: Commands;
   readonly counters: CounterWriter<KeeperCounter>;
   readonly warnings: string[];
 }
@@ -31,7 +31,7 @@ function makeRig(t: TestContext, options: Partial<KeeperOptions> = {}): Rig {
   shared.currentFd = -1;
   const { handle } = SpscRing.create({ capacity: 8 });
   const sealed = SpscRing.producer(handle);
-  const control = new Control();
+  const commands = new Commands();
   const counters = Counters.writer(Counters.create<KeeperCounter>(KEEPER_COUNTERS).handle);
   const warnings: string[] = [];
   const keeper = new KeeperStage(
@@ -49,11 +49,11 @@ function makeRig(t: TestContext, options: Partial<KeeperOptions> = {}): Rig {
       sealed: SpscRing.consumer(handle),
       bell: new Doorbell(),
       counters,
-      control,
+      control: new Control(commands.handle),
       warn: (text) => warnings.push(text),
     },
   );
-  return { folder, keeper, shared, sealed, control, counters, warnings };
+  return { folder, keeper, shared, sealed, commands, counters, warnings };
 }
 
 /** Ten segments of 1,000 bytes; the first `old` of them were written two days ago. */
@@ -175,7 +175,7 @@ test(
   'a sync that fails claims nothing, rests before it tries again, and ends a drain',
   needsAddon,
   (t) => {
-    const { keeper, shared, control, counters, warnings } = makeRig(t, { sync: 'always' });
+    const { keeper, shared, commands, counters, warnings } = makeRig(t, { sync: 'always' });
     keeper.onStart();
     // An fd that nobody has: EBADF.
     shared.currentFd = 1_000_000;
@@ -185,7 +185,7 @@ test(
     assert.equal(shared.syncedPosition, 0);
     assert.ok(counters.get('syncErrors') <= 2, 'no storm of attempts');
     assert.equal(warnings.length, counters.get('syncErrors'));
-    control.send(COMMAND_DRAIN);
+    commands.send(COMMAND_DRAIN);
     for (let i = 0; i < 3; i++) keeper.doWork();
     assert.ok(keeper.done);
     keeper.onClose();
@@ -193,12 +193,12 @@ test(
 );
 
 test('a drain syncs what is published, whatever the setting', needsAddon, (t) => {
-  const { folder, keeper, shared, control } = makeRig(t);
+  const { folder, keeper, shared, commands } = makeRig(t);
   keeper.onStart();
   const fd = openFdPath(folder, 'one');
   shared.currentFd = fd;
   shared.publish(100, 1);
-  control.send(COMMAND_DRAIN);
+  commands.send(COMMAND_DRAIN);
   keeper.doWork();
   assert.equal(keeper.done, false);
   keeper.doWork();

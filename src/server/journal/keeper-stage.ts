@@ -28,7 +28,7 @@ import {
   fsync,
   openFile,
 } from '../../toolkit/sys/index.ts';
-import { COMMAND_RUN, type Control } from '../control.ts';
+import type { Control } from '../control.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import type { KeeperCounter } from './counters.ts';
 import { segmentPosition } from './format.ts';
@@ -83,7 +83,7 @@ export class KeeperStage implements Stage {
     const { shared, control, bell, sealed } = this.#deps;
     const nowMs = monotonicMs();
     if (nowMs >= this.#nextRetentionMs) this.#retain(nowMs);
-    const draining = control.command !== COMMAND_RUN;
+    const draining = control.isDraining;
     const behind = shared.syncedPosition < shared.publishedPosition;
     const asked = shared.syncRequest > shared.syncedPosition;
     const due = this.#options.sync === 'always' || nowMs >= this.#nextSyncMs;
@@ -110,6 +110,7 @@ export class KeeperStage implements Stage {
     for (const fd of this.#synced) closeFd(fd);
     if (this.#folderFd >= 0) closeFd(this.#folderFd);
     this.#deps.counters.close();
+    this.#deps.control.close();
   }
 
   get #syncs(): boolean {

@@ -7,7 +7,7 @@ import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastRing, Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
-import { Control, type WorkerMessage } from '../control.ts';
+import { Control, type Tell } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
 import { SLOT_PAGE } from '../slot.ts';
 import type { Stage } from '../stage.ts';
@@ -21,8 +21,6 @@ import { JournalShared } from './shared.ts';
 const DOZE_MS = 2;
 /** Who wants fewer blocks in memory than this wants each appended at once. */
 const DOZE_FROM_BLOCKS = 64;
-
-type Tell = (message: WorkerMessage) => void;
 
 function warnWith(tell: Tell) {
   return (text: string, fields: Readonly<Record<string, unknown>>): void => {
@@ -74,7 +72,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
       writer,
       shared: new JournalShared(shared.journal),
       counters: Counters.writer(setup.counters as CounterHandle<JournalCounter>),
-      control: new Control(setup.control),
+      control: new Control(setup.commands),
       warn: warnWith(tell),
     },
   );
@@ -96,7 +94,7 @@ export function makeKeeperStage(setup: WorkerSetup, tell: Tell): Stage {
       sealed: SpscRing.consumer(shared.sealed),
       bell: new Doorbell(shared.keeperBell),
       counters: Counters.writer(setup.counters as CounterHandle<KeeperCounter>),
-      control: new Control(setup.control),
+      control: new Control(setup.commands),
       warn: warnWith(tell),
     },
   );

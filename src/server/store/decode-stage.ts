@@ -7,7 +7,7 @@
  */
 import type { DecodeSink, RecordColumns } from '../../rdr/index.ts';
 import { RecordDecoder } from '../../rdr/index.ts';
-import { COMMAND_RUN, type Control, type SinkReport } from '../control.ts';
+import type { Control, SinkReport } from '../control.ts';
 import type { BlockSource } from '../journal/block-source.ts';
 import type { Stage } from '../stage.ts';
 
@@ -58,13 +58,14 @@ export class DecodeStage implements Stage, DecodeSink {
     }
     if (performance.now() >= this.#nextReportMs) this.#tell();
     const isThrough = this.#position >= this.#publishedPosition() || this.#position === 0;
-    if (blocks === 0 && this.#control.command !== COMMAND_RUN && isThrough) this.done = true;
+    if (blocks === 0 && this.#control.isDraining && isThrough) this.done = true;
     return blocks;
   }
 
   onClose(): void {
     this.#tell();
     this.#source.close();
+    this.#control.close();
   }
 
   onFull(columns: RecordColumns): void {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { monotonicUs } from '../../toolkit/base/clock.ts';
 import { BLOCK_HEADER_BYTES } from '../../toolkit/base/limits.ts';
-import { COMMAND_DRAIN, Control, type SinkReport } from '../control.ts';
+import { COMMAND_DRAIN, Commands, Control, type SinkReport } from '../control.ts';
 import type { BlockSource, BlockView } from '../journal/block-source.ts';
 import { makeBlockHeader, writeStamp } from '../journal/format.ts';
 import { bucketOf, LatencyStage, leastOf } from './latency-stage.ts';
@@ -36,10 +36,10 @@ test('blocks are timed from their stamp, after the warm-up, and all are counted'
     close() {},
   };
   const reports: SinkReport[] = [];
-  const control = new Control();
+  const commands = new Commands();
   const stage = new LatencyStage(
     source,
-    control,
+    new Control(commands.handle),
     () => 500,
     (report) => reports.push(report),
   );
@@ -49,7 +49,7 @@ test('blocks are timed from their stamp, after the warm-up, and all are counted'
   await new Promise((resolve) => setTimeout(resolve, 750));
   left = 2;
   stage.doWork();
-  control.send(COMMAND_DRAIN);
+  commands.send(COMMAND_DRAIN);
   while (!stage.done) stage.doWork();
   stage.onClose();
   const last = reports.at(-1)!;

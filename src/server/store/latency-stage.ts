@@ -12,7 +12,7 @@
  */
 import { monotonicMs, monotonicUs } from '../../toolkit/base/clock.ts';
 import { BLOCK_HEADER_BYTES } from '../../toolkit/base/limits.ts';
-import { COMMAND_RUN, type Control, type SinkReport } from '../control.ts';
+import type { Control, SinkReport } from '../control.ts';
 import type { BlockSource } from '../journal/block-source.ts';
 import { readStamp } from '../journal/format.ts';
 import type { Stage } from '../stage.ts';
@@ -77,7 +77,7 @@ export class LatencyStage implements Stage {
     if (monotonicMs() >= this.#nextReportMs) this.#tell();
     if (blocks > 0) return blocks;
     const isThrough = this.#position >= this.#publishedPosition() || this.#position === 0;
-    if (this.#control.command !== COMMAND_RUN && isThrough) this.done = true;
+    if (this.#control.isDraining && isThrough) this.done = true;
     else Atomics.wait(this.#pillow, 0, 0, DOZE_MS);
     return 1;
   }
@@ -85,6 +85,7 @@ export class LatencyStage implements Stage {
   onClose(): void {
     this.#tell();
     this.#source.close();
+    this.#control.close();
   }
 
   #takeOne(): boolean {

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastRing, Doorbell } from '../../toolkit/ring/index.ts';
-import { Control, type SinkReport, type WorkerMessage, type WorkerRequest } from '../control.ts';
+import { Control, type SinkReport, type Tell, type WorkerRequest } from '../control.ts';
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
 import { STORE_READER, type WorkerSetup } from '../setup.ts';
@@ -18,7 +18,6 @@ import type { LiveDimension } from './live-tops.ts';
 import { StoreStage } from './store-stage.ts';
 import { StoreWorker } from './store-worker.ts';
 
-type Tell = (message: WorkerMessage) => void;
 type OnRequest = (answer: (request: WorkerRequest) => unknown) => void;
 
 /** Between two looks at whether the keeper has synced what a commit waits for. */
@@ -27,7 +26,7 @@ const SYNC_POLL_MS = 2;
 export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest): Stage {
   const { shared } = setup;
   const journal = new JournalShared(shared.journal);
-  const control = new Control(setup.control);
+  const control = new Control(setup.commands);
   const pool = new PagePool(shared.pool);
   const openSource = (position: number): RingBlockSource =>
     new RingBlockSource(pool, BroadcastRing.reader(shared.broadcast, STORE_READER), {
@@ -85,7 +84,7 @@ function failAt(faults: WorkerSetup['faults']): (step: string) => void {
     for (const fault of left) {
       if (!step.startsWith(fault.step) || --fault.time !== 0) continue;
       if (fault.pauseMs === undefined) throw new Error(`a fault was asked for at ${step}`);
-      new Control().wait(fault.pauseMs);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.pauseMs);
     }
   };
 }

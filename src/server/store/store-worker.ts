@@ -4,7 +4,7 @@
  * WHY  The store knows nothing of control words and messages, so that tests drive it directly; this
  *      is the thin layer between.
  */
-import { COMMAND_RUN, type Control, type SinkReport } from '../control.ts';
+import type { Control, SinkReport } from '../control.ts';
 import type { RingBlockSource } from '../journal/ring-source.ts';
 import type { Stage } from '../stage.ts';
 import type { StoreStage } from './store-stage.ts';
@@ -41,7 +41,7 @@ export class StoreWorker implements Stage {
   }
 
   async doWork(): Promise<number> {
-    if (this.#control.command !== COMMAND_RUN) {
+    if (this.#control.isDraining) {
       await this.#stage.drain(DRAIN_MS);
       this.done = true;
       return 0;
@@ -54,6 +54,7 @@ export class StoreWorker implements Stage {
   async onClose(): Promise<void> {
     this.#tell();
     await this.#stage.onClose();
+    this.#control.close();
   }
 
   #tell(): void {
