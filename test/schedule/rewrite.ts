@@ -108,22 +108,18 @@ class Rewriter {
 
   async #import(node: Any): Promise<void> {
     const from = node.source.value as string;
-    const module = from.replace(/^\.\//, '').replace(/\.js$/, '');
-    const isKernel = this.#options.modules.includes(module);
-    const real = isKernel ? this.#known : ((await import(this.#resolve(from))) as Kernels);
+    const own = new URL(`${this.#module}.js`, RING);
+    const real = (await import(from.startsWith('.') ? new URL(from, own).href : from)) as Kernels;
     for (const { type, imported, local } of node.specifiers) {
       if (type !== 'ImportSpecifier') throw this.#refusal(node, 'an import without names');
-      const value: unknown = real[imported.name];
+      const kernel = this.#known[imported.name];
+      const value: unknown = kernel ?? real[imported.name];
       if (value === undefined) throw this.#refusal(node, `${imported.name}, which is not there`);
       this.#imported[local.name] = value;
-      if (isKernel) this.#kernels.add(local.name);
+      if (kernel !== undefined) this.#kernels.add(local.name);
       else if (this.#options.pure?.includes(imported.name) === true) this.#pure.add(local.name);
       else if (typeof value !== 'number') throw this.#refusal(node, `the import ${local.name}`);
     }
-  }
-
-  #resolve(from: string): string {
-    return from.startsWith('.') ? new URL(from, RING).href : from;
   }
 
   /** At the top: functions, and constants that touch nothing. */
