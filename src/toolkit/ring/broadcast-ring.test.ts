@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BROADCAST_WRITE_WORD } from './broadcast-layout.ts';
+import { packReader, READER_LAPPED, readerLine } from './broadcast-layout.ts';
 import { BroadcastRing, READ_EVICTED, READ_NOTHING, READ_OK } from './index.ts';
 
 /** Near the wraps of 29, 31 and 32 bits. */
@@ -226,6 +226,55 @@ test('a writer takes over where a dead one stood', () => {
       released.toSorted((a, b) => a - b),
       [0, 1, 2, 3, 4, 5, 6],
     );
-    assert.equal(new Int32Array(ring.handle.memory.buffer)[BROADCAST_WRITE_WORD], (start + 7) | 0);
+    assert.equal(next.nextSeq, (start + 7) >>> 0);
   }
+});
+
+test('a writer that dies between the eviction of a reader and keeping what it reads', () => {
+  for (const start of STARTS) {
+    const { ring, writer, released, release } = make(start);
+    const reader = BroadcastRing.reader(ring.handle, 0);
+    reader.join();
+    writer.poll();
+    for (let i = 0; i < 4; i++) writer.push(Int32Array.of(i, 0));
+    assert.equal(reader.tryRead(), READ_OK);
+    Atomics.store(writer.words, readerLine(0), packReader(start, READER_LAPPED));
+    ring.abandonWriter();
+    const next = BroadcastRing.writer(ring.handle, { release });
+    for (let i = 4; i < 9; i++) next.push(Int32Array.of(i, 0));
+    assert.ok(!released.includes(0), 'it is still being read');
+    reader.finish();
+    next.poll();
+    const sorted = released.toSorted((a, b) => a - b);
+    assert.deepEqual(sorted, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  }
+});
+
+test('a reader that leaves just when it is admitted has no place', (t) => {
+  const { ring, writer, released } = make(0);
+  const reader = BroadcastRing.reader(ring.handle, 0);
+  const original = Atomics.compareExchange;
+  for (const how of ['leaves', 'dies'] as const) {
+    reader.join();
+    const mock = t.mock.method(Atomics, 'compareExchange', (...args: unknown[]) => {
+      mock.mock.restore();
+      if (how === 'leaves') reader.leave();
+      else ring.abandonReader(0);
+      return Reflect.apply(original, Atomics, args);
+    });
+    const intercepted = Atomics.store;
+    const store = t.mock.method(Atomics, 'store', (...args: unknown[]) => {
+      store.mock.restore();
+      if (how === 'leaves') reader.leave();
+      else ring.abandonReader(0);
+      return Reflect.apply(intercepted, Atomics, args);
+    });
+    writer.poll();
+    t.mock.restoreAll();
+    assert.equal(ring.readerPlace(0), 'none');
+    writer.push(Int32Array.of(1, 0));
+    writer.poll();
+    assert.equal(writer.unreleased, 0, 'nobody holds anything');
+  }
+  assert.equal(released.length, 2);
 });

@@ -22,7 +22,7 @@ import {
   broadcastTakePassed,
   broadcastWriteSlot,
 } from './broadcast-kernel.ts';
-import { BROADCAST_WRITER_WORD } from './broadcast-layout.ts';
+import { BROADCAST_WRITE_WORD, BROADCAST_WRITER_WORD } from './broadcast-layout.ts';
 import { NO_SLOT } from './layout.ts';
 import { claimRole, closeRole } from './roles.ts';
 
@@ -41,6 +41,11 @@ export class BroadcastWriter {
     this.words = words;
     this.#release = release;
     broadcastRecover(words);
+  }
+
+  /** u32: the sequence of the slot that claim gives next. */
+  get nextSeq(): number {
+    return this.words[BROADCAST_WRITE_WORD]! >>> 0;
   }
 
   /** Published slots whose reference is not yet released, those aside not counted. */
