@@ -4,7 +4,7 @@
  * WHY        A worker in epoll_wait(2) or Atomics.wait never returns to its event loop, so it
  *            cannot be sent messages: it looks into a ring of commands once a turn, which is an
  *            atomic load while there is none. What blocks it is woken by what wakes it for work
- *            (eventfd, bell); a worker on an event loop looks every few milliseconds.
+ *            (eventfd, IdleStrategy); a worker on an event loop looks every few milliseconds.
  * LAYOUT     a SpscRing of int32 for each worker, for all its lives: one command, one item.
  * OWNERSHIP  producer: the supervisor (Commands); consumer: the worker (Control).
  * INVARIANTS A command stays in the ring until it is carried out: who takes over from a worker that

@@ -10,7 +10,7 @@ import { Counters } from '../toolkit/counters/index.ts';
 import { PagePool } from '../toolkit/pages/index.ts';
 import {
   BroadcastRing,
-  Doorbell,
+  IdleStrategy,
   SpscByteRing,
   type SpscByteRingHandle,
   SpscRing,
@@ -104,8 +104,8 @@ export class Memory {
       rings: indexes.map(() => createSlotRing().handle),
       broadcast: this.broadcast.handle,
       sealed: SpscRing.create({ capacity: SEALED_SLOTS, creditEvery: 1 }).handle,
-      journalBell: new Doorbell().buffer,
-      keeperBell: new Doorbell().buffer,
+      journalIdle: IdleStrategy.create().handle,
+      keeperIdle: IdleStrategy.create().handle,
       journal: this.journal.handle,
       connectionIds: new SharedArrayBuffer(4),
     };

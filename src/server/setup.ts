@@ -3,7 +3,7 @@
  */
 import type { CounterHandle } from '../toolkit/counters/index.ts';
 import type { PagePoolHandle } from '../toolkit/pages/index.ts';
-import type { BroadcastRingHandle, SpscRingHandle } from '../toolkit/ring/index.ts';
+import type { BroadcastRingHandle, IdleHandle, SpscRingHandle } from '../toolkit/ring/index.ts';
 import type { Config } from './config.ts';
 import type { JournalSharedHandle } from './journal/shared.ts';
 import type { LogHandle } from './log-ring.ts';
@@ -24,8 +24,9 @@ export interface SharedMemory {
   readonly broadcast: BroadcastRingHandle;
   /** fds of full segments, journal -> keeper. */
   readonly sealed: SpscRingHandle;
-  readonly journalBell: SharedArrayBuffer;
-  readonly keeperBell: SharedArrayBuffer;
+  /** Where the journal and the keeper sleep, and are woken. */
+  readonly journalIdle: IdleHandle;
+  readonly keeperIdle: IdleHandle;
   readonly journal: JournalSharedHandle;
   /** One int32: connections so far; id = base + count. */
   readonly connectionIds: SharedArrayBuffer;

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { Counters } from '../toolkit/counters/index.ts';
-import { Doorbell } from '../toolkit/ring/index.ts';
+import { IdleStrategy } from '../toolkit/ring/index.ts';
 import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
 import type { Logger } from './log.ts';
@@ -113,14 +113,13 @@ export class Supervisor {
     let isWhole = await this.#drainRole('collect', left(COLLECT_DRAIN_MS), (index) => {
       eventfdSignal(memory.wakeFds[index]!);
     });
-    const journalBell = new Doorbell(memory.shared.journalBell);
-    const keeperBell = new Doorbell(memory.shared.keeperBell);
+    const journal = IdleStrategy.waker(memory.shared.journalIdle);
+    const keeper = IdleStrategy.waker(memory.shared.keeperIdle);
     isWhole =
-      (await this.#drainRole('journal', left(JOURNAL_DRAIN_MS), () => journalBell.ring())) &&
-      isWhole;
+      (await this.#drainRole('journal', left(JOURNAL_DRAIN_MS), () => journal.wake())) && isWhole;
     isWhole = (await this.#drainRole('store', left(STORE_DRAIN_MS), () => {})) && isWhole;
     isWhole =
-      (await this.#drainRole('keeper', left(KEEPER_DRAIN_MS), () => keeperBell.ring())) && isWhole;
+      (await this.#drainRole('keeper', left(KEEPER_DRAIN_MS), () => keeper.wake())) && isWhole;
     this.state.state = 'stopped';
     this.#logs.drain();
     return isWhole;

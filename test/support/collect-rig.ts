@@ -18,7 +18,12 @@ import { SLOT_BYTES, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE } from '../../src/serve
 import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../src/toolkit/base/limits.ts';
 import { Counters } from '../../src/toolkit/counters/index.ts';
 import { NO_PAGE, PagePool } from '../../src/toolkit/pages/index.ts';
-import { Doorbell, NO_SLOT, type SpscConsumer, SpscRing } from '../../src/toolkit/ring/index.ts';
+import {
+  IdleStrategy,
+  NO_SLOT,
+  type SpscConsumer,
+  SpscRing,
+} from '../../src/toolkit/ring/index.ts';
 import { closeFd, eventfdCreate } from '../../src/toolkit/sys/index.ts';
 
 /** The collector, and the owner of the pages that the test takes away. */
@@ -101,10 +106,10 @@ export class CollectRig {
       receiveBufferBytes: 0,
       receiveLowWaterBytes: options.receiveLowWaterBytes ?? 1,
     };
-    const bell = new Doorbell();
+    const journal = IdleStrategy.waker(IdleStrategy.create().handle);
     this.stage = new CollectStage(stageOptions, {
       pool: this.pool,
-      receiver: new Receiver(this.pool, SpscRing.producer(handle), bell, this.counters, OWNER),
+      receiver: new Receiver(this.pool, SpscRing.producer(handle), journal, this.counters, OWNER),
       counters: this.counters,
       control: new Control(this.commands.handle),
       report: (rows) => {

@@ -25,7 +25,7 @@ import { NO_PAGE, PagePool } from '../../src/toolkit/pages/index.ts';
 import {
   BroadcastRing,
   type BroadcastWriter,
-  Doorbell,
+  IdleStrategy,
   NO_SLOT,
   type SpscProducer,
   SpscRing,
@@ -130,7 +130,7 @@ export class JournalRig {
         pool: this.pool,
         rings: [SpscRing.consumer(handle)],
         broadcast: this.broadcast,
-        bell: new Doorbell(),
+        sleeper: IdleStrategy.sleeper(IdleStrategy.create().handle),
         writer: this.writer,
         shared: this.shared,
         counters: this.counters,

@@ -12,7 +12,7 @@ import { BLOCK_HEADER_BYTES, OS_PAGE_BYTES, PAGE_BYTES } from '../../toolkit/bas
 import { Prng } from '../../toolkit/base/prng.ts';
 import { Counters } from '../../toolkit/counters/index.ts';
 import { NO_PAGE, PagePool } from '../../toolkit/pages/index.ts';
-import { Doorbell, NO_SLOT, type SpscConsumer, SpscRing } from '../../toolkit/ring/index.ts';
+import { IdleStrategy, NO_SLOT, type SpscConsumer, SpscRing } from '../../toolkit/ring/index.ts';
 import { makeBlockHeader, readBlockFields } from '../journal/format.ts';
 import { SLOT_BYTES, SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE } from '../slot.ts';
 import { Connection } from './connection.ts';
@@ -57,7 +57,7 @@ class Rig {
     this.receiver = new Receiver(
       this.pool,
       SpscRing.producer(handle),
-      new Doorbell(),
+      IdleStrategy.waker(IdleStrategy.create().handle),
       this.counters,
       OWNER,
     );

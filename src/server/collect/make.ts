@@ -3,7 +3,7 @@
  */
 import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
+import { IdleStrategy, SpscRing } from '../../toolkit/ring/index.ts';
 import { parseCidr } from '../address.ts';
 import { Control, type Tell } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
@@ -18,8 +18,8 @@ export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
   const pool = new PagePool(shared.pool);
   const ring = SpscRing.producer(shared.rings[index]!);
   const counters = Counters.writer(setup.counters as CounterHandle<CollectCounter>, index);
-  const bell = new Doorbell(shared.journalBell);
-  const receiver = new Receiver(pool, ring, bell, counters, owner, config.stages === 'latency');
+  const journal = IdleStrategy.waker(shared.journalIdle);
+  const receiver = new Receiver(pool, ring, journal, counters, owner, config.stages === 'latency');
   const { workers, connectionCountMax } = config.collect;
   return new CollectStage(
     {

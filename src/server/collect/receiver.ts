@@ -21,7 +21,7 @@ import {
 } from '../../toolkit/base/limits.ts';
 import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import { NO_PAGE, type PagePool } from '../../toolkit/pages/index.ts';
-import { type Doorbell, NO_SLOT, type SpscProducer } from '../../toolkit/ring/index.ts';
+import { type IdleWaker, NO_SLOT, type SpscProducer } from '../../toolkit/ring/index.ts';
 import {
   type BlockHeader,
   makeBlockHeader,
@@ -35,7 +35,7 @@ import type { CollectCounter } from './counters.ts';
 export class Receiver {
   readonly #pool: PagePool;
   readonly #ring: SpscProducer;
-  readonly #bell: Doorbell;
+  readonly #journal: IdleWaker;
   readonly #owner: number;
   readonly #header: BlockHeader = makeBlockHeader();
   readonly #counters: CounterWriter<CollectCounter>;
@@ -51,7 +51,7 @@ export class Receiver {
   constructor(
     pool: PagePool,
     ring: SpscProducer,
-    bell: Doorbell,
+    journal: IdleWaker,
     counters: CounterWriter<CollectCounter>,
     owner: number,
     isStamped = false,
@@ -60,7 +60,7 @@ export class Receiver {
     this.#owner = owner;
     this.#pool = pool;
     this.#ring = ring;
-    this.#bell = bell;
+    this.#journal = journal;
     this.#counters = counters;
     this.#values = counters.values;
     this.#committed = counters.index('committedBytes');
@@ -106,7 +106,7 @@ export class Receiver {
     // First: else the journal could be seen to have taken what nobody had given.
     this.#counters.publish();
     this.#ring.commit();
-    this.#bell.ring();
+    this.#journal.wake();
     return true;
   }
 

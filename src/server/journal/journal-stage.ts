@@ -8,8 +8,8 @@
  *             that is being written, the header room of the slices it was handed, one slab of
  *             counters.
  * TURN        per collector, up to BLOCKS_PER_TURN: checksum, header, one pwrite, publish, give the
- *             slot back. Then admit, release and evict readers. Then doze (a wake-up by the bell
- *             costs the collector up to 0.1 ms on virtual machines) or sleep on the doorbell.
+ *             slot back. Then admit, release and evict readers. Then doze (a wake-up
+ *             costs the collector up to 0.1 ms on virtual machines) or park until one comes.
  * EVICTION    When too few pages are free (a quarter, by default), the slowest reader loses its
  *             place: it goes on from the segments, which hold the same bytes.
  * FULL DISK   The block is dropped and counted in bytes and records (journal_full; anything else
@@ -25,7 +25,7 @@ import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import {
   type BroadcastWriter,
-  type Doorbell,
+  type IdleSleeper,
   NO_SLOT,
   type SpscConsumer,
 } from '../../toolkit/ring/index.ts';
@@ -57,7 +57,7 @@ export interface JournalOptions {
   readonly firstOrdinal: number;
   readonly connectionIds: Int32Array;
   readonly connectionIdBase: number;
-  /** How long a doze is; 0 = sleep only by the bell, so that a block waits for nothing. */
+  /** How long a doze is; 0 = it only parks, so that a block waits for nothing. */
   readonly dozeMs: number;
   /** Readers are evicted when fewer pages are free. */
   readonly freePageCountMin: number;
@@ -69,7 +69,7 @@ export interface JournalDependencies {
   readonly pool: PagePool;
   readonly rings: readonly SpscConsumer[];
   readonly broadcast: BroadcastWriter;
-  readonly bell: Doorbell;
+  readonly sleeper: IdleSleeper;
   readonly writer: SegmentWriter;
   readonly shared: JournalShared;
   readonly counters: CounterWriter<JournalCounter>;
@@ -120,16 +120,16 @@ export class JournalStage implements Stage {
 
   /**
    * While blocks keep coming it dozes, so that collectors do not pay a wake-up for each; else until
-   * a collector rings, or briefly while readers hold pages, as they do not ring.
+   * a collector wakes it, or briefly while readers hold pages, as they do not wake it.
    */
   #sleep(): void {
-    const { broadcast, bell } = this.#deps;
+    const { broadcast, sleeper } = this.#deps;
     const { dozeMs } = this.#options;
     if (dozeMs > 0 && monotonicMs() - this.#lastBlockMs < DOZE_FOR_MS) {
-      bell.doze(dozeMs);
+      sleeper.doze(dozeMs);
       return;
     }
-    bell.wait(broadcast.unreleased > 0 ? READER_WAIT_MS : IDLE_WAIT_MS, this.#hasWork);
+    sleeper.park(broadcast.unreleased > 0 ? READER_WAIT_MS : IDLE_WAIT_MS, this.#hasWork);
   }
 
   onClose(): void {

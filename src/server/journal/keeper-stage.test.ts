@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../../../test/support/journal-files.ts';
 import { Counters, type CounterWriter } from '../../toolkit/counters/index.ts';
-import { Doorbell, type SpscProducer, SpscRing } from '../../toolkit/ring/index.ts';
+import { IdleStrategy, type SpscProducer, SpscRing } from '../../toolkit/ring/index.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { COMMAND_DRAIN, Commands, Control } from '../control.ts';
 import { KEEPER_COUNTERS, type KeeperCounter } from './counters.ts';
@@ -47,7 +47,7 @@ function makeRig(t: TestContext, options: Partial<KeeperOptions> = {}): Rig {
     {
       shared,
       sealed: SpscRing.consumer(handle),
-      bell: new Doorbell(),
+      sleeper: IdleStrategy.sleeper(IdleStrategy.create().handle),
       counters,
       control: new Control(commands.handle),
       warn: (text) => warnings.push(text),

@@ -19,7 +19,7 @@ import { readdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
 import type { CounterWriter } from '../../toolkit/counters/index.ts';
-import { type Doorbell, NO_SLOT, type SpscConsumer } from '../../toolkit/ring/index.ts';
+import { type IdleSleeper, NO_SLOT, type SpscConsumer } from '../../toolkit/ring/index.ts';
 import {
   checked,
   closeFd,
@@ -50,7 +50,7 @@ export interface KeeperOptions {
 export interface KeeperDependencies {
   readonly shared: JournalShared;
   readonly sealed: SpscConsumer;
-  readonly bell: Doorbell;
+  readonly sleeper: IdleSleeper;
   readonly counters: CounterWriter<KeeperCounter>;
   readonly control: Control;
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -80,7 +80,7 @@ export class KeeperStage implements Stage {
   }
 
   doWork(): number {
-    const { shared, control, bell, sealed } = this.#deps;
+    const { shared, control, sleeper, sealed } = this.#deps;
     const nowMs = monotonicMs();
     if (nowMs >= this.#nextRetentionMs) this.#retain(nowMs);
     const draining = control.isDraining;
@@ -101,7 +101,7 @@ export class KeeperStage implements Stage {
     else {
       const hasWork = (): boolean =>
         sealed.used() > 0 || (behind && isTime && shared.syncRequest > shared.syncedPosition);
-      bell.wait(this.#options.sync === 'always' ? 1 : IDLE_WAIT_MS, hasWork);
+      sleeper.park(this.#options.sync === 'always' ? 1 : IDLE_WAIT_MS, hasWork);
     }
     return 0;
   }

@@ -5,7 +5,7 @@
 import { assert } from '../../toolkit/base/assert.ts';
 import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { BroadcastRing, Doorbell, SpscRing } from '../../toolkit/ring/index.ts';
+import { BroadcastRing, IdleStrategy, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
 import { Control, type Tell } from '../control.ts';
 import type { WorkerSetup } from '../setup.ts';
@@ -38,7 +38,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
   const { config, shared } = setup;
   const pool = new PagePool(shared.pool);
   const sealed = SpscRing.producer(shared.sealed);
-  const keeperBell = new Doorbell(shared.keeperBell);
+  const keeperWaker = IdleStrategy.waker(shared.keeperIdle);
   const writer = new SegmentWriter(
     {
       folder: setup.journalFolder,
@@ -50,7 +50,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
     setup.firstPosition,
     (fd) => {
       assert(sealed.tryPush(fd), 'canSeal was asked before');
-      keeperBell.ring();
+      keeperWaker.wake();
     },
   );
   return new JournalStage(
@@ -68,7 +68,7 @@ export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
       broadcast: BroadcastRing.writer(shared.broadcast, {
         release: (words, index) => pool.release(words[index + SLOT_PAGE]!),
       }),
-      bell: new Doorbell(shared.journalBell),
+      sleeper: IdleStrategy.sleeper(shared.journalIdle),
       writer,
       shared: new JournalShared(shared.journal),
       counters: Counters.writer(setup.counters as CounterHandle<JournalCounter>),
@@ -92,7 +92,7 @@ export function makeKeeperStage(setup: WorkerSetup, tell: Tell): Stage {
     {
       shared: new JournalShared(shared.journal),
       sealed: SpscRing.consumer(shared.sealed),
-      bell: new Doorbell(shared.keeperBell),
+      sleeper: IdleStrategy.sleeper(shared.keeperIdle),
       counters: Counters.writer(setup.counters as CounterHandle<KeeperCounter>),
       control: new Control(setup.commands),
       warn: warnWith(tell),

@@ -5,11 +5,11 @@
  *               0 published position   journal    end of the last published block
  *               1 published ordinal    journal    ordinal after its last record
  *               2 synced position      keeper     fdatasync has covered everything below
- *               3 sync request         store      position that must be on disk; the keeper is rung
- *               4 consumed position    store      end of the last committed block: retention's
- *               bound 5 journal bytes        keeper     bytes of all segment files
+ *               3 sync request         store      must be on disk; then the keeper is woken
+ *               4 consumed position    store      end of the last committed block: retention's end
+ *               5 journal bytes        keeper     bytes of all segment files
  *               6 segments             keeper
- *             int32 words: current fd + 1 (journal), doorbell of the keeper (any).
+ *             int32 words: current fd + 1 (journal).
  * MEMORY ORDER Aligned 8-byte stores are single instructions; the journal stores words 0 and 1
  * before
  *             the ring's Atomics.store, so a reader that got a slot sees at least its position.

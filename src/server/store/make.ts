@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PagePool } from '../../toolkit/pages/index.ts';
-import { BroadcastRing, Doorbell } from '../../toolkit/ring/index.ts';
+import { BroadcastRing, IdleStrategy } from '../../toolkit/ring/index.ts';
 import { Control, type SinkReport, type Tell, type WorkerRequest } from '../control.ts';
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
@@ -55,7 +55,7 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
       report,
     );
   }
-  const bell = new Doorbell(shared.keeperBell);
+  const keeper = IdleStrategy.waker(shared.keeperIdle);
   let source: RingBlockSource | null = null;
   const stage = new StoreStage(optionsOf(dirname(setup.journalFolder), setup.config.store), {
     openSource: (position) => {
@@ -65,7 +65,7 @@ export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest):
     syncJournal: async (position) => {
       while (journal.syncedPosition < position) {
         journal.syncRequest = Math.max(journal.syncRequest, position);
-        bell.ring();
+        keeper.wake();
         await sleep(SYNC_POLL_MS);
       }
     },

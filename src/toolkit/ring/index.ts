@@ -1,5 +1,5 @@
 /**
- * Door `millrace/ring`: rings of slots between threads, and the bell that wakes a sleeper.
+ * Door `millrace/ring`: rings of slots between threads, a cell for one record, and ways to idle.
  */
 
 export type { Backend } from './backend.ts';
@@ -8,7 +8,9 @@ export { READ_EVICTED, READ_NOTHING, READ_OK } from './broadcast-kernel.ts';
 export type { BroadcastReader } from './broadcast-reader.ts';
 export { BroadcastRing, type BroadcastRingOptions, type ReaderPlace } from './broadcast-ring.ts';
 export type { BroadcastWriter } from './broadcast-writer.ts';
-export { Doorbell } from './doorbell.ts';
+export type { IdleSleeper, IdleSleeperOptions } from './idle-sleeper.ts';
+export { type IdleHandle, type IdleKind, type IdleOptions, IdleStrategy } from './idle-strategy.ts';
+export type { IdleWaker } from './idle-waker.ts';
 export { MpmcMember, type MpmcRingHandle } from './mpmc-member.ts';
 export { ABANDON_AGAIN, MpmcRing, type MpmcRingOptions } from './mpmc-ring.ts';
 export type { RoleState } from './roles.ts';

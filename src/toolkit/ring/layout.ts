@@ -3,7 +3,9 @@
  *
  *   SpscRing, SpscByteRing   spsc-layout.ts
  *   BroadcastRing            broadcast-layout.ts
- *   Doorbell                 [ rings (ringers) | parked (sleeper) | pad ]
+ *   MpmcRing                 mpmc-layout.ts
+ *   SeqlockCell              seqlock-layout.ts
+ *   IdleStrategy             idle-layout.ts
  *
  * Sequences are u32 in int32 words, wrapping, compared by (a - b) | 0. In the words of the classic
  * ring buffers: writeSeq is the producer's index, readSeq the consumer's.
@@ -12,9 +14,6 @@ import { CACHE_LINE_PAIR_BYTES } from '../base/limits.ts';
 
 /** Int32 words that one writer's control block takes. */
 export const CONTROL_WORDS = CACHE_LINE_PAIR_BYTES / 4;
-
-export const DOORBELL_RINGS_WORD = 0;
-export const DOORBELL_PARKED_WORD = 1;
 
 /** Answer of claim, peek and their like when there is no slot. */
 export const NO_SLOT = -1;

@@ -10,7 +10,7 @@
  * INVARIANTS   spsc-kernel.ts.
  * MEMORY ORDER spsc-kernel.ts.
  * PROGRESS     every method of every end is wait-free. Full and empty are answers.
- * REFUSED      waiting inside a method: waiting is the caller's policy (IdleStrategy, Doorbell);
+ * REFUSED      waiting inside a method: waiting is the caller's policy (IdleStrategy);
  *              capacities that are no power of two (a division for each item).
  * SOURCE       L. Lamport 1977 (the ring of one reader and one writer); E. Rigtorp, SPSCQueue, and
  *              Lee, Bu, Chandranmenon 2010 (MCRingBuffer) for cached and lazily published indexes.

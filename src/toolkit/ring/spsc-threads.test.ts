@@ -6,14 +6,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
-import { Doorbell } from './doorbell.ts';
+import { type IdleHandle, IdleStrategy } from './idle-strategy.ts';
 import type { ItemKind, SpscRingHandle } from './spsc-handle.ts';
 import { SpscRing, type SpscRingOptions } from './spsc-ring.ts';
 
 interface Job {
   readonly role: 'write' | 'read';
   readonly handle: SpscRingHandle<ItemKind>;
-  readonly bell: SharedArrayBuffer;
+  readonly idle: IdleHandle;
   /** Items [from, to). */
   readonly from: number;
   readonly to: number;
@@ -29,9 +29,9 @@ function batchOf(item: ItemKind, length: number): Int32Array | Float64Array {
 }
 
 /** Pushes the items by every method. */
-function writeAll({ handle, bell, from, to, seed }: Job): void {
+function writeAll({ handle, idle, from, to, seed }: Job): void {
   const producer = SpscRing.producer(handle);
-  const doorbell = new Doorbell(bell);
+  const waker = IdleStrategy.waker(idle);
   const prng = new Prng(seed);
   const batch = batchOf(handle.item, 200);
   for (let value = from; value < to; ) {
@@ -49,17 +49,17 @@ function writeAll({ handle, bell, from, to, seed }: Job): void {
       producer.commit();
       value += view.length;
     } else producer.flush();
-    doorbell.ring();
+    waker.wake();
     if (prng.chance(0.001)) Atomics.wait(nap, 0, 0, prng.unit());
   }
   producer.close();
-  doorbell.ring();
+  waker.wake();
 }
 
 /** Pops by every method and tells `see` each item, until the writer has closed. */
 function readAll(job: Job, see: (value: number) => void, mayEnd: boolean): void {
   const consumer = SpscRing.consumer(job.handle);
-  const doorbell = new Doorbell(job.bell);
+  const sleeper = IdleStrategy.sleeper(job.idle);
   const prng = new Prng(job.seed + 1);
   const batch = batchOf(job.handle.item, 200);
   const hasWork = (): boolean => !consumer.isEmpty() || consumer.isPeerGone();
@@ -84,7 +84,7 @@ function readAll(job: Job, see: (value: number) => void, mayEnd: boolean): void 
     }
     if (got > 0) continue;
     if (isOver && consumer.isEmpty()) return;
-    if (prng.chance(0.5)) doorbell.wait(5, hasWork);
+    if (prng.chance(0.5)) sleeper.park(5, hasWork);
   }
 }
 
@@ -97,8 +97,8 @@ function readForEver(job: Job): void {
 function makeJob(options: SpscRingOptions<ItemKind>, role: Job['role'], to: number): Job {
   const { handle } = SpscRing.create(options);
   const seed = (Math.random() * 2 ** 32) >>> 0;
-  const bell = new Doorbell().buffer;
-  return { role, handle, bell, from: 0, to, seed, seen: new SharedArrayBuffer(4) };
+  const idle = IdleStrategy.create().handle;
+  return { role, handle, idle, from: 0, to, seed, seen: new SharedArrayBuffer(4) };
 }
 
 function start(job: Job): { worker: Worker; ended: Promise<void> } {
@@ -190,7 +190,8 @@ async function endReaders(options: SpscRingOptions<ItemKind>, rounds: number): P
   const ring = new SpscRing(job.handle);
   const producer = SpscRing.producer(job.handle);
   const seen = new Int32Array(job.seen);
-  const bell = new Doorbell(job.bell);
+  const strategy = new IdleStrategy(job.idle);
+  const waker = IdleStrategy.waker(job.idle);
   let pushed = 0;
   for (let round = 0; round < rounds; round++) {
     const { worker, ended } = start({ ...job, seed: job.seed + round });
@@ -198,12 +199,13 @@ async function endReaders(options: SpscRingOptions<ItemKind>, rounds: number): P
     await until(() => {
       for (let i = 0; i < 5000 && producer.tryPush(pushed); i++) pushed++;
       producer.flush();
-      bell.ring();
+      waker.wake();
       return Atomics.load(seen, 0) > enough;
     });
     await worker.terminate();
     await ended;
     assert.ok(ring.abandonConsumer(), 'it died in office');
+    assert.ok(strategy.abandonSleeper());
     assert.ok(producer.isPeerGone());
     const successor = SpscRing.consumer(job.handle);
     const noted = Atomics.load(seen, 0);
