@@ -274,6 +274,7 @@ const LATENCY: Group = {
     'cpp:round-trip-spin',
     'js:round-trip-spin',
     'cpp:round-trip-futex',
+    'js:round-trip-park',
     'js:round-trip-port',
     'js:seqlock-write',
   ],
@@ -282,6 +283,16 @@ const LATENCY: Group = {
       name: 'round trips, spinning: JavaScript / C++',
       over: 'js:round-trip-spin',
       under: 'cpp:round-trip-spin',
+    },
+    {
+      name: 'round trips, asleep between: IdleStrategy / C++ futex',
+      over: 'js:round-trip-park',
+      under: 'cpp:round-trip-futex',
+    },
+    {
+      name: 'round trips, asleep between: IdleStrategy / MessagePort',
+      over: 'js:round-trip-park',
+      under: 'js:round-trip-port',
     },
   ],
 };
@@ -302,7 +313,7 @@ export const GROUPS: readonly Group[] = [
 const FIRST_ITEMS = 8192;
 /** What takes a wake-up each. */
 const FIRST_ITEMS_SLEEPING = 256;
-const SLEEPING = new Set(['cpp:round-trip-futex', 'js:round-trip-port']);
+const SLEEPING = new Set(['cpp:round-trip-futex', 'js:round-trip-park', 'js:round-trip-port']);
 
 export function firstItems(subject: string): number {
   return SLEEPING.has(subject) ? FIRST_ITEMS_SLEEPING : FIRST_ITEMS;

@@ -3,6 +3,8 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import {
+  type IdleHandle,
+  IdleStrategy,
   SeqlockCell,
   type SeqlockCellHandle,
   SpscRing,
@@ -50,6 +52,53 @@ function answer({ there, back }: Loop): Run {
       let value = consumer.tryPop(-1);
       while (value === -1) value = consumer.tryPop(-1);
       producer.tryPush(value);
+    }
+    return 0;
+  };
+}
+
+/** The same between threads that sleep until they are woken. */
+interface SleepingLoop extends Loop {
+  readonly asker: IdleHandle;
+  readonly answerer: IdleHandle;
+}
+
+function makeSleepingLoop(): SleepingLoop {
+  const make = (): IdleHandle => IdleStrategy.create({ spinCount: 0, yieldCount: 0 }).handle;
+  return { ...makeLoop(), asker: make(), answerer: make() };
+}
+
+function askAsleep({ there, back, asker, answerer }: SleepingLoop): Run {
+  const producer = SpscRing.producer(there);
+  const consumer = SpscRing.consumer(back);
+  const sleeper = IdleStrategy.sleeper(asker);
+  const waker = IdleStrategy.waker(answerer);
+  return (items) => {
+    let sum = 0;
+    for (let value = 0; value < items; value++) {
+      producer.tryPush(value);
+      waker.wake();
+      let found = consumer.tryPop(-1);
+      for (; found === -1; found = consumer.tryPop(-1)) sleeper.idle(0);
+      sleeper.idle(1);
+      sum += found;
+    }
+    return sum;
+  };
+}
+
+function answerAsleep({ there, back, asker, answerer }: SleepingLoop): Run {
+  const consumer = SpscRing.consumer(there);
+  const producer = SpscRing.producer(back);
+  const sleeper = IdleStrategy.sleeper(answerer);
+  const waker = IdleStrategy.waker(asker);
+  return (items) => {
+    for (let count = 0; count < items; count++) {
+      let value = consumer.tryPop(-1);
+      for (; value === -1; value = consumer.tryPop(-1)) sleeper.idle(0);
+      sleeper.idle(1);
+      producer.tryPush(value);
+      waker.wake();
     }
     return 0;
   };
@@ -178,6 +227,7 @@ function readCell(handle: CellHandle): Run {
 
 export const WAIT_CASES: Readonly<Record<string, RingCase>> = {
   'round-trip-spin': pairCase(makeLoop, ask, answer),
+  'round-trip-park': pairCase(makeSleepingLoop, askAsleep, answerAsleep),
   'round-trip-port': PORT_LOOP,
   'spsc-yield-1x1': yieldingPairs(1),
   'spsc-yield-2x2': yieldingPairs(2),
