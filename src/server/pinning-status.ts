@@ -1,7 +1,8 @@
 /**
  * Pinning status: what the snapshot says of workers and CPUs; plain data.
  */
-import { CPU_PROBLEMS } from '../toolkit/cpu/index.ts';
+// Not by the door: the page's program shares this file, and the door reads files.
+import { CPU_PROBLEMS } from '../toolkit/cpu/cpu-error.ts';
 
 /**
  * Why a thread does not run where it was to run. Besides the kinds of `millrace/cpu`: `shared`
