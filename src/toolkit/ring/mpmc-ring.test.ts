@@ -181,6 +181,18 @@ test('places: one holder each, as many as there are, given back and taken again'
   assert.equal(MpmcRing.create({ capacity: 4 }).memberState(0), 'free');
 });
 
+test('a place by its number: the same for one thread, none that another thread has', () => {
+  const { ring, words, first } = open({ capacity: 4 });
+  const again = MpmcRing.memberAt(ring.handle, first.index)!;
+  assert.ok(first.tryPush(1) && again.tryPush(2));
+  assert.deepEqual([again.tryPop(), first.tryPop()], [1, 2]);
+  assert.equal(MpmcRing.memberAt(ring.handle, 3)!.index, 3);
+  assert.equal(MpmcRing.member(ring.handle).index, 2);
+  words[memberWord(first.index)] = threadId + 2;
+  assert.equal(MpmcRing.memberAt(ring.handle, first.index), null);
+  assert.throws(() => MpmcRing.memberAt(ring.handle, 4), { code: 'MR_ASSERT' });
+});
+
 test('a writer that died before it published leaves holes, which readers pass', () => {
   eachRing(4, ({ ring, words, first, second }, name) => {
     second.tryPush(1);

@@ -13,6 +13,7 @@
  * REFUSED      a lock; tickets taken before there is room; waiting inside a method (IdleStrategy).
  * SOURCE       mpmc-kernel.ts.
  */
+import { threadId } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { Backend } from './backend.ts';
 import { isPowerOfTwo } from './layout.ts';
@@ -93,6 +94,21 @@ export class MpmcRing<Kind extends ItemKind = 'int32'> {
       }
     }
     return null;
+  }
+
+  /**
+   * Takes the place `index` for this thread, where places have an order of their own. A thread that
+   * has it already gets the same member once more; null: another thread has it.
+   */
+  static memberAt<Kind extends ItemKind>(
+    handle: MpmcRingHandle<Kind>,
+    index: number,
+  ): MpmcMember<Kind> | null {
+    assert(index >= 0 && index < handle.memberCount, 'a place that the ring has');
+    const words = new Int32Array(handle.memory.buffer);
+    const role = memberWord(index) + MEMBER_ROLE_WORD;
+    const isMine = roleThread(words, role) === threadId || takeRole(words, role);
+    return isMine ? new MpmcMember(handle, index) : null;
   }
 
   /** As tryMember, for callers to whom one member too many is a bug: it is asserted. */

@@ -18,7 +18,9 @@ import {
 } from './mpmc-layout.ts';
 import type { MpmcMember, MpmcRingHandle } from './mpmc-member.ts';
 import { ABANDON_AGAIN, MpmcRing, type MpmcRingOptions } from './mpmc-ring.ts';
+import { MPMC_WAT, type MpmcKernel } from './mpmc-wasm.ts';
 import type { ItemKind, SlotArrays } from './spsc-handle.ts';
+import { loadKernel, MEMORY_IMPORT } from './wasm/kernels.ts';
 
 const BATCH_MAX = 24;
 /** Bits of an item that count within its writer; the writer stands above. */
@@ -47,6 +49,8 @@ interface Job {
   readonly seed: number;
   /** write, read: how many of the calls are for single items. */
   readonly singles: number;
+  /** write, read: single items by the kernel that rests before it touches an item. */
+  readonly isSlow: boolean;
   readonly control: SharedArrayBuffer;
   /** An int32 for each item. */
   readonly marks: SharedArrayBuffer;
@@ -64,15 +68,55 @@ function arrayFor(item: ItemKind, length: number): SlotArrays[ItemKind] {
   return item === 'int32' ? new Int32Array(length) : new Float64Array(length);
 }
 
+/** Some hundred nanoseconds: another thread comes in between. */
+const PAUSE = `(func $pause (local $left i32)
+  (local.set $left (i32.const 300))
+  (loop $again
+    (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+    (br_if $again (local.get $left))))`;
+
+/**
+ * The kernel of WebAssembly with a rest before each access to an item: steps in a wrong order leave
+ * a nanosecond to see them otherwise.
+ */
+function slowText(): string {
+  const text = MPMC_WAT.replaceAll(
+    /\((?:i32|f64)\.store offset=\d+ \(local\.get \$slot\)|\(local\.set \$item /g,
+    (access) => `(call $pause) ${access}`,
+  );
+  assert.equal(text.split('(call $pause)').length - 1, 4, 'two that push, two that pop');
+  return text.replace(MEMORY_IMPORT, `${MEMORY_IMPORT} ${PAUSE}`);
+}
+
+interface Singles {
+  tryPush(value: number): boolean;
+  tryPop(whenEmpty: number): number;
+}
+
+/** The ways of a member for single items, or slow ones. */
+function singlesOf(member: MpmcMember<ItemKind>, isSlow: boolean): Singles {
+  if (!isSlow) return member;
+  const { handle, index } = member;
+  const kernel = loadKernel<MpmcKernel>(slowText(), handle.memory);
+  const isInt = handle.item === 'int32';
+  const line = memberWord(index) * 4;
+  const { pushInt32, pushFloat64, popInt32, popFloat64 } = kernel;
+  return {
+    tryPush: (value) => (isInt ? pushInt32 : pushFloat64)(line, value) !== 0,
+    tryPop: (whenEmpty) => (isInt ? popInt32 : popFloat64)(line, whenEmpty),
+  };
+}
+
 /** Pushes `count` items by every method, then ends in order. */
-function writeAll({ handle, index, count, seed, singles, control }: Job): void {
+function writeAll({ handle, index, count, seed, singles, isSlow, control }: Job): void {
   const member = MpmcRing.member(handle);
+  const single = singlesOf(member, isSlow);
   const prng = new Prng(seed);
   const batch = arrayFor(handle.item, BATCH_MAX);
   const base = index << COUNT_BITS;
   for (let next = 0; next < count; ) {
     let pushed = 0;
-    if (prng.chance(singles)) pushed = member.tryPush(base + next) ? 1 : 0;
+    if (prng.chance(singles)) pushed = single.tryPush(base + next) ? 1 : 0;
     else {
       const length = Math.min(1 + prng.below(BATCH_MAX), count - next);
       for (let i = 0; i < length; i++) batch[i] = base + next + i;
@@ -86,8 +130,9 @@ function writeAll({ handle, index, count, seed, singles, control }: Job): void {
 }
 
 /** Pops by every method, until all writers have ended and nothing is left. */
-function readAll({ handle, count, seed, singles, control, marks }: Job): void {
+function readAll({ handle, count, seed, singles, isSlow, control, marks }: Job): void {
   const member = MpmcRing.member(handle);
+  const single = singlesOf(member, isSlow);
   const prng = new Prng(seed);
   const words = new Int32Array(control);
   const seen = new Int32Array(marks);
@@ -104,7 +149,7 @@ function readAll({ handle, count, seed, singles, control, marks }: Job): void {
   while (Atomics.load(words, WRITERS_DONE) < count || member.used() > 0) {
     let got = 0;
     if (prng.chance(singles)) {
-      const item = member.tryPop(-1);
+      const item = single.tryPop(-1);
       if (item >= 0) see(item);
       got = item >= 0 ? 1 : 0;
     } else {
@@ -256,13 +301,14 @@ async function passAll(
   pairs: number,
   count: number,
   singles = 0.5,
+  isSlow = false,
 ): Promise<void> {
   const { handle } = MpmcRing.create<ItemKind>({ startSeq: 0xffff_ff00, ...options });
   const seed = newSeed();
   const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
   const marks = new SharedArrayBuffer(8 * count * 4);
   const hand = new SharedArrayBuffer(BATCH_MAX * 8);
-  const shared = { handle, control, marks, hand, singles };
+  const shared = { handle, control, marks, hand, singles, isSlow };
   const started: Started[] = [];
   for (let index = 0; index < pairs; index++) {
     started.push(start({ role: 'write', index, count, seed: seed + index, ...shared }));
@@ -350,6 +396,7 @@ async function endMany(options: MpmcRingOptions<ItemKind>, rounds: number): Prom
       marks,
       hand,
       singles: 0,
+      isSlow: false,
     };
     return start(job);
   };
@@ -404,6 +451,12 @@ if (!isMainThread && workerData !== null) {
   for (const backend of ['atomics', 'wasm'] as const) {
     test(`single items only, ${backend}`, async () => {
       await passAll({ capacity: 8, backend }, 2, 30_000, 1);
+    });
+  }
+
+  for (const item of ['int32', 'float64'] as const) {
+    test(`single items of ${item}, wasm, slowly`, async () => {
+      await passAll({ capacity: 8, backend: 'wasm', item }, 2, 20_000, 1, true);
     });
   }
 
