@@ -4,7 +4,7 @@
 
 import { assert } from '../../toolkit/base/assert.ts';
 import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
-import { PagePool } from '../../toolkit/pages/index.ts';
+import { PAGE_OWNER_MAX, PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastRing, IdleStrategy, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
 import { Control, type Tell } from '../control.ts';
@@ -34,9 +34,15 @@ function freePageCountMin(config: Config, pageCount: number): number {
   return Math.min(pageCount / 4, inFlight / 2);
 }
 
+/**
+ * The journal fills no page, and frees most: with a number of its own (the collectors' begin at 1)
+ * they go to the pages freed last. When it dies the server ends, so that nobody abandons it.
+ */
+const POOL_OWNER = PAGE_OWNER_MAX;
+
 export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
   const { config, shared } = setup;
-  const pool = new PagePool(shared.pool);
+  const pool = new PagePool(shared.pool, POOL_OWNER);
   const sealed = SpscRing.producer(shared.sealed);
   const keeperWaker = IdleStrategy.waker(shared.keeperIdle);
   const writer = new SegmentWriter(

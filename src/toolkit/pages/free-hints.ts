@@ -1,16 +1,17 @@
 /**
  * Free hints: one bit per page, set when the page may be free.
  *
- * WHY         The lowest free page is wanted, for it is warm; with a thousand pages in use, looking
- *             at each page's state for it costs as much as copying 64 KiB (bench/arena.ts).
+ * WHY         Where the free list has nothing, the lowest free page is wanted: of a new pool no
+ *             more is touched than is used. With a thousand pages in use, looking at each page's
+ *             state for it costs as much as copying 64 KiB (bench/arena.ts).
  * LAYOUT      int32 words, page i is bit i & 31 of word i >> 5; bits beyond the last page are 0.
  * OWNERSHIP   Every thread sets and clears bits with Atomics. The state word of the page decides
  *             alone who has it.
- * INVARIANTS  1. a bit is set after its page has become free, and cleared by the thread that has
- *             taken the page, before anybody else can free it again
+ * INVARIANTS  1. a bit is set after its page has become free and found no place in the free list,
+ *             and cleared by the thread that has taken the page, if it sees it
  *             2. so a bit may be set for a page that is taken (costs a look), and may be missing
- *             for a page that has this moment become free, or whose last holder was stopped between
- *             the two steps: who finds nothing looks at every page.
+ *             for a page that has this moment become free, that is in the free list, or whose last
+ *             holder was stopped between the two steps: who finds nothing looks at every page.
  * REFUSED     Clearing a bit that was found wrong (it may be right by then: a free page would be
  *             hidden); exact counts (a second word to keep in step with the first).
  */
@@ -38,7 +39,9 @@ export class FreeHints {
   }
 
   clear(page: number): void {
-    Atomics.and(this.#words, page >> 5, ~(1 << (page & 31)));
+    const bit = 1 << (page & 31);
+    // A plain read: most pages come from the free list, and have none.
+    if ((this.#words[page >> 5]! & bit) !== 0) Atomics.and(this.#words, page >> 5, ~bit);
   }
 
   /** The lowest page from `from` on that may be free, or NO_HINT. */

@@ -88,7 +88,7 @@ if (!isMainThread && workerData !== null) {
     assert.equal(pool.freeCount(), 0);
     pool.stopFilling(1);
     assert.equal(pool.freeCount(), 1);
-    assert.equal(other.acquire(2), 1, 'the lowest free page is the warm one');
+    assert.equal(other.acquire(2), 1, 'the page freed last is the warm one');
     assert.equal(pool.generation(1), 2, 'a stale slice is detected');
   });
 

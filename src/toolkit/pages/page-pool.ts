@@ -20,17 +20,23 @@
  *             (flights.ts), and never is a page free too early
  *             5. page count = sum of who may hold a page.
  * PROGRESS    lock-free (compare-and-swap on the page's own state word).
- * REFUSED     A free list (the table is its own, with free-hints.ts: the lowest free page is the
- *             one used last, hence warm in the cache); one pool per connection (idle memory);
- *             waiting for the kernel before a stale page is used (there is no signal to wait for).
+ * WHERE       acquire() looks at the pages freed last (free-list.ts), then for the lowest one that
+ *             has a hint (free-hints.ts), then at all: pages that were used a moment ago are warm
+ *             in the cache, and an arena that is never full is never touched beyond what is used.
+ * REFUSED     A free list of all pages (it would give the coldest one); a list that decides (a
+ *             thread that dies between list and page would lose the page); one pool per connection
+ *             (idle memory); waiting for the kernel before a stale page is used (there is no signal
+ *             to wait for).
  */
 import { assert } from '../base/assert.ts';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES, PAGE_BYTES } from '../base/limits.ts';
 import type { SharedMemory } from '../base/webassembly.ts';
+import type { MpmcRingHandle } from '../ring/mpmc-member.ts';
 import { type ArenaOptions, type ArenaReport, createArena, renewMemory } from './arena.ts';
 import { Flights, flightsBytes } from './flights.ts';
 import { FreeHints, NO_HINT } from './free-hints.ts';
+import { FreeList, NO_ENTRY } from './free-list.ts';
 import {
   COUNT_WORDS,
   countsOffset,
@@ -68,6 +74,7 @@ export interface PagePoolHandle {
   readonly arenaOffset: number;
   readonly table: SharedArrayBuffer;
   readonly flights: SharedArrayBuffer;
+  readonly freeList: MpmcRingHandle;
   readonly pageCount: number;
   readonly pageBytes: number;
   readonly holders: PageHolders;
@@ -109,6 +116,9 @@ export class PagePool {
   readonly #unsettled = new Set<number>();
   readonly #pause = new Int32Array(new SharedArrayBuffer(4));
   readonly #hints: FreeHints;
+  #freeList: FreeList;
+  /** Owners whose thread died within a step of the free list that is not settled yet. */
+  readonly #unsettledOwners = new Set<number>();
 
   /** A view of the pool, one per thread; `owner` as in acquire, for what this thread lends. */
   constructor(handle: PagePoolHandle, owner = 0) {
@@ -126,6 +136,7 @@ export class PagePool {
       new Int32Array(handle.table, hintsOffset(pageCount), hintWords(pageCount)),
     );
     this.#flights = new Flights(handle.flights, pageCount, owner);
+    this.#freeList = new FreeList(handle.freeList, owner);
   }
 
   /**
@@ -146,6 +157,7 @@ export class PagePool {
       arenaOffset: arena.offset,
       table: new SharedArrayBuffer(tableBytes(pageCount)),
       flights: new SharedArrayBuffer(flightsBytes(pageCount)),
+      freeList: FreeList.create(),
       pageCount,
       pageBytes,
       holders: { ...holders },
@@ -170,10 +182,15 @@ export class PagePool {
 
   /**
    * A free page, now filling for `owner` (the view's own when left out), or NO_PAGE (counted). Its
-   * bytes are what they were. The first acquire gives its number to a view that has none.
+   * bytes are what they were. The first acquire gives its number to a view that has none. Stale
+   * entries of the list cost a look each: lock-free, as more come only when others free pages.
    */
   acquire(owner = this.#owner): number {
     if (owner !== this.#owner || owner === 0) this.#own(owner);
+    const freeList = this.#freeList;
+    for (let page = freeList.take(); page !== NO_ENTRY; page = freeList.take()) {
+      if (this.#take(page, owner)) return page;
+    }
     const hints = this.#hints;
     for (let page = hints.next(0); page !== NO_HINT; page = hints.next(page + 1)) {
       if (this.#take(page, owner)) return page;
@@ -226,7 +243,7 @@ export class PagePool {
       assert((state & SHARED_MASK) > 0, 'a page is released once per slice');
       const next = state - SHARED_ONE;
       if (!this.#exchange(word, state, next)) continue;
-      if (isFreeState(next)) this.#hints.set(page);
+      if (isFreeState(next)) this.#offer(page);
       return;
     }
   }
@@ -305,6 +322,10 @@ export class PagePool {
     for (const page of this.#unsettled) {
       if (this.#settle(page)) this.#unsettled.delete(page);
     }
+    this.#unsettledOwners.add(owner);
+    for (const one of this.#unsettledOwners) {
+      if (this.#freeList.abandon(one)) this.#unsettledOwners.delete(one);
+    }
   }
 
   isFilling(page: number): boolean {
@@ -332,6 +353,11 @@ export class PagePool {
     return Atomics.compareExchange(this.#table, word, from, to) === from;
   }
 
+  /** The page has become free. */
+  #offer(page: number): void {
+    if (!this.#freeList.offer(page)) this.#hints.set(page);
+  }
+
   /** Makes a free page `owner`'s own; false where it is not free, or stale and not renewed. */
   #take(page: number, owner: number): boolean {
     const table = this.#table;
@@ -354,6 +380,7 @@ export class PagePool {
     assert(!this.#hasLentUnowned, 'a view that lends first has its owner from the start');
     this.#owner = owner;
     this.#flights = new Flights(this.handle.flights, this.pageCount, owner);
+    this.#freeList = new FreeList(this.handle.freeList, owner);
   }
 
   /** False, and nothing changed: the page is not filling for `owner`. */
@@ -366,7 +393,7 @@ export class PagePool {
       if ((state & (PAGE_FILLING | PAGE_OWNER_MASK)) !== filling) return false;
       const next = state & NOT_FILLING_MASK;
       if (!this.#exchange(word, state, next)) continue;
-      if (isFreeState(next)) this.#hints.set(page);
+      if (isFreeState(next)) this.#offer(page);
       return true;
     }
   }
@@ -374,7 +401,7 @@ export class PagePool {
   #endFlights(page: number, lends: number): void {
     const word = page * PAGE_ENTRY_WORDS + STATE_WORD;
     const before = Atomics.sub(this.#table, word, lends * IN_FLIGHT_ONE);
-    if (isFreeState(before - lends * IN_FLIGHT_ONE)) this.#hints.set(page);
+    if (isFreeState(before - lends * IN_FLIGHT_ONE)) this.#offer(page);
   }
 
   /**
@@ -395,7 +422,7 @@ export class PagePool {
         assert(lost > 0, 'every lend stands in the state of its page');
         const next = (state | PAGE_STALE) - lost * IN_FLIGHT_ONE;
         if (this.#exchange(word, state, next)) {
-          if (isFreeState(next)) this.#hints.set(page);
+          if (isFreeState(next)) this.#offer(page);
           return true;
         }
       }

@@ -329,28 +329,33 @@ class Ledger {
   inHand = 0;
   notPushed = 0;
 
-  /** Abandons the members of a thread that has ended; again, while it is told so. */
-  async bury(ring: MpmcRing<ItemKind>, dead: readonly Started[]): Promise<void> {
+  /**
+   * Abandons the members of threads that have ended; again, while it is told so, and those that
+   * have ended since too, for two dead ones may be at one ticket. Returns the dead.
+   */
+  async bury(ring: MpmcRing<ItemKind>, running: readonly Started[]): Promise<Started[]> {
     const { memberCount, item } = ring.handle;
-    const left = dead.flatMap((one) =>
-      Array.from({ length: memberCount }, (_, index) => ({ one, index })).filter(
-        ({ index }) => ring.memberThread(index) === one.threadId,
-      ),
-    );
-    for (let tries = 0; left.length > 0; tries++) {
+    const dead = new Set<Started>();
+    for (let tries = 0, isSettled = false; !isSettled; tries++) {
       assert.ok(tries < 10_000, 'it is settled in the end');
-      const { one, index } = left.shift()!;
-      const died = ring.abandonMember(index);
-      if (died === ABANDON_AGAIN) {
-        left.push({ one, index });
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      } else if (one.job.role === 'push') this.notPushed += died;
-      else this.answered += died;
+      isSettled = true;
+      for (const one of running) if (one.isOver.value) dead.add(one);
+      for (let index = 0; index < memberCount; index++) {
+        const thread = ring.memberThread(index);
+        const one = [...dead].find(({ threadId }) => threadId === thread);
+        if (one === undefined) continue;
+        const died = ring.abandonMember(index);
+        if (died === ABANDON_AGAIN) isSettled = false;
+        else if (one.job.role === 'push') this.notPushed += died;
+        else this.answered += died;
+      }
+      if (!isSettled) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     for (const { job } of dead) {
-      if (job.role === 'pop')
-        this.inHand += handOf(item, job.hand).filter((it) => it !== -1).length;
+      if (job.role !== 'pop') continue;
+      this.inHand += handOf(item, job.hand).filter((it) => it !== -1).length;
     }
+    return [...dead];
   }
 }
 
@@ -406,8 +411,7 @@ async function endMany(options: MpmcRingOptions<ItemKind>, rounds: number): Prom
     // Most end by themselves in the middle of a call; some are ended.
     if (round % 4 === 3) await running[prng.below(running.length)]!.worker.terminate();
     else await Promise.race(running.map(({ ended }) => ended));
-    const dead = running.filter(({ isOver }) => isOver.value);
-    await ledger.bury(ring, dead);
+    const dead = await ledger.bury(ring, running);
     for (const one of dead) running[running.indexOf(one)] = begin(one.job.role, born++);
   }
   Atomics.store(words, IS_STOPPED, 1);
