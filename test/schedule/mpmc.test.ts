@@ -100,7 +100,7 @@ test('MpmcRing: a pusher dies at any step', (t) => {
 });
 
 test('MpmcRing: a popper dies at any step', (t) => {
-  const random = { runs: 60, seed: 1 };
+  const random = { runs: 25, seed: 1 };
   assertHolds(t, exploreDeaths(popperDies(kernels, FULL), [0], { random }));
   const batches: MpmcCase = { ...FULL, poppers: [2, 1], batch: 2 };
   assertHolds(t, exploreDeaths(popperDies(kernels, batches), [0], { random }));
@@ -116,7 +116,7 @@ test('MpmcRing: two pushers die at one ticket', (t) => {
     batch: 2,
   };
   assertHolds(t, exploreDeaths(bothDie(kernels, spec), [0]));
-  const random = { runs: 5, seed: 1 };
+  const random = { runs: 2, seed: 1 };
   assertHolds(t, exploreDeaths(bothDie(kernels, spec), [0, 1], { random }));
 });
 

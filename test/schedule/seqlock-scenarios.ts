@@ -9,6 +9,11 @@ import { join, type Program, read, write } from './access.ts';
 import type { Scenario } from './machine.ts';
 import type { KernelOptions, Kernels } from './rewrite.ts';
 
+export const COUNTERS: KernelOptions = {
+  modules: ['seqlock-kernel', '../counters/counters-kernel'],
+  shared: ['words', 'values', 'into'],
+};
+
 export const SEQLOCK: KernelOptions = {
   modules: ['seqlock-kernel'],
   shared: ['words', 'values', 'into'],
@@ -111,5 +116,55 @@ export function writerDies(kernels: Kernels, reads: number): Scenario {
     };
     const check = () => assert.equal(words[BASE]! & 1, 0, 'whole in the end');
     return { memory: cell.memory, threads, check };
+  };
+}
+
+/**
+ * Counters: a writer (thread 0) adds to two counters and publishes, and may die; who buries it
+ * publishes what it had counted, half an update perhaps. Without a death a reader never sees one
+ * counter ahead of the other.
+ */
+export function counting(
+  kernels: Kernels,
+  rounds: number,
+  reads: number,
+  mayDie = false,
+): Scenario {
+  const cell = makeCell();
+  const { words, into } = cell;
+  const [live, base, count] = [20, 4, 3];
+  const publish = () => kernels.counterPublish!(words, live, base, count);
+  function* add(): Program {
+    for (let round = 1; round <= rounds; round++) {
+      // The third word does not change every time.
+      for (const at of round === 2 ? [0, 1] : [0, 1, 2]) yield* write(words, live + at, round);
+      yield* publish();
+    }
+  }
+  function* look(): Program {
+    for (let i = 0; i < reads; i++) {
+      const version = yield* kernels.seqlockRead!(words, base, into, 0, count);
+      if (version === BUSY || mayDie) continue;
+      assert.equal(yield* read(into, 1), yield* read(into, 0), 'torn');
+    }
+  }
+  function* bury(): Program {
+    yield* join(0);
+    yield* publish();
+  }
+  return () => {
+    new Int32Array(cell.memory).fill(0);
+    const check = () => {
+      const [counted, copied] = [live, base + SEQLOCK_RECORD].map((at) =>
+        words.slice(at, at + count),
+      );
+      assert.deepEqual(copied, counted, 'in the end what is published is what was counted');
+      assert.equal(words[base]! & 1, 0, 'whole in the end');
+    };
+    return {
+      memory: cell.memory,
+      threads: { writer: add(), burier: bury(), reader: look() },
+      check,
+    };
   };
 }

@@ -2,7 +2,14 @@ import { test } from 'node:test';
 import { explore, exploreDeaths } from './explore.ts';
 import type { Mutation } from './mutate.ts';
 import { loadKernels } from './rewrite.ts';
-import { records, SEQLOCK, type SeqlockCase, writerDies } from './seqlock-scenarios.ts';
+import {
+  COUNTERS,
+  counting,
+  records,
+  SEQLOCK,
+  type SeqlockCase,
+  writerDies,
+} from './seqlock-scenarios.ts';
 import { assertFound, assertHolds } from './verdict.ts';
 
 const kernels = await loadKernels(SEQLOCK);
@@ -103,3 +110,49 @@ test('planted in seqlock-kernel: odd becomes even after a death', async (t) => {
   const seeded = await loadKernels({ ...SEQLOCK, mutation });
   assertFound(t, exploreDeaths(writerDies(seeded, 1), [0]), /torn|whole in the end/);
 });
+
+test('Counters: what belongs together is published together, by who buries as well', async (t) => {
+  const counters = await loadKernels(COUNTERS);
+  assertHolds(t, explore(counting(counters, 2, 2)));
+  const random = { runs: 40, seed: 1 };
+  assertHolds(t, exploreDeaths(counting(counters, 2, 1, true), [0], { random }));
+});
+
+interface CounterSeed extends Omit<Mutation, 'module'> {
+  readonly found: RegExp;
+  readonly dies?: boolean;
+}
+
+const COUNTER_SEEDS: readonly CounterSeed[] = [
+  {
+    name: 'published words are changed before the version is odd',
+    from: 'if (!isOpen) seqlockBegin(words, base);',
+    to: '',
+    found: /torn|whole in the end/,
+  },
+  {
+    name: 'a copy that was left open is not closed',
+    from: 'let isOpen = (words[base] & 1) !== 0;',
+    to: 'let isOpen = false;',
+    dies: true,
+    found: /whole in the end/,
+  },
+  {
+    name: 'each word is a record of its own',
+    from: 'seqlockPut(words, base, index, value);',
+    to: 'seqlockPut(words, base, index, value); seqlockEnd(words, base); isOpen = false;',
+    found: /torn/,
+  },
+];
+
+for (const seed of COUNTER_SEEDS) {
+  test(`planted in counters-kernel: ${seed.name}`, async (t) => {
+    const mutation = { ...seed, module: '../counters/counters-kernel' };
+    const seeded = await loadKernels({ ...COUNTERS, mutation });
+    const found =
+      seed.dies === true
+        ? exploreDeaths(counting(seeded, 2, 1, true), [0])
+        : explore(counting(seeded, 2, 2));
+    assertFound(t, found, seed.found);
+  });
+}
