@@ -55,3 +55,19 @@ test('examples/pinned-pair: each worker on its CPU, every item once', needsAddon
   assert.match(out, /^(?:writer on CPU \d+, reader on CPU \d+|not pinned: .*)$/m);
   assert.match(out, /^2000000 items came once each/m);
 });
+
+test('examples/ring-pair: two workers, every item in order', async () => {
+  const out = await runExample('ring-pair.js');
+  assert.match(out, /^1000000 items came in order/);
+});
+
+test('examples/ring-pool: every task once', async () => {
+  const out = await runExample('ring-pool.js');
+  assert.match(out, /^17984 primes below 200000: 400 tasks, 3 workers;$/m);
+});
+
+test('examples/ring-broadcast: a slow reader is evicted, learns it and is back', async () => {
+  const out = await runExample('ring-broadcast.js');
+  assert.match(out, /^quick: read \d+, missed \d+ of 20000 items$/m);
+  assert.match(out, /^slow: read \d+, missed \d+ of 20000 items\n(?: {2}evicted at .*\n)+/m);
+});
