@@ -55,9 +55,11 @@ test('error codes equal docs/reference/errors.md', () => {
 
 /** Doors with a reference page that names all that they export. */
 const DOORS = {
+  'docs/reference/counters.md': '../src/toolkit/counters/index.js',
   'docs/reference/cpu.md': '../src/toolkit/cpu/index.js',
   'docs/reference/output.md': '../src/toolkit/output/index.js',
   'docs/reference/pages.md': '../src/toolkit/pages/index.js',
+  'docs/reference/ring.md': '../src/toolkit/ring/index.js',
 };
 
 for (const [page, door] of Object.entries(DOORS)) {
