@@ -18,7 +18,6 @@ test('BroadcastRing, all schedules of larger cases', (t) => {
   const cases: readonly BroadcastCase[] = [
     { capacity: 2, items: 3, readers: 1 },
     { capacity: 2, items: 3, readers: 1, pages: 1 },
-    { capacity: 1, items: 2, readers: 1, rejoins: true },
   ];
   for (const spec of cases) assertHolds(t, explore(broadcast(kernels, spec)));
 });
@@ -30,14 +29,14 @@ test('BroadcastRing, all schedules of the deaths of a reader', (t) => {
 
 test('BroadcastRing, schedules by chance of long runs', (t) => {
   t.diagnostic(`seed ${SEED}`);
-  const random = { runs: 20_000, seed: SEED };
+  const random = { runs: 3000, seed: SEED };
   const cases: readonly BroadcastCase[] = [
     { capacity: 4, items: 20, readers: 3, rejoins: true, startSeq: -10 },
     { capacity: 4, items: 20, readers: 2, pages: 2, rejoins: true, joinsLate: true },
   ];
   for (const spec of cases) assertHolds(t, explore(broadcast(kernels, spec), { random }));
   const dying = { capacity: 2, items: 4, readers: 1 };
-  const few = { random: { runs: 300, seed: SEED } };
+  const few = { random: { runs: 50, seed: SEED } };
   assertHolds(t, exploreDeaths(writerDies(kernels, dying), [0], few));
 });
 

@@ -17,13 +17,6 @@ const SEED = Number(process.env.MILLRACE_TEST_SEED ?? Date.now() % 2 ** 31);
 test('MpmcRing, all schedules of larger cases', (t) => {
   const cases: readonly MpmcCase[] = [
     {
-      pushers: [
-        [1, 2],
-        [3, 3],
-      ],
-      poppers: [2, 1],
-    },
-    {
       filled: 2,
       pushers: [
         [3, 5],
@@ -60,7 +53,7 @@ test('MpmcRing, all schedules of all deaths', (t) => {
 
 test('MpmcRing, schedules by chance of long runs', (t) => {
   t.diagnostic(`seed ${SEED}`);
-  const random = { runs: 10_000, seed: SEED };
+  const random = { runs: 3000, seed: SEED };
   for (const batch of [1, 2, 4]) {
     const pushers = [
       [1, 10],

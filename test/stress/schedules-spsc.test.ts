@@ -18,7 +18,7 @@ const SEED = Number(process.env.MILLRACE_TEST_SEED ?? Date.now() % 2 ** 31);
 test('SpscRing, all schedules of larger cases', (t) => {
   assertHolds(t, explore(singles(kernels, { capacity: 2, items: 6 })));
   assertHolds(t, explore(singles(kernels, { capacity: 4, items: 6, startSeq: -2 })));
-  const lazy = { capacity: 4, items: 12, publishEvery: 3, creditEvery: 2 };
+  const lazy = { capacity: 4, items: 9, publishEvery: 3, creditEvery: 2 };
   assertHolds(t, explore(batches(kernels, lazy, 3)));
 });
 
@@ -32,11 +32,11 @@ test('SpscByteRing, all schedules of larger cases', (t) => {
   const small = { capacity: 32, items: 0 };
   assertHolds(t, explore(messages(kernels, small, [0, 4, 8, 4, 0])));
   const lazy = { capacity: 64, items: 0, publishEvery: 24, creditEvery: 32 };
-  assertHolds(t, explore(messages(kernels, lazy, [12, 20, 4, 24, 8, 16, 0])));
+  assertHolds(t, explore(messages(kernels, lazy, [12, 20, 4, 24, 8])));
 });
 
 test('SPSC rings, schedules by chance of long runs', (t) => {
-  const random = { runs: 20_000, seed: SEED };
+  const random = { runs: 5000, seed: SEED };
   t.diagnostic(`seed ${SEED}`);
   const spec = { capacity: 4, items: 40, publishEvery: 3, creditEvery: 2, startSeq: -20 };
   assertHolds(t, explore(singles(kernels, spec), { random }));
