@@ -67,7 +67,7 @@ test('wrong use ends with 2, a CPU that is not there with 1', async () => {
     [['audit', '--seconds', '0'], 2, /MR_USAGE.*above 0/],
     [['audit', '--cpus', '8191'], 1, /MR_CPU: there is no CPU 8191/],
     [['advise', '-c', '/nonexistent.yaml'], 2, /MR_CONFIG_FILE/],
-    [['sideways'], 2, /MR_USAGE/],
+    [['sideways'], 2, /MR_USAGE: unknown command 'cpu sideways'/],
   ];
   for (const [parameters, code, message] of cases) {
     const result = await runCli(['cpu', ...parameters]);

@@ -39,8 +39,8 @@ Examples:
 
 const THREADS_HELP = `
 "waited" is the time that a thread could run and had no CPU, "put aside" how often another task took
-its place, "migrations" how often it moved to another CPU: zero for a thread pinned to one. "-" is
-what this kernel does not count.
+its place, "migrations" how often it moved to another CPU: stands still while it is pinned to one.
+"-" is what this kernel does not count.
 
 Examples:
   $ millrace cpu threads 4711
@@ -77,6 +77,8 @@ export function registerCpu(program: Command): void {
     .option('--pid <pid>', 'limits of another process', parsePid)
     .option('--json', 'print JSON')
     .addHelpText('after', HELP)
+    // Else a mistyped command would be "too many arguments".
+    .allowExcessArguments()
     .action(showTopology);
   cpu
     .command('threads')
@@ -128,7 +130,15 @@ function checkPid(pid: number | undefined): { readonly pid?: number } {
   throw new MillraceError('MR_USAGE', `there is no process ${pid}`, 'see ps -e');
 }
 
-async function showTopology(words: JsonWords & { readonly pid?: number }): Promise<void> {
+async function showTopology(
+  words: JsonWords & { readonly pid?: number },
+  command: Command,
+): Promise<void> {
+  const [unknown] = command.args;
+  if (unknown !== undefined) {
+    const names = command.commands.map((one) => one.name()).join(', ');
+    throw new MillraceError('MR_USAGE', `unknown command 'cpu ${unknown}'`, `there are ${names}`);
+  }
   const machine = topology(checkPid(words.pid));
   await print(words, machine, () => topologyLines(machine));
 }

@@ -70,6 +70,17 @@ test('what is out of range, or of a wrong type, is refused by its path', () => {
   refuses(() => makeConfig(7), 'MR_CONFIG_KEY', '(top level)');
 });
 
+test('a mistyped name of cpu.pin is told as such, with those that there are', () => {
+  refuses(() => makeConfig({ cpu: { pin: { colect: 1 } } }), 'MR_CONFIG_KEY', 'cpu.pin.colect: no');
+  refuses(() => makeConfig({ cpu: { pin: { 'main-0': 1 } } }), 'MR_CONFIG_KEY', 'cpu.pin.main-0:');
+  refuses(
+    () => makeConfig({ cpu: { pin: true as never } }),
+    'MR_CONFIG_KEY',
+    'auto, off, or a map',
+  );
+  assert.ok(makeConfig({ cpu: { pin: { 'collect-0': 1, store: '0-1', helpers: 'last' } } }));
+});
+
 test('every fault is told at once', () => {
   refuses(
     () => makeConfig({ collect: { lingerMs: 0 }, store: { flushMs: 1 } }),

@@ -147,19 +147,29 @@ const dashboard = z.strictObject({
 /** A worker by role, or by role and index; the main thread; all threads that are no worker. */
 const PIN_NAME = /^(?:(?:collect|journal|keeper|store)(?:-\d{1,2})?|main|helpers)$/;
 const PIN_WORDS = ['auto', 'off'] as const;
+const PIN_NAMES =
+  'names: collect, journal, keeper, store (each also with -0, -1, ...), main, helpers';
 const PIN_EXPECTED =
   'expected auto, off, or a map as { collect: 2, journal: 3, store: 0-1, main: 0, helpers: 0 };' +
-  ' names: collect, journal, keeper, store (each also with -0, -1, ...), main, helpers';
+  ` ${PIN_NAMES}`;
 
 const cpu = z.strictObject({
   pin: z
     .union(
       [
         z.enum(PIN_WORDS),
-        z.record(
-          z.string().regex(PIN_NAME),
-          z.union([z.string().min(1), z.number().int().min(0).max(8191)]),
-        ),
+        z
+          .record(z.string(), z.union([z.string().min(1), z.number().int().min(0).max(8191)]))
+          .superRefine((map, context) => {
+            for (const name of Object.keys(map)) {
+              if (PIN_NAME.test(name)) continue;
+              context.addIssue({
+                code: 'custom',
+                path: [name],
+                message: `no such name; ${PIN_NAMES}`,
+              });
+            }
+          }),
       ],
       { error: PIN_EXPECTED },
     )

@@ -122,8 +122,8 @@ export async function describeCpus(config: Config, plan: Plan): Promise<CpuPlanT
   }
   const { shouldPin, reasons, placements, otherCpus } = await advisePlan(plan);
   if (!shouldPin) {
-    const lines = reasons.map((reason) => `  not pinned: ${reason}`);
-    return { head: 'not pinned: cpu.pin is auto, and', cpus: new Map(), lines };
+    const lines = reasons.map((reason) => `  why: ${reason}`);
+    return { head: 'not pinned: cpu.pin is auto', cpus: new Map(), lines };
   }
   const rest = `  main and helpers: CPU ${formatCpuList(otherCpus)}`;
   const cpus = textOf(placements.map(({ name, cpus: list }) => [name, list] as const));

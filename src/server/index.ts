@@ -5,7 +5,7 @@
  *       the parts that need each other meet here and nowhere else.
  */
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { wallMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { closeFd } from '../toolkit/sys/index.ts';
@@ -68,7 +68,7 @@ export function packageVersion(): string {
  */
 export async function describePlan(config: Config): Promise<string> {
   const plan = makePlan(config);
-  return formatPlan(plan, cpus().length, await describeCpus(config, plan));
+  return formatPlan(plan, availableParallelism(), await describeCpus(config, plan));
 }
 
 /** Throws MR_CONFIG_KEY, and MR_CPU where `cpu.pin` names what this machine does not have. */

@@ -150,6 +150,21 @@ test('auto lets all go when a worker waits for the CPU of its own', { skip }, as
   assert.ok(pinning.status().threads.every(({ cpus }) => cpus === ''));
 });
 
+test('a worker that started again is let go to all CPUs, not to those of the main thread', {
+  skip,
+}, async () => {
+  const before = schedGetAffinity();
+  const { pinning } = await begin('auto', { advise: () => Promise.resolve(PLACED) });
+  await until(() => pinning.status().state === 'pinned');
+  const again = await startWorker('collect-0');
+  started.push(again);
+  assert.deepEqual(maskOf(again), [first], 'inherited');
+  pinning.workerStarted({ role: 'collect', index: 0, loop: 'blocking', purpose: '' }, again);
+  assert.deepEqual(maskOf(again), [last]);
+  pinning.stop();
+  assert.deepEqual(maskOf(again), before);
+});
+
 test('a worker that shares its CPUs by the plan may wait', { skip }, async () => {
   let nowMs = 1;
   const { pinning } = await begin('auto', {

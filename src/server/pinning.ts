@@ -223,7 +223,9 @@ export class Pinning {
       const pinned = pin(target, cpus);
       const last = this.#held.get(name)?.pinned;
       // Pinned again after its CPU came back: what it had at first is what is put back in the end.
-      const before = last?.threadId === pinned.threadId ? last.before : pinned.before;
+      // Started by a main thread that is pinned: it inherited that mask, which is no worker's own.
+      const inherited = this.#held.get(MAIN_NAME)?.pinned.before ?? pinned.before;
+      const before = last?.threadId === pinned.threadId ? last.before : inherited;
       this.#held.set(name, new Held({ ...pinned, before }));
       this.#pins++;
       this.#log.info({ thread: name, cpus: formatCpuList(cpus) }, 'pinned');

@@ -47,6 +47,7 @@ test('an arena too small for the connections is refused with the size that would
 test('the plan reads as text', () => {
   const config = makeConfig({});
   const plan = makePlan(config);
+  assert.match(formatPlan(plan, 1), /^workers \(\d, on 1 CPU\):/);
   const text = formatPlan(plan, 2);
   for (const { role } of plan.workers) assert.match(text, new RegExp(`${role} 0`));
   assert.match(text, /pages: 512 of 256 KiB = 128 MiB/);

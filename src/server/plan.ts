@@ -99,11 +99,15 @@ function planPages(config: Config): Plan['pages'] {
   return { total, filling, packing, inFlight, pageBytes: PAGE_BYTES };
 }
 
-/** The plan as lines for people; without `cpus` nothing is said of pinning. */
+/**
+ * The plan as lines for people; `cpuCount` is what the process may use. Without `cpus` nothing is
+ * said of pinning.
+ */
 export function formatPlan(plan: Plan, cpuCount: number, cpus?: CpuPlanText): string {
   const mib = (bytes: number): string => `${(bytes / 1048576).toFixed(0)} MiB`;
   const head = cpus === undefined ? '' : `; ${cpus.head}`;
-  const lines = [`workers (${plan.workers.length}, on ${cpuCount} CPUs${head}):`];
+  const many = cpuCount === 1 ? '1 CPU' : `${cpuCount} CPUs`;
+  const lines = [`workers (${plan.workers.length}, on ${many}${head}):`];
   for (const { role, index, loop, purpose } of plan.workers) {
     const name = `${role} ${index}`.padEnd(12);
     const list = cpus?.cpus.get(`${role}-${index}`) ?? '';

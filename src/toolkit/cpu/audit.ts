@@ -179,7 +179,9 @@ function reasonsOf(seen: Omit<CpuEvidence, 'isExclusive' | 'reasons'>): string[]
   }
   const names = seen.interrupts.map(({ name, id }) => `${name} (irq ${id})`).join(', ');
   if (seen.interruptFraction > AUDIT_LIMITS.interruptFraction) {
-    found.push(`interrupts used ${percent(seen.interruptFraction)} of ${cpu}: ${names}`);
+    // The time of the timer and of the kernel's own packet work has no line in /proc/interrupts.
+    const who = names === '' ? '' : `: ${names}`;
+    found.push(`interrupts used ${percent(seen.interruptFraction)} of ${cpu}${who}`);
   } else if (seen.interruptsPerSecond > AUDIT_LIMITS.interruptsPerSecond) {
     const rate = Math.round(seen.interruptsPerSecond);
     found.push(`devices interrupted ${cpu} ${rate} times a second: ${names}`);

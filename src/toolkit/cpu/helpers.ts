@@ -6,7 +6,9 @@
  *             the rule is applied again and again (a sweep), not once.
  * INVARIANTS  1. The main thread and registered workers are never touched.  2. A worker that was
  *             swept before it registered gets its mask back at the next sweep.  3. `stop` puts back
- *             what was changed here, and only where nobody has changed it since.
+ *             what was changed here, and only where nobody has changed it since; a thread born
+ *             later has the mask of a thread that was pinned, so it gets what the main thread had
+ *             when this began.
  */
 import { MillraceError } from '../base/errors.ts';
 import { schedGetAffinity, schedSetAffinity } from '../sys/index.ts';
@@ -25,6 +27,8 @@ const SWEEP_MS = 1_000;
 interface Moved {
   readonly startTicks: number;
   readonly before: readonly number[];
+  /** Put back by `stop`. */
+  readonly atStop: readonly number[];
 }
 
 export class Confinement {
@@ -34,6 +38,10 @@ export class Confinement {
   /** Changes that the kernel refused; the thread stays where it was. */
   refused = 0;
   readonly #moved = new Map<number, Moved>();
+  /** Start by thread id, of the last sweep. */
+  #known: ReadonlyMap<number, number> | null = null;
+  /** What the main thread had at the first sweep. */
+  #mainMask: readonly number[] = [];
   #timer: NodeJS.Timeout | null = null;
 
   /** @internal: use `confineHelperThreads`. */
@@ -50,9 +58,25 @@ export class Confinement {
     for (const [tid, moved] of this.#moved) {
       const thread = now.find(({ threadId }) => threadId === tid);
       if (thread === undefined || thread.startTicks !== moved.startTicks) this.#moved.delete(tid);
-      else if (thread.kind !== 'helper') this.#putBack(tid, moved);
+      else if (thread.kind !== 'helper') this.#putBack(tid, moved.before);
     }
-    for (const thread of now) if (thread.kind === 'helper') this.#confine(thread);
+    if (this.#known === null) {
+      this.#mainMask = now.find(({ kind }) => kind === 'main')?.cpus ?? this.cpus;
+    }
+    // The kernel may take a CPU that went offline out of the masks: nothing to change then.
+    let online: readonly number[] | null = null;
+    const isInPlace = ({ cpus }: ThreadInfo): boolean => {
+      if (isSame(cpus, this.cpus)) return true;
+      const there = (online ??= topology().online);
+      return isSame(
+        cpus,
+        this.cpus.filter((cpu) => there.includes(cpu)),
+      );
+    };
+    for (const thread of now) {
+      if (thread.kind === 'helper') this.#confine(thread, isInPlace(thread));
+    }
+    this.#known = new Map(now.map(({ threadId, startTicks }) => [threadId, startTicks]));
     return this.changed - changedBefore;
   }
 
@@ -63,25 +87,30 @@ export class Confinement {
     const alive = new Map(threads().map((thread) => [thread.threadId, thread.startTicks]));
     let count = 0;
     for (const [tid, moved] of this.#moved) {
-      if (alive.get(tid) === moved.startTicks && this.#putBack(tid, moved)) count++;
+      if (alive.get(tid) === moved.startTicks && this.#putBack(tid, moved.atStop)) count++;
     }
     this.#moved.clear();
     return count;
   }
 
-  #confine(thread: ThreadInfo): void {
-    if (isSame(thread.cpus, this.cpus)) return;
-    if (schedSetAffinity(thread.threadId, this.cpus) < 0) {
-      this.refused++;
-      return;
+  #confine(thread: ThreadInfo, isInPlace: boolean): void {
+    const { threadId, startTicks, cpus: before } = thread;
+    const isBornLater = this.#known !== null && this.#known.get(threadId) !== startTicks;
+    if (isInPlace && !isBornLater) return;
+    if (!isInPlace) {
+      if (schedSetAffinity(threadId, this.cpus) < 0) {
+        this.refused++;
+        return;
+      }
+      this.changed++;
     }
-    this.changed++;
     // What somebody else set in between is not ours to bring back: the first mask is.
-    if (this.#moved.has(thread.threadId)) return;
-    this.#moved.set(thread.threadId, { startTicks: thread.startTicks, before: thread.cpus });
+    if (this.#moved.has(threadId)) return;
+    const atStop = isBornLater ? this.#mainMask : before;
+    this.#moved.set(threadId, { startTicks, before, atStop });
   }
 
-  #putBack(tid: number, moved: Moved): boolean {
+  #putBack(tid: number, mask: readonly number[]): boolean {
     this.#moved.delete(tid);
     try {
       if (!isStill(schedGetAffinity(tid), this.cpus)) return false;
@@ -90,7 +119,7 @@ export class Confinement {
       if (error instanceof MillraceError) return false;
       throw error;
     }
-    return schedSetAffinity(tid, moved.before) === 0;
+    return schedSetAffinity(tid, mask) === 0;
   }
 }
 

@@ -178,6 +178,39 @@ test("libuv's pool, born at its first use, is caught by the next sweep", needsAd
   return undefined;
 });
 
+/** As auto does it: the main thread goes to the CPUs of the helpers, then comes back. */
+const LATE_OF_PINNED = `
+  const { readdirSync, stat } = require('node:fs');
+  const cpu = require(process.argv[1]);
+  const tasks = () => readdirSync('/proc/self/task').map(Number);
+  const maskOf = (tid) => cpu.threads().find((thread) => thread.threadId === tid).cpus;
+  const target = [Number(process.argv[2])];
+  const confinement = cpu.confineHelperThreads(target, { sweepMs: 0 });
+  const main = cpu.pin('self', target);
+  const old = new Set(tasks());
+  stat('/proc/self', () => {
+    const born = tasks().filter((tid) => !old.has(tid));
+    const before = born.map(maskOf);
+    const changed = confinement.sweep();
+    cpu.release(main);
+    confinement.stop();
+    process.stdout.write(JSON.stringify({ before, changed, end: born.map(maskOf) }));
+  });`;
+
+test('a helper born of a pinned main thread does not keep that mask', needsAddon, (context) => {
+  if (usable.length < 2) return context.skip('needs two CPUs');
+  const door = fileURLToPath(new URL('./index.js', import.meta.url));
+  const child = spawnSync(process.execPath, ['-e', LATE_OF_PINNED, door, `${first}`], {
+    encoding: 'utf8',
+    env: { ...process.env, UV_THREADPOOL_SIZE: '2' },
+  });
+  assert.equal(child.status, 0, child.stderr);
+  const found = JSON.parse(child.stdout) as unknown;
+  const before = [[first], [first]];
+  assert.deepEqual(found, { before, changed: 0, end: [usable, usable] });
+  return undefined;
+});
+
 test('a worker swept before it registered gets its mask back', needsAddon, async (context) => {
   if (usable.length < 2) return context.skip('needs two CPUs');
   const late = await worker(null);
