@@ -10,7 +10,8 @@
  * an eighth of the ring is read (`eager`: for each item). MPMC: the bounded queue of D. Vyukov, and
  * for batches one in the manner of DPDK's rte_ring: a head and a tail for each side, a range of
  * slots taken by one compare-and-swap. Written from these ideas; no code of theirs.
- * Waiting: nothing at all (a reload) with a CPU for each thread, sched_yield() else.
+ * Waiting: nothing at all (a reload) with a CPU for each thread; else the ladder of
+ * bench/ring/waiting.ts: look again, sched_yield(), sleep.
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -42,6 +43,9 @@ constexpr uint32_t RECORD_CAPACITY = 1024;
 constexpr uint32_t PAGE_COUNT = 64;
 constexpr uint32_t PAGE_ITEMS = 512;
 constexpr int FIFO_PRIORITY = 1;
+constexpr unsigned SPIN_COUNT = 50;
+constexpr unsigned YIELD_COUNT = 50;
+constexpr long SLEEP_NS = 50'000;
 
 using std::memory_order;
 constexpr memory_order SEQ_CST = std::memory_order_seq_cst;
@@ -67,13 +71,26 @@ bool set_fifo(pid_t tid, bool on) {
   return sched_setscheduler(tid, on ? SCHED_FIFO : SCHED_OTHER, &param) == 0;
 }
 
-/* What a thread does when a ring is full or empty. */
+/* What a thread does when a ring is full or empty; done() after a look that found something. */
 struct Spin {
   static void wait() {}
+  static void done() {}
 };
-struct Yield {
-  static void wait() { sched_yield(); }
+struct Ladder {
+  static void wait() {
+    if (looks >= SPIN_COUNT + YIELD_COUNT) {
+      const timespec pause{0, SLEEP_NS};
+      nanosleep(&pause, nullptr);
+      return;
+    }
+    if (looks++ >= SPIN_COUNT) sched_yield();
+  }
+  static void done() { looks = 0; }
+
+ private:
+  static thread_local unsigned looks;
 };
+thread_local unsigned Ladder::looks = 0;
 
 /* ---------------------------------------------------------------------------------------------
  * One writer, one reader.
@@ -289,6 +306,7 @@ void add_single(Team &team, Ring &ring, uint64_t items, int producers, int consu
       const double first = static_cast<double>(pushes) * i;
       for (uint64_t k = 0; k < pushes; k++) {
         while (!ring.push(first + static_cast<double>(k))) Wait::wait();
+        Wait::done();
       }
       return 0.0;
     });
@@ -298,6 +316,7 @@ void add_single(Team &team, Ring &ring, uint64_t items, int producers, int consu
       double sum = 0, value;
       for (uint64_t k = 0; k < pops; k++) {
         while (!ring.pop(value)) Wait::wait();
+        Wait::done();
         sum += value;
       }
       return sum;
@@ -321,6 +340,7 @@ void add_batch(Team &team, Ring &ring, uint64_t items, uint32_t batch, int produ
         for (uint32_t sent = 0; sent < count;) {
           uint32_t got = ring.push_batch(&values[sent], count - sent);
           if (got == 0) Wait::wait();
+          else Wait::done();
           sent += got;
         }
         done += count;
@@ -336,6 +356,7 @@ void add_batch(Team &team, Ring &ring, uint64_t items, uint32_t batch, int produ
         uint64_t wanted = std::min<uint64_t>(batch, pops - done);
         uint32_t got = ring.pop_batch(values.data(), static_cast<uint32_t>(wanted));
         if (got == 0) Wait::wait();
+        else Wait::done();
         for (uint32_t k = 0; k < got; k++) sum += values[k];
         done += got;
       }
@@ -521,15 +542,15 @@ Team make_team(const std::string &name, uint64_t items) {
   if (name == "spsc-record") return spsc_record(items);
   if (name == "spsc-pages") return spsc_pages(items);
   if (name == "mpmc-single-1x1") return mpmc_single<ACQUIRE, RELEASE, RELAXED, Spin>(items, 1);
-  if (name == "mpmc-single-2x2") return mpmc_single<ACQUIRE, RELEASE, RELAXED, Yield>(items, 2);
+  if (name == "mpmc-single-2x2") return mpmc_single<ACQUIRE, RELEASE, RELAXED, Ladder>(items, 2);
   if (name == "mpmc-single-seq-cst-1x1") {
     return mpmc_single<SEQ_CST, SEQ_CST, SEQ_CST, Spin>(items, 1);
   }
   if (name == "mpmc-single-seq-cst-2x2") {
-    return mpmc_single<SEQ_CST, SEQ_CST, SEQ_CST, Yield>(items, 2);
+    return mpmc_single<SEQ_CST, SEQ_CST, SEQ_CST, Ladder>(items, 2);
   }
   if (name == "mpmc-batch-32-1x1") return mpmc_batch<Spin>(items, 32, 1);
-  if (name == "mpmc-batch-32-2x2") return mpmc_batch<Yield>(items, 32, 2);
+  if (name == "mpmc-batch-32-2x2") return mpmc_batch<Ladder>(items, 32, 2);
   if (name == "round-trip-spin") return round_trip(items, false);
   if (name == "round-trip-futex") return round_trip(items, true);
   return {};

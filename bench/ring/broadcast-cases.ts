@@ -4,14 +4,14 @@
  * The ring's writer never waits and would evict a slow reader; this one looks for room first.
  */
 import { BroadcastRing, type BroadcastRingHandle } from '../../src/toolkit/ring/index.ts';
-import { yieldCpu } from '../../src/toolkit/sys/index.ts';
 import type { RingCase, Run } from './case.ts';
 import { sumBelow } from './section.ts';
 import { CAPACITY } from './spsc-cases.ts';
+import { makeWaiting, type Waiting } from './waiting.ts';
 
 const BATCH = 64;
 
-function write(handle: BroadcastRingHandle, wait: () => void): Run {
+function write(handle: BroadcastRingHandle, waiting: Waiting): Run {
   const ring = new BroadcastRing(handle);
   const writer = BroadcastRing.writer(handle);
   const slot = new Int32Array(1);
@@ -23,7 +23,8 @@ function write(handle: BroadcastRingHandle, wait: () => void): Run {
     for (let value = 0; value < items; value++) {
       while (writer.unreleased === CAPACITY) {
         writer.poll();
-        if (writer.unreleased === CAPACITY) wait();
+        if (writer.unreleased === CAPACITY) waiting.wait();
+        else waiting.done();
       }
       slot[0] = value;
       writer.push(slot);
@@ -38,7 +39,7 @@ function sumOf(items: Int32Array, count: number): number {
   return sum;
 }
 
-function read(handle: BroadcastRingHandle, index: number, isBatch: boolean, wait: () => void): Run {
+function read(handle: BroadcastRingHandle, index: number, isBatch: boolean, waiting: Waiting): Run {
   const reader = BroadcastRing.reader(handle, index);
   const into = new Int32Array(isBatch ? BATCH : 1);
   reader.join();
@@ -49,9 +50,10 @@ function read(handle: BroadcastRingHandle, index: number, isBatch: boolean, wait
       // An eviction would show in the sum, and never end; so it ends here.
       if (got < 0 && done > 0) return -1;
       if (got <= 0) {
-        wait();
+        waiting.wait();
         continue;
       }
+      waiting.done();
       sum += sumOf(into, got);
       done += got;
     }
@@ -60,7 +62,6 @@ function read(handle: BroadcastRingHandle, index: number, isBatch: boolean, wait
 }
 
 function broadcastCase(readers: number, isBatch: boolean): RingCase {
-  const wait = readers === 1 ? () => undefined : yieldCpu;
   return {
     threads: 1 + readers,
     share() {
@@ -69,7 +70,8 @@ function broadcastCase(readers: number, isBatch: boolean): RingCase {
     },
     start(index, data) {
       const handle = data as BroadcastRingHandle;
-      return index === 0 ? write(handle, wait) : read(handle, index - 1, isBatch, wait);
+      const waiting = makeWaiting(readers > 1);
+      return index === 0 ? write(handle, waiting) : read(handle, index - 1, isBatch, waiting);
     },
     expected: (items) => readers * sumBelow(items),
   };

@@ -47,7 +47,7 @@ export class Meter {
 
   /**
    * Items per microsecond; null: every attempt was disturbed. `isOrdinary`: no SCHED_FIFO, and
-   * every section counts, as a yield to another thread is an involuntary switch too.
+   * every section counts, as a wait that lets another thread run is a switch too.
    */
   async measure(isOrdinary: boolean): Promise<number | null> {
     const isFifo = this.#options.isFifo && !isOrdinary;

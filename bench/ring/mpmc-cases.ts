@@ -1,8 +1,7 @@
 /**
  * MpmcRing: single items and batches, from one thread to one, and from two to two.
  *
- * Two to two are more threads than this bench takes CPUs: who finds the ring full or empty lets
- * others run, as ring.cpp does.
+ * Two to two are more threads than this bench takes CPUs: waiting.ts.
  */
 import {
   type MpmcMember,
@@ -10,29 +9,34 @@ import {
   type MpmcRingHandle,
   type MpmcRingOptions,
 } from '../../src/toolkit/ring/index.ts';
-import { yieldCpu } from '../../src/toolkit/sys/index.ts';
 import type { RingCase, Run } from './case.ts';
 import { fill, sumOf } from './loops.ts';
 import { sumBelow } from './section.ts';
 import { CAPACITY } from './spsc-cases.ts';
+import { makeWaiting, type Waiting } from './waiting.ts';
 
 type FloatMember = MpmcMember<'float64'>;
-type Wait = () => void;
 
 const BATCH = 32;
 
-function pushEach(member: FloatMember, from: number, to: number, wait: Wait): number {
+function pushEach(member: FloatMember, from: number, to: number, waiting: Waiting): number {
   for (let value = from; value < to; value++) {
-    while (!member.tryPush(value)) wait();
+    if (member.tryPush(value)) continue;
+    do waiting.wait();
+    while (!member.tryPush(value));
+    waiting.done();
   }
   return 0;
 }
 
-function popEach(member: FloatMember, items: number, wait: Wait): number {
+function popEach(member: FloatMember, items: number, waiting: Waiting): number {
   let sum = 0;
   for (let count = 0; count < items; count++) {
     let value = member.tryPop(-1);
-    for (; value === -1; value = member.tryPop(-1)) wait();
+    if (value === -1) {
+      for (; value === -1; value = member.tryPop(-1)) waiting.wait();
+      waiting.done();
+    }
     sum += value;
   }
   return sum;
@@ -40,13 +44,14 @@ function popEach(member: FloatMember, items: number, wait: Wait): number {
 
 const values = new Float64Array(BATCH);
 
-function pushBatches(member: FloatMember, from: number, to: number, wait: Wait): number {
+function pushBatches(member: FloatMember, from: number, to: number, waiting: Waiting): number {
   for (let next = from; next < to; ) {
     const count = Math.min(BATCH, to - next);
     fill(values, 0, count, next);
     for (let sent = 0; sent < count; ) {
       const pushed = member.pushBatch(values, sent, count);
-      if (pushed === 0) wait();
+      if (pushed === 0) waiting.wait();
+      else waiting.done();
       sent += pushed;
     }
     next += count;
@@ -54,11 +59,12 @@ function pushBatches(member: FloatMember, from: number, to: number, wait: Wait):
   return 0;
 }
 
-function popBatches(member: FloatMember, items: number, wait: Wait): number {
+function popBatches(member: FloatMember, items: number, waiting: Waiting): number {
   let sum = 0;
   for (let done = 0; done < items; ) {
     const got = member.popBatch(values, 0, Math.min(BATCH, items - done));
-    if (got === 0) wait();
+    if (got === 0) waiting.wait();
+    else waiting.done();
     sum = sumOf(values, 0, got, sum);
     done += got;
   }
@@ -72,7 +78,6 @@ function mpmcCase(
   options: Partial<MpmcRingOptions<'float64'>> = {},
 ): RingCase {
   const threads = 2 * each;
-  const wait = each === 1 ? () => undefined : yieldCpu;
   const push = isBatch ? pushBatches : pushEach;
   const pop = isBatch ? popBatches : popEach;
   return {
@@ -83,8 +88,9 @@ function mpmcCase(
     },
     start(index, data): Run {
       const member = MpmcRing.member(data as MpmcRingHandle<'float64'>);
-      if (index >= each) return (items) => pop(member, items / each, wait);
-      return (items) => push(member, (index * items) / each, ((index + 1) * items) / each, wait);
+      const waiting = makeWaiting(each > 1);
+      if (index >= each) return (items) => pop(member, items / each, waiting);
+      return (items) => push(member, (index * items) / each, ((index + 1) * items) / each, waiting);
     },
     expected: sumBelow,
   };

@@ -117,8 +117,10 @@ const RINGBUF: Group = {
   subjects: [
     'js:ringbuf-1',
     'js:spsc-single',
+    'js:spsc-lazy-64',
     'js:ringbuf-64',
     'js:spsc-batch-64',
+    'js:spsc-claim-64',
     'js:ringbuf-512',
     'js:spsc-batch-512',
   ],
@@ -130,10 +132,20 @@ const RINGBUF: Group = {
       atLeast: 10,
     },
     {
+      name: 'SPSC single, published each 64 / ringbuf.js batch 1',
+      over: 'js:spsc-lazy-64',
+      under: 'js:ringbuf-1',
+    },
+    {
       name: 'SPSC batch 64 / ringbuf.js batch 64',
       over: 'js:spsc-batch-64',
       under: 'js:ringbuf-64',
       atLeast: 1.5,
+    },
+    {
+      name: 'SPSC batch 64, claimed in place / ringbuf.js batch 64',
+      over: 'js:spsc-claim-64',
+      under: 'js:ringbuf-64',
     },
     {
       name: 'SPSC batch 512 / ringbuf.js batch 512',
@@ -227,8 +239,8 @@ const CROWD: Group = {
   name: 'crowd',
   isOrdinary: true,
   subjects: [
-    'js:spsc-yield-1x1',
-    'js:spsc-yield-2x2',
+    'js:spsc-crowd-1x1',
+    'js:spsc-crowd-2x2',
     'js:mpmc-single-2x2',
     'js:mpmc-single-1x1',
     'js:mpmc-batch-32-1x1',
@@ -237,8 +249,8 @@ const CROWD: Group = {
   rows: [
     {
       name: '4 threads on 2 CPUs / 2 threads: SPSC single, two rings / one',
-      over: 'js:spsc-yield-2x2',
-      under: 'js:spsc-yield-1x1',
+      over: 'js:spsc-crowd-2x2',
+      under: 'js:spsc-crowd-1x1',
       atLeast: 0.5,
     },
     {

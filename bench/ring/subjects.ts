@@ -13,7 +13,7 @@ export class Subject {
   readonly #peer: RingPeer;
   readonly #team: RingTeam | null;
   readonly #cpus: readonly number[];
-  /** More threads than CPUs: they yield, and their switches say nothing. */
+  /** More threads than CPUs: they wait, and their switches say nothing. */
   readonly isCrowded: boolean;
 
   private constructor(

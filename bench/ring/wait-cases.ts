@@ -1,5 +1,5 @@
 /**
- * Waiting: round trips between two threads, and rings whose ends let others run.
+ * Waiting: round trips between two threads, and rings whose ends wait.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import {
@@ -10,10 +10,10 @@ import {
   SpscRing,
   type SpscRingHandle,
 } from '../../src/toolkit/ring/index.ts';
-import { yieldCpu } from '../../src/toolkit/sys/index.ts';
 import { pairCase, type RingCase, type Run } from './case.ts';
 import { sumBelow } from './section.ts';
 import { CAPACITY } from './spsc-cases.ts';
+import { makeWaiting } from './waiting.ts';
 
 /** There and back. */
 interface Loop {
@@ -151,31 +151,39 @@ const PORT_LOOP: RingCase = {
   expected: sumBelow,
 };
 
-function pushYielding(handle: SpscRingHandle): Run {
+function pushWaiting(handle: SpscRingHandle): Run {
   const producer = SpscRing.producer(handle);
+  const waiting = makeWaiting(true);
   return (items) => {
     for (let value = 0; value < items; value++) {
-      while (!producer.tryPush(value)) yieldCpu();
+      if (producer.tryPush(value)) continue;
+      do waiting.wait();
+      while (!producer.tryPush(value));
+      waiting.done();
     }
     return 0;
   };
 }
 
-function popYielding(handle: SpscRingHandle): Run {
+function popWaiting(handle: SpscRingHandle): Run {
   const consumer = SpscRing.consumer(handle);
+  const waiting = makeWaiting(true);
   return (items) => {
     let sum = 0;
     for (let count = 0; count < items; count++) {
       let value = consumer.tryPop(-1);
-      for (; value === -1; value = consumer.tryPop(-1)) yieldCpu();
+      if (value === -1) {
+        for (; value === -1; value = consumer.tryPop(-1)) waiting.wait();
+        waiting.done();
+      }
       sum += value;
     }
     return sum;
   };
 }
 
-/** `pairs` rings, of one writer and one reader each, whose ends yield. */
-function yieldingPairs(pairs: number): RingCase {
+/** `pairs` rings, of one writer and one reader each, whose ends wait as a crowd does. */
+function waitingPairs(pairs: number): RingCase {
   return {
     threads: 2 * pairs,
     share() {
@@ -185,7 +193,7 @@ function yieldingPairs(pairs: number): RingCase {
     },
     start(index, data) {
       const handle = data as SpscRingHandle;
-      const run = index < pairs ? pushYielding(handle) : popYielding(handle);
+      const run = index < pairs ? pushWaiting(handle) : popWaiting(handle);
       return (items) => run(items / pairs);
     },
     expected: (items) => pairs * sumBelow(items / pairs),
@@ -229,8 +237,8 @@ export const WAIT_CASES: Readonly<Record<string, RingCase>> = {
   'round-trip-spin': pairCase(makeLoop, ask, answer),
   'round-trip-park': pairCase(makeSleepingLoop, askAsleep, answerAsleep),
   'round-trip-port': PORT_LOOP,
-  'spsc-yield-1x1': yieldingPairs(1),
-  'spsc-yield-2x2': yieldingPairs(2),
+  'spsc-crowd-1x1': waitingPairs(1),
+  'spsc-crowd-2x2': waitingPairs(2),
   'seqlock-write': pairCase(
     () => SeqlockCell.create({ item: 'float64', length: RECORD_LENGTH }).handle,
     writeCell,
