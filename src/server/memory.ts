@@ -34,6 +34,7 @@ import {
   READER_COUNT,
   type Role,
   type SharedMemory,
+  STORE_READER,
   type WorkerSetup,
 } from './setup.ts';
 import { SLOT_BYTES } from './slot.ts';
@@ -157,6 +158,7 @@ export class Memory {
   abandon(role: Role, index: number): void {
     this.#countersOf(role).abandonWriter(role === 'collect' ? index : 0);
     if (role === 'collect') new SpscRing(this.shared.rings[index]!).abandonProducer();
+    if (role === 'store') this.broadcast.abandonReader(STORE_READER);
     const number = this.#workerNumber(role, index);
     this.logCounters.abandonWriter(number);
     new SpscByteRing(this.#logs[number]!).abandonProducer();

@@ -25,7 +25,7 @@ import type { Memory } from './memory.ts';
 import type { Pinning } from './pinning.ts';
 import type { Plan, PlannedWorker } from './plan.ts';
 import type { SupervisorState } from './sampler.ts';
-import { type Role, STORE_READER, type WorkerSetup } from './setup.ts';
+import type { Role, WorkerSetup } from './setup.ts';
 import { WorkerHandle } from './worker-handle.ts';
 import { WorkerLogs } from './worker-logs.ts';
 
@@ -205,7 +205,6 @@ export class Supervisor {
     if (worker.role === 'collect') this.#buryCollector(worker.index);
     else if (worker.role === 'store') {
       this.state.isSinkRunning = false;
-      this.#memory.broadcast.abandonReader(STORE_READER);
     } else {
       this.#fail(
         new MillraceError(
