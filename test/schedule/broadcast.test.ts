@@ -83,13 +83,13 @@ const SEEDS: readonly Seed[] = [
   },
   {
     name: 'claimSeq is not looked at',
-    from: 'const isWhole = ((claimSeq - seq) | 0) <= words[CAPACITY];',
+    from: 'const isWhole = (claimSeq - seq) >>> 0 <= words[CAPACITY];',
     to: 'const isWhole = true;',
   },
   {
     name: 'claimSeq is looked at for one slot too many',
-    from: 'const isWhole = ((claimSeq - seq) | 0) <= words[CAPACITY];',
-    to: 'const isWhole = ((claimSeq - seq) | 0) <= words[CAPACITY] + 1;',
+    from: 'const isWhole = (claimSeq - seq) >>> 0 <= words[CAPACITY];',
+    to: 'const isWhole = (claimSeq - seq) >>> 0 <= words[CAPACITY] + 1;',
   },
   {
     name: 'the words of a slot are stored plainly',
@@ -140,7 +140,7 @@ const SEEDS: readonly Seed[] = [
   },
   {
     name: 'what was aside and is not passed yet is released twice',
-    from: 'if (((words[RELEASED] - seq) | 0) <= 0) continue;',
+    from: 'if (ahead < words[CAPACITY]) continue;',
     to: '',
     in: byChance,
     found: /released once|not released/,

@@ -8,7 +8,7 @@
 import { assert } from '../base/assert.ts';
 import { chooseBackend } from '../ring/backend.ts';
 import { loadKernel } from '../ring/index.ts';
-import { claimRole, closeRole } from '../ring/roles.ts';
+import { claimRole, closeRole, isClosable } from '../ring/roles.ts';
 import { counterPublish } from './counters-kernel.ts';
 import { type CounterHandle, slabPlace } from './counters-layout.ts';
 import { COUNTERS_WAT, type CountersKernel } from './counters-wasm.ts';
@@ -80,6 +80,7 @@ export class CounterWriter<Name extends string = string> {
 
   /** Publishes, and gives the role back. */
   close(): void {
+    if (!isClosable(this.#words, this.#role)) return;
     this.publish();
     closeRole(this.#words, this.#role);
   }

@@ -19,7 +19,8 @@
  *              3. A reader touches what slot s refers to only in READING s or LAPPED s; that one
  *              slot is kept aside until the reader has left.
  *              4. A slot may be overwritten while a reader copies its words: claimSeq tells it
- *              afterwards, and the copy is discarded (then it has been evicted).
+ *              afterwards, and the copy is discarded (then it has been evicted). Not if the
+ *              reader stands still for 2^32 slots, to within the ring: hours at full speed.
  * WRITER DIES  The next one goes on from these words. A note is changed before what it allows is
  *              handed out: a reference is never released twice, and the one whose release was
  *              running is not released again. LAPPED without an aside: broadcastRecover makes it.
@@ -187,8 +188,10 @@ export function broadcastTakeAside(words: Int32Array): number {
     words[aside + ASIDE_KEPT] = 0;
     words[ASIDE_COUNT]! -= 1;
     const seq = words[aside + ASIDE_SEQ]!;
-    // Not passed yet: broadcastTakePassed will come to it.
-    if (((words[RELEASED]! - seq) | 0) <= 0) continue;
+    // Not passed yet: broadcastTakePassed will come to it. A slot that was aside for long may be
+    // 2^31 slots behind: what is not passed stands in the `capacity` slots from releasedSeq on.
+    const ahead = (seq - words[RELEASED]!) >>> 0;
+    if (ahead < words[CAPACITY]!) continue;
     const isAside = broadcastIsAside(words, seq);
     if (!isAside) return aside + ASIDE_SLOT;
   }
@@ -359,7 +362,8 @@ export function broadcastCopySlot(
  */
 export function broadcastConfirm(words: Int32Array, line: number, seq: number): boolean {
   const claimSeq = Atomics.load(words, CLAIM);
-  const isWhole = ((claimSeq - seq) | 0) <= words[CAPACITY]!;
+  // claimSeq is past seq, by up to 2^32 when the reader stood still: no signed distance.
+  const isWhole = (claimSeq - seq) >>> 0 <= words[CAPACITY]!;
   if (isWhole) broadcastEnter(words, line);
   else Atomics.store(words, line, packReader(seq, READER_EVICTED));
   return isWhole;

@@ -34,7 +34,15 @@ import {
   readerLine,
   STATE_MASK,
 } from './broadcast-layout.ts';
-import { claimRole, closeRole, isRoleGone, type RoleState, roleState, takeRole } from './roles.ts';
+import {
+  claimRole,
+  closeRole,
+  isClosable,
+  isRoleGone,
+  type RoleState,
+  roleState,
+  takeRole,
+} from './roles.ts';
 
 /** Takes the role of `index`, of the first free one when it is -1. Returns the index. */
 function takeReader(words: Int32Array, readerCount: number, index: number): number {
@@ -187,6 +195,7 @@ export class BroadcastReader {
 
   /** Gives place and role back. */
   close(): void {
+    if (!isClosable(this.#words, this.#line + READER_ROLE)) return;
     this.leave();
     closeRole(this.#words, this.#line + READER_ROLE);
   }

@@ -4,7 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { packReader, READER_LAPPED, readerLine } from './broadcast-layout.ts';
+import { broadcastBegin, broadcastConfirm } from './broadcast-kernel.ts';
+import {
+  BROADCAST_CLAIM_WORD,
+  BROADCAST_RELEASED_WORD,
+  BROADCAST_WRITE_WORD,
+  packReader,
+  READER_LAPPED,
+  READER_ROLE,
+  readerLine,
+} from './broadcast-layout.ts';
 import { BroadcastRing, READ_EVICTED, READ_NOTHING, READ_OK } from './index.ts';
 
 /** Near the wraps of 29, 31 and 32 bits. */
@@ -277,4 +286,54 @@ test('a reader that leaves just when it is admitted has no place', (t) => {
     assert.equal(writer.unreleased, 0, 'nobody holds anything');
   }
   assert.equal(released.length, 2);
+});
+
+/** Slots that the writer publishes while a reader stands still. */
+const LONG_COUNTS = [2 ** 31 - 4, 2 ** 31, 2 ** 31 + 4, 2 ** 32 - 64];
+
+test('a reader that stands still in a copy for 2^31 slots gets no torn one', () => {
+  for (const count of LONG_COUNTS) {
+    const { ring, writer } = make(0, 1);
+    const words = new Int32Array(ring.handle.memory.buffer);
+    const reader = BroadcastRing.reader(ring.handle, 0);
+    reader.join();
+    writer.poll();
+    writer.push(Int32Array.of(1, 1));
+    assert.equal(broadcastBegin(words, readerLine(0)), READ_OK);
+    words[BROADCAST_CLAIM_WORD] = count;
+    assert.equal(broadcastConfirm(words, readerLine(0), 0), false, `${count} slots later`);
+  }
+});
+
+test('a slot that is aside while 2^31 others pass is released when its reader leaves', () => {
+  for (const count of LONG_COUNTS) {
+    const { ring, writer, released } = make(0, 1);
+    const words = new Int32Array(ring.handle.memory.buffer);
+    const reader = BroadcastRing.reader(ring.handle, 0);
+    reader.join();
+    writer.poll();
+    writer.push(Int32Array.of(77, 0));
+    assert.equal(reader.tryRead(), READ_OK);
+    for (let i = 0; i < 8; i++) writer.push(Int32Array.of(i, 0));
+    assert.ok(!released.includes(77));
+    for (const word of [BROADCAST_CLAIM_WORD, BROADCAST_RELEASED_WORD, BROADCAST_WRITE_WORD]) {
+      words[word]! += count;
+    }
+    reader.finish();
+    writer.poll();
+    assert.ok(released.includes(77), `${count} slots later`);
+  }
+});
+
+test('a reader that is closed twice leaves the place of the next one alone', () => {
+  const { ring, writer } = make(0, 1);
+  const words = new Int32Array(ring.handle.memory.buffer);
+  const old = BroadcastRing.reader(ring.handle, 0);
+  old.close();
+  const next = BroadcastRing.reader(ring.handle, 0);
+  next.join();
+  writer.poll();
+  words[readerLine(0) + READER_ROLE]! += 1;
+  assert.throws(() => old.close(), /only the holder/u);
+  assert.ok(next.joined);
 });

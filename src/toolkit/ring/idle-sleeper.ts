@@ -14,7 +14,7 @@ import { assert } from '../base/assert.ts';
 import { IDLE_ASLEEP, idleArm, idleDisarm } from './idle-kernel.ts';
 import { IDLE_ASLEEP_WORD, IDLE_NEVER_WORD, IDLE_SLEEPER_WORD } from './idle-layout.ts';
 import type { IdleHandle } from './idle-strategy.ts';
-import { claimRole, closeRole } from './roles.ts';
+import { claimRole, closeRole, isClosable } from './roles.ts';
 
 export interface IdleSleeperOptions {
   /**
@@ -29,6 +29,9 @@ export interface IdleSleeperOptions {
  * some 60 us of it (its timer slack is 50 us), in which whoever waits for a CPU has it.
  */
 const YIELD_MS = 0.001;
+
+/** The longest time of a timer; a longer one would be over at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export class IdleSleeper {
   readonly handle: IdleHandle;
@@ -135,20 +138,23 @@ export class IdleSleeper {
     // The time is kept here: V8 holds no process alive for it, and Node.js would end in the middle
     // of an await. The notification is for this thread alone, as it is the only sleeper.
     this.#endWait = () => {
+      if (this.#isClosed) return;
       isWoken = false;
       idleDisarm(words);
       Atomics.notify(words, IDLE_ASLEEP_WORD);
     };
-    const timer = setTimeout(this.#endWait, timeoutMs);
+    const timer = setTimeout(this.#endWait, Math.min(timeoutMs, TIMER_MS_MAX));
     await value;
     clearTimeout(timer);
     this.#endWait = null;
-    idleDisarm(words);
+    // After close the flag may be the next sleeper's.
+    if (!this.#isClosed) idleDisarm(words);
     return isWoken;
   }
 
   /** Ends a waitAsync that is under way, and gives the role back. */
   close(): void {
+    if (!isClosable(this.#words, IDLE_SLEEPER_WORD)) return;
     this.#endWait?.();
     this.#isClosed = true;
     this.reset();

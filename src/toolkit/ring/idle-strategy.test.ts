@@ -189,3 +189,25 @@ test('waitAsync: one way of waiting at a time, and close ends it', async () => {
   await assert.rejects(sleeper.waitAsync(1, never), { code: 'MR_ASSERT' });
   assert.equal(strategy.sleeperState(), 'closed');
 });
+
+test('waitAsync of a sleeper that has closed lets the next one sleep, and be woken', async () => {
+  const { strategy, sleeper } = make({});
+  const first = sleeper.waitAsync(1, never);
+  sleeper.close();
+  const next = IdleStrategy.sleeper(strategy.handle);
+  const second = next.waitAsync(LONG_MS, never);
+  assert.equal(await first, false);
+  assert.ok(strategy.isAsleep(), 'the flag is the next one’s');
+  assert.ok(IdleStrategy.waker(strategy.handle).wake());
+  assert.equal(await second, true);
+  next.close();
+});
+
+test('waitAsync for ever does not end at once', async () => {
+  const { strategy, sleeper } = make({});
+  const waiting = sleeper.waitAsync(Infinity, never);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(strategy.isAsleep());
+  sleeper.close();
+  assert.equal(await waiting, false);
+});

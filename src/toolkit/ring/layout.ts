@@ -18,7 +18,8 @@ export const CONTROL_WORDS = CACHE_LINE_PAIR_BYTES / 4;
 /** Answer of claim, peek and their like when there is no slot. */
 export const NO_SLOT = -1;
 
-/** True for powers of two. */
+/** True for powers of two, 1 to 2^30. */
 export function isPowerOfTwo(value: number): boolean {
-  return value > 0 && (value & (value - 1)) === 0;
+  // What is no positive int32 (a fraction, 2^32) is another number as one.
+  return value === (value | 0) && value > 0 && (value & (value - 1)) === 0;
 }

@@ -27,7 +27,7 @@ import {
   NOTE_NONE,
 } from './mpmc-layout.ts';
 import { MPMC_WAT, type MpmcKernel, type MpmcPop, type MpmcPush } from './mpmc-wasm.ts';
-import { closeRole } from './roles.ts';
+import { closeRole, isClosable } from './roles.ts';
 import type { ItemKind, SlotArrays } from './spsc-handle.ts';
 import { loadKernel } from './wasm/kernels.ts';
 
@@ -147,6 +147,7 @@ export class MpmcMember<Kind extends ItemKind = 'int32'> {
 
   /** Gives the place back. */
   close(): void {
+    if (!isClosable(this.#words, this.#line + MEMBER_ROLE_WORD)) return;
     Atomics.store(this.#words, this.#line + MEMBER_KIND_WORD, NOTE_NONE);
     closeRole(this.#words, this.#line + MEMBER_ROLE_WORD);
   }

@@ -5,6 +5,7 @@ import { Prng } from '../base/prng.ts';
 import { mpmcClaimPop, mpmcClaimPush, mpmcNote, mpmcPublish, mpmcSlot } from './mpmc-kernel.ts';
 import {
   MEMBER_KIND_WORD,
+  MEMBER_ROLE_WORD,
   MEMBER_TICKET_WORD,
   memberWord,
   NOTE_NONE,
@@ -12,6 +13,7 @@ import {
   NOTE_PUSH,
 } from './mpmc-layout.ts';
 import { ABANDON_AGAIN, MpmcRing, type MpmcRingOptions } from './mpmc-ring.ts';
+import { MPMC_WAT } from './mpmc-wasm.ts';
 import type { ItemKind, SlotArrays } from './spsc-handle.ts';
 
 const STARTS = [0, 0x7fff_fffe, 0xffff_fffd];
@@ -367,4 +369,24 @@ test('a memory without WebAssembly has Atomics', () => {
   const member = MpmcRing.member({ ...handle, memory: { buffer } });
   assert.ok(member.tryPush(3));
   assert.equal(member.tryPop(), 3);
+});
+
+test('WebAssembly stores items plainly, and nothing else: others load the rest at any time', () => {
+  const plain = MPMC_WAT.match(/\(\w+\.store\s+(?:offset=\d+\s+)?\(local\.get \$\w+\)/gu);
+  assert.deepEqual(plain, [
+    '(i32.store offset=4 (local.get $slot)',
+    '(f64.store offset=8 (local.get $slot)',
+  ]);
+  assert.equal(MPMC_WAT.match(/(?:i32|f64)\.store/gu)?.length, 2);
+});
+
+test('a member that is closed twice takes nothing from the next one of its place', () => {
+  const { words, first } = open({ capacity: 4 });
+  const line = memberWord(first.index);
+  first.close();
+  first.close();
+  words[line + MEMBER_ROLE_WORD] = threadId + 2;
+  words[line + MEMBER_KIND_WORD] = NOTE_PUSH;
+  assert.throws(() => first.close(), /only the holder/u);
+  assert.equal(words[line + MEMBER_KIND_WORD], NOTE_PUSH, 'the note of who has the place now');
 });

@@ -35,6 +35,16 @@ export function claimRole(words: Int32Array, word: number): void {
   assert(takeRole(words, word), 'an end of a ring has one holder: this one is taken');
 }
 
+/**
+ * Before an end gives up what it has in hand, to close: true when this thread holds it, false when
+ * it is closed already. Another holder is asserted, before anything of his is touched.
+ */
+export function isClosable(words: Int32Array, word: number): boolean {
+  const seen = Atomics.load(words, word);
+  assert(seen === threadId + 1 || seen < 0, 'only the holder closes its end of a ring');
+  return seen > 0;
+}
+
 export function closeRole(words: Int32Array, word: number): void {
   const mine = threadId + 1;
   const seen = Atomics.compareExchange(words, word, mine, ROLE_CLOSED);

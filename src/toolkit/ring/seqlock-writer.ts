@@ -5,7 +5,7 @@
  * PROGRESS   every method is wait-free: readers hold nothing up.
  */
 import { assert } from '../base/assert.ts';
-import { claimRole, closeRole } from './roles.ts';
+import { claimRole, closeRole, isClosable } from './roles.ts';
 import type { SeqlockCellHandle } from './seqlock-cell.ts';
 import { seqlockBegin, seqlockEnd, seqlockPut, seqlockWrite } from './seqlock-kernel.ts';
 import { SEQLOCK_BASE_WORD, SEQLOCK_WRITER_WORD } from './seqlock-layout.ts';
@@ -82,6 +82,7 @@ export class SeqlockWriter<Kind extends ItemKind = 'int32'> {
 
   /** Gives the role back; the record stays readable. */
   close(): void {
+    if (!isClosable(this.#words, SEQLOCK_WRITER_WORD)) return;
     if (this.#isOpen) this.end();
     closeRole(this.#words, SEQLOCK_WRITER_WORD);
   }

@@ -7,7 +7,14 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyBytes } from './copy-items.ts';
-import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
+import {
+  claimRole,
+  closeRole,
+  isClosable,
+  isRoleGone,
+  type RoleState,
+  roleState,
+} from './roles.ts';
 import { messageBytes, spscPeekMessage } from './spsc-byte-kernel.ts';
 import type { SpscByteRingHandle } from './spsc-byte-ring.ts';
 import { NO_SLOT } from './spsc-handle.ts';
@@ -149,6 +156,7 @@ export class SpscByteConsumer {
 
   /** Gives the role back, and all that was read. */
   close(): void {
+    if (!isClosable(this.#words, SPSC_CONSUMER_WORD)) return;
     this.#length = NO_MESSAGE;
     spscCredit(this.#words);
     closeRole(this.#words, SPSC_CONSUMER_WORD);

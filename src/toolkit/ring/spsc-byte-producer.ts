@@ -8,7 +8,14 @@
 import { assert } from '../base/assert.ts';
 import { chooseBackend } from './backend.ts';
 import { copyBytes } from './copy-items.ts';
-import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
+import {
+  claimRole,
+  closeRole,
+  isClosable,
+  isRoleGone,
+  type RoleState,
+  roleState,
+} from './roles.ts';
 import { messageBytes, spscClaimMessage, spscCommitMessage } from './spsc-byte-kernel.ts';
 import type { SpscByteRingHandle } from './spsc-byte-ring.ts';
 import { NO_SLOT } from './spsc-handle.ts';
@@ -135,6 +142,7 @@ export class SpscByteProducer {
 
   /** Publishes all and gives the role back: the consumer can read to the end. */
   close(): void {
+    if (!isClosable(this.#words, SPSC_PRODUCER_WORD)) return;
     this.#claimed = NO_CLAIM;
     spscPublish(this.#words);
     closeRole(this.#words, SPSC_PRODUCER_WORD);

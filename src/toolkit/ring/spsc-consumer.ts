@@ -7,7 +7,14 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyFloatsOut, copyIntsOut } from './copy-items.ts';
-import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
+import {
+  claimRole,
+  closeRole,
+  isClosable,
+  isRoleGone,
+  type RoleState,
+  roleState,
+} from './roles.ts';
 import {
   type ItemKind,
   kernelOf,
@@ -157,6 +164,7 @@ export class SpscConsumer<Kind extends ItemKind = 'int32'> {
 
   /** Gives the role back, and all that was read. */
   close(): void {
+    if (!isClosable(this.#words, SPSC_CONSUMER_WORD)) return;
     this.#peeked = 0;
     spscCredit(this.#words);
     closeRole(this.#words, SPSC_CONSUMER_WORD);

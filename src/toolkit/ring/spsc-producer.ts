@@ -7,7 +7,14 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyFloats, copyInts } from './copy-items.ts';
-import { claimRole, closeRole, isRoleGone, type RoleState, roleState } from './roles.ts';
+import {
+  claimRole,
+  closeRole,
+  isClosable,
+  isRoleGone,
+  type RoleState,
+  roleState,
+} from './roles.ts';
 import {
   type ItemKind,
   kernelOf,
@@ -164,6 +171,7 @@ export class SpscProducer<Kind extends ItemKind = 'int32'> {
 
   /** Publishes all and gives the role back: the consumer can read to the end. */
   close(): void {
+    if (!isClosable(this.#words, SPSC_PRODUCER_WORD)) return;
     this.#claimed = 0;
     spscPublish(this.#words);
     closeRole(this.#words, SPSC_PRODUCER_WORD);

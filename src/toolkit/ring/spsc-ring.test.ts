@@ -334,7 +334,9 @@ test('who takes a role over goes on where the dead one stood', () => {
 });
 
 test('what is no ring is refused', () => {
-  assert.throws(() => SpscRing.create({ capacity: 6 }), { code: 'MR_ASSERT' });
+  for (const capacity of [6, 0, 0.5, 8.5, -8, 2 ** 31, 2 ** 32]) {
+    assert.throws(() => SpscRing.create({ capacity }), { code: 'MR_ASSERT' }, `${capacity}`);
+  }
   assert.throws(() => SpscRing.create({ capacity: 8, slotBytes: 6 }), { code: 'MR_ASSERT' });
   const floats = { capacity: 8, item: 'float64', slotBytes: 12 } as const;
   assert.throws(() => SpscRing.create(floats), { code: 'MR_ASSERT' });
