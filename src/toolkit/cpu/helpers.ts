@@ -67,11 +67,8 @@ export class Confinement {
     let online: readonly number[] | null = null;
     const isInPlace = ({ cpus }: ThreadInfo): boolean => {
       if (isSame(cpus, this.cpus)) return true;
-      const there = (online ??= topology().online);
-      return isSame(
-        cpus,
-        this.cpus.filter((cpu) => there.includes(cpu)),
-      );
+      online ??= topology().online.filter((cpu) => this.cpus.includes(cpu));
+      return isSame(cpus, online);
     };
     for (const thread of now) {
       if (thread.kind === 'helper') this.#confine(thread, isInPlace(thread));
