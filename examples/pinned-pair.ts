@@ -103,6 +103,7 @@ async function main(): Promise<void> {
   const isApart = cpus.length > 0 && others.length > 0;
   const helpers = isApart ? confineHelperThreads(others) : null;
   const pinned = cpus.map((cpu, index) => pin(pair[index]!, [cpu]));
+  if (isApart) pinned.push(pin('self', others));
   if (reason === '') console.log(`writer on CPU ${cpus[0]}, reader on CPU ${cpus[1]}`);
   else console.log(`not pinned: ${reason}`);
   const startNs = process.hrtime.bigint();

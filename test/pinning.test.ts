@@ -175,7 +175,7 @@ test('print-plan shows the CPU of each worker, or why none', { skip }, async (t)
   const explicit = await planOf(`{ journal: ${last}, helpers: ${first} }`);
   assert.match(explicit, /pinned by cpu\.pin\):/);
   assert.match(explicit, new RegExp(`^  journal 0 .*CPU ${last} `, 'm'));
-  assert.match(explicit, /^ {2}store 0 .* - /m);
+  assert.match(explicit, /^ {2}store 0 .* any CPU /m);
   assert.match(explicit, new RegExp(`^  helpers +CPU ${first}$`, 'm'));
   assert.match(await planOf('off'), /not pinned: cpu\.pin is off\):/);
   assert.match(await planOf('auto'), /cpu\.pin is auto\):\n|these CPUs are quiet now/);

@@ -27,8 +27,9 @@ interface WatchWords extends JsonWords {
 
 const HELP = `
 "usable" is what a pin may name: online, and in the cpuset of the process. The affinity is the mask
-that its parent left it; a quota stops threads wherever they are. When to pin at all is told in
-docs/guides/cpu-binding.md.
+that its parent left it; a quota stops threads wherever they are. "siblings" are the threads of one
+core (SMT). The kernel keeps other tasks off "isolated" CPUs, and the timer tick off "nohz_full"
+ones. When to pin at all is told in docs/guides/cpu-binding.md.
 
 Examples:
   $ millrace cpu
@@ -49,7 +50,9 @@ Examples:
 const AUDIT_HELP = `
 A CPU is quiet when other tasks had at most 5 % of it, a hypervisor 1 %, interrupts 5 % and 1,000 a
 second. "ours" are the threads of this command, or with --pid those of that process: without it a
-running server is somebody else. In a container the other tasks have no names.
+running server is somebody else. In a container the other tasks have no names. "stolen" is time that
+the hypervisor gave to somebody else, PSI (pressure stall information) the part of the time in which
+any task of the machine waited for a CPU.
 
 Examples:
   $ millrace cpu audit

@@ -116,7 +116,7 @@ export async function describeCpus(config: Config, plan: Plan): Promise<CpuPlanT
   if (pin !== 'auto') {
     const cpus = textOf(explicitCpus(config, plan));
     const others = [MAIN_NAME, HELPERS_NAME].flatMap((name) =>
-      cpus.has(name) ? [`  ${name.padEnd(12)} CPU ${cpus.get(name)}`] : [],
+      cpus.has(name) ? [`  ${name.padEnd(24)} CPU ${cpus.get(name)}`] : [],
     );
     return { head: 'pinned by cpu.pin', cpus, lines: others };
   }

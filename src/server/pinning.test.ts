@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
+import { SharedWasmMemory } from '../toolkit/base/webassembly.ts';
 import {
   type Advice,
   pin,
@@ -13,7 +14,13 @@ import {
   topology,
 } from '../toolkit/cpu/index.ts';
 import { startWorker } from '../toolkit/cpu/workers.test-data.ts';
-import { addonSkipReason, EPERM, failCall, schedGetAffinity } from '../toolkit/sys/index.ts';
+import {
+  addonSkipReason,
+  EPERM,
+  failCall,
+  native,
+  schedGetAffinity,
+} from '../toolkit/sys/index.ts';
 import { type ConfigInput, makeConfig } from './config.ts';
 import { makeLog } from './log.ts';
 import { Pinning, type PinningOptions } from './pinning.ts';
@@ -249,6 +256,70 @@ test('auto gives up when one of its CPUs goes away', { skip }, async () => {
   isGone = true;
   await until(() => pinning.status().state === 'letGo');
   assert.match(pinning.status().reasons[0]!, /CPU \d+ of collect-0 went offline/);
+});
+
+test('auto goes on when a CPU of all the others goes away', { skip }, async () => {
+  let machine = topology();
+  let isGone = false;
+  const { pinning } = await begin('auto', {
+    advise: () => Promise.resolve(PLACED),
+    topology: () => machine,
+    threads: changed(
+      () => started[1],
+      (thread) => (isGone ? { ...thread, cpus: usable.slice(1) } : thread),
+    ),
+  });
+  await until(() => pinning.status().state === 'pinned');
+  machine = { ...machine, usable: usable.slice(1), online: usable.slice(1) };
+  isGone = true;
+  await until(() => pinning.status().fallbacks.offline === 1);
+  assert.equal(pinning.status().state, 'pinned');
+});
+
+test('the arena is near the workers with CPUs of their own, wherever the others are', {
+  skip,
+}, async (t) => {
+  const addon = native();
+  const genuine = addon.mbind.bind(addon);
+  t.after(() => {
+    addon.mbind = genuine;
+  });
+  const masks: number[] = [];
+  addon.mbind = (_bytes, _offset, _length, _mode, mask) => {
+    masks.push(mask[0]!);
+    return 0;
+  };
+  const machine = topology();
+  const nodeOf = (cpu: number): number => (cpu === last ? 1 : 0);
+  const twoNodes = {
+    ...machine,
+    cpus: machine.cpus.map((cpu) => ({ ...cpu, node: nodeOf(cpu.cpuIndex) })),
+    nodes: [0, 1].map((node) => ({
+      node,
+      cpus: usable.filter((cpu) => nodeOf(cpu) === node),
+      memoryBytes: 1,
+      distances: [10, 20],
+    })),
+    limits: { ...machine.limits, memoryNodes: [0, 1] },
+  };
+  const { pinning } = await begin('auto', {
+    advise: () => Promise.resolve(PLACED),
+    topology: () => twoNodes,
+  });
+  await until(() => pinning.status().state === 'pinned');
+  const memory = new SharedWasmMemory({ initial: 1, maximum: 1, shared: true });
+  pinning.placeArena(new Uint8Array(memory.buffer));
+  assert.equal(pinning.status().memory, 'node 1 is preferred');
+  assert.deepEqual(masks, [2]);
+});
+
+test('a helper that the kernel refuses to move is counted', { skip }, async () => {
+  const fault = failCall({ call: 'schedSetAffinity', nth: 1, errno: EPERM });
+  const { pinning } = await begin({ helpers: first }, {});
+  fault.restore();
+  assert.equal(pinning.status().fallbacks.refused, 1);
+  pinning.stop();
+  assert.equal(pinning.status().fallbacks.refused, 1, 'also after the end');
 });
 
 test('no permission: fatal at the start, counted at a restart', { skip }, async () => {

@@ -8,8 +8,9 @@
  *             also after a restart; then the helpers; the main thread last, as its children get its
  *             mask.
  * FALLBACKS   A CPU that went away (hotplug, cpuset): the kernel lets the thread run elsewhere; an
- *             entry of the operator is tried again at every look, `auto` lets all go. A mask that
- *             somebody else has set is left alone. Each is logged and counted by its reason.
+ *             entry of the operator is tried again at every look, `auto` lets all go if it was a
+ *             worker's own. A mask that somebody else has set is left alone. Each is logged and
+ *             counted by its reason; helpers that the kernel refuses to move are only counted.
  * INVARIANTS  Only masks that this object has changed are put back, and only while they are still
  *             what it made them.
  */
@@ -80,6 +81,7 @@ export class Pinning {
   #arena: Uint8Array | null = null;
   #pins = 0;
   #helperMasksBefore = 0;
+  #helperRefusalsBefore = 0;
   #confinement: Confinement | null = null;
   #timer: NodeJS.Timeout | null = null;
   /** All workers of the plan have started once: from now on nothing here is fatal. */
@@ -136,6 +138,7 @@ export class Pinning {
   status(): PinningStatus {
     const names = this.#plan.workers.map(workerName);
     const others = [MAIN_NAME, HELPERS_NAME].filter((name) => this.#isHeld(name));
+    const helperRefusals = this.#helperRefusalsBefore + (this.#confinement?.refused ?? 0);
     return {
       mode: this.#mode,
       state: this.#state,
@@ -148,7 +151,7 @@ export class Pinning {
       memory: this.#memory,
       pins: this.#pins,
       helperMasks: this.#helperMasksBefore + (this.#confinement?.changed ?? 0),
-      fallbacks: { ...this.#fallbacks },
+      fallbacks: { ...this.#fallbacks, refused: this.#fallbacks.refused + helperRefusals },
     };
   }
 
@@ -315,7 +318,9 @@ export class Pinning {
     const what = isOutside ? 'went out of the cpuset' : 'went offline';
     this.#log.warn({ thread: name, cpus }, `a CPU ${what}: the kernel runs the thread elsewhere`);
     held.isLost = true;
-    if (this.#mode === 'auto') this.#giveUp(`CPU ${cpus} of ${name} ${what}`);
+    if (this.#mode === 'auto' && this.#alone.has(name)) {
+      this.#giveUp(`CPU ${cpus} of ${name} ${what}`);
+    }
   }
 
   #onWait(name: string, held: Held, waited: number): void {
@@ -350,15 +355,21 @@ export class Pinning {
     for (const held of this.#held.values()) release(held.pinned);
     this.#held.clear();
     this.#helperMasksBefore += this.#confinement?.changed ?? 0;
+    this.#helperRefusalsBefore += this.#confinement?.refused ?? 0;
     this.#confinement?.stop();
     this.#confinement = null;
     this.#cpus = new Map();
   }
 
+  /** Near the workers that touch it: not the keeper; with auto those that have their own CPU. */
   #placeMemory(): void {
-    const cpus = this.#plan.workers.flatMap((worker) => this.#cpus.get(workerName(worker)) ?? []);
+    const cpus = this.#plan.workers.flatMap((worker) => {
+      const name = workerName(worker);
+      const isNear = this.#mode === 'auto' ? this.#alone.has(name) : worker.role !== 'keeper';
+      return isNear ? (this.#cpus.get(name) ?? []) : [];
+    });
     if (this.#arena === null || cpus.length === 0) return;
-    const { state, reason } = placeMemory(this.#arena, cpus);
+    const { state, reason } = placeMemory(this.#arena, cpus, this.#machine());
     this.#memory = reason;
     if (state === 'refused') this.#fallbacks.memory++;
     this.#log.info({ state, reason }, 'memory of the arena');

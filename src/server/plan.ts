@@ -108,14 +108,16 @@ export function formatPlan(plan: Plan, cpuCount: number, cpus?: CpuPlanText): st
   const head = cpus === undefined ? '' : `; ${cpus.head}`;
   const many = cpuCount === 1 ? '1 CPU' : `${cpuCount} CPUs`;
   const lines = [`workers (${plan.workers.length}, on ${many}${head}):`];
-  for (const { role, index, loop, purpose } of plan.workers) {
-    const name = `${role} ${index}`.padEnd(12);
+  const isPinned = cpus !== undefined && cpus.cpus.size > 0;
+  const places = plan.workers.map(({ role, index }) => {
     const list = cpus?.cpus.get(`${role}-${index}`) ?? '';
-    const place =
-      cpus === undefined || cpus.cpus.size === 0 ? '' : list === '' ? '-' : `CPU ${list}`;
-    lines.push(
-      `  ${name} ${loop.padEnd(11)} ${place === '' ? '' : `${place.padEnd(8)} `}${purpose}`,
-    );
+    return list === '' ? 'any CPU' : `CPU ${list}`;
+  });
+  const width = Math.max(...places.map(({ length }) => length));
+  for (const [n, { role, index, loop, purpose }] of plan.workers.entries()) {
+    const name = `${role} ${index}`.padEnd(12);
+    const place = isPinned ? `${places[n]!.padEnd(width)}  ` : '';
+    lines.push(`  ${name} ${loop.padEnd(11)} ${place}${purpose}`);
   }
   if (cpus !== undefined) lines.push(...cpus.lines);
   lines.push('rings:');

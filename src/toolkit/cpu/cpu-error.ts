@@ -13,7 +13,7 @@ export const CPU_PROBLEMS = [
   'outside',
   /** The kernel refused: seccomp, or a thread of another user. */
   'permission',
-  /** The thread ended, or the worker has not registered. */
+  /** The thread ended, or the worker has not registered, or the register is full. */
   'thread',
   /** Any other refusal. */
   'refused',

@@ -11,7 +11,7 @@
  *             when this began.
  */
 import { MillraceError } from '../base/errors.ts';
-import { schedGetAffinity, schedSetAffinity } from '../sys/index.ts';
+import { ESRCH, schedGetAffinity, schedSetAffinity } from '../sys/index.ts';
 import { isSame, isStill } from './pin.ts';
 import { type CpuSpec, cpusOf } from './spec.ts';
 import { type ThreadInfo, threads } from './threads.ts';
@@ -35,9 +35,11 @@ export class Confinement {
   readonly cpus: readonly number[];
   /** Masks changed so far. */
   changed = 0;
-  /** Changes that the kernel refused; the thread stays where it was. */
+  /** Threads that the kernel refused to move; each is counted once and stays where it was. */
   refused = 0;
   readonly #moved = new Map<number, Moved>();
+  /** Start by thread id. */
+  readonly #refused = new Map<number, number>();
   /** Start by thread id, of the last sweep. */
   #known: ReadonlyMap<number, number> | null = null;
   /** What the main thread had at the first sweep. */
@@ -95,7 +97,11 @@ export class Confinement {
     const isBornLater = this.#known !== null && this.#known.get(threadId) !== startTicks;
     if (isInPlace && !isBornLater) return;
     if (!isInPlace) {
-      if (schedSetAffinity(threadId, this.cpus) < 0) {
+      const result = schedSetAffinity(threadId, this.cpus);
+      if (result < 0) {
+        // ESRCH: it ended just now.
+        if (result === -ESRCH || this.#refused.get(threadId) === startTicks) return;
+        this.#refused.set(threadId, startTicks);
         this.refused++;
         return;
       }

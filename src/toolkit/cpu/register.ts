@@ -9,8 +9,8 @@
  *             in a system call never answers).
  */
 import { getEnvironmentData, threadId as nodeId, setEnvironmentData } from 'node:worker_threads';
-import { MillraceError } from '../base/errors.ts';
 import { threadId } from '../sys/index.ts';
+import { CpuError } from './cpu-error.ts';
 import {
   BEING_WRITTEN,
   ENTRY_COUNT,
@@ -81,8 +81,8 @@ function claimEntry(files: SystemFiles, tid: number): number {
     const before = Atomics.compareExchange(words, entry + TID_WORD, seen, BEING_WRITTEN);
     if (before === seen) return entry;
   }
-  throw new MillraceError(
-    'MR_CPU',
+  throw new CpuError(
+    'thread',
     `${ENTRY_COUNT} threads stand in the register`,
     'register only threads that are to be pinned or seen',
   );
