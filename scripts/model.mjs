@@ -4,10 +4,13 @@
  * WHY         test/model/*.pml say what they show and what not; models.ts beside them has the
  *             bounds.
  * USAGE       npm run test:model [-- WORD...]     models whose file contains a WORD
+ *             npm run test:model -- --record      the models were brought up to date with the code
+ *                                                 that they mirror (test/model/mirrored.ts)
  * NEEDS       spin and a C compiler; it installs nothing.
  * INVARIANTS  Exit code 0 only when each model is without error in all its states, each planted bug
- *             was found, and each probe was reached.
+ *             was found, each probe was reached, and what is mirrored is what was recorded.
  */
+import { driftOf, readHashes, recordedHashes, recordHashes } from '../dist/test/model/mirrored.js';
 import { MODELS } from '../dist/test/model/models.js';
 import { checkModel, missedProbes, missingTools, unreachedByAll } from '../dist/test/model/run.js';
 
@@ -33,6 +36,11 @@ async function check(model) {
 }
 
 async function main() {
+  if (words.includes('--record')) {
+    recordHashes();
+    console.log('recorded: test/model/mirrored.json');
+    return;
+  }
   const missing = await missingTools();
   const chosen = MODELS.filter(
     ({ file }) => words.length === 0 || words.some((word) => file.includes(word)),
@@ -43,7 +51,9 @@ async function main() {
     return;
   }
   const startedMs = performance.now();
-  let isGood = true;
+  const drift = driftOf(recordedHashes(), readHashes());
+  for (const text of drift) console.log(`FAIL  ${text}`);
+  let isGood = drift.length === 0;
   for (const model of chosen) isGood = (await check(model)) && isGood;
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   console.log(`\n${isGood ? 'all as it should be' : 'NOT as it should be'}, ${seconds} s`);

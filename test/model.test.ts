@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { driftOf, hashesOf, MIRRORED, readHashes, recordedHashes } from './model/mirrored.ts';
 import { MODELS, MPMC } from './model/models.ts';
 import { missedProbes, missingTools, runSearch } from './model/run.ts';
 import { faultOfClean, faultOfSeeded, parseSearch } from './model/spin-output.ts';
@@ -118,6 +120,55 @@ test('every bug names a run, every name is there once', () => {
     assert.equal(new Set(probes).size, probes.length);
     for (const { run } of bugs) assert.ok(names.has(run), run);
   }
+});
+
+describe('models and scenarios repeat the code as it is', () => {
+  const CODE = `import { WORD } from './layout.js';
+    const AT = WORD;
+    export function load(words) { return Atomics.load(words, AT); }
+    export class Ring {
+      #words;
+      get used() { return load(this.#words); }
+    }`;
+
+  test('a hash for each function, one for the rest; blanks and comments do not count', () => {
+    const hashes = hashesOf(CODE);
+    assert.deepEqual(Object.keys(hashes).sort(), ['Ring.#words', 'Ring.used', 'constants', 'load']);
+    const spread = CODE.replaceAll(', ', ',\n').replace('Atomics', '/* a\n */ Atomics');
+    assert.deepEqual(hashesOf(spread), hashes);
+    const changed = hashesOf(CODE.replace('Atomics.load', 'Atomics.add'));
+    assert.notEqual(changed.load, hashes.load);
+    assert.equal(changed['Ring.used'], hashes['Ring.used']);
+    assert.notEqual(hashesOf(CODE.replace('= WORD', '= 2')).constants, hashes.constants);
+  });
+
+  test('a function that changed, came or went is named, and what to do', () => {
+    const recorded = recordedHashes();
+    const { broadcastNext: _, ...rest } = recorded['ring/broadcast-kernel']!;
+    const all = { broadcastNext: '0123456789abcdef', ...rest };
+    for (const [found, pattern] of [
+      [all, /broadcast-kernel.ts: broadcastNext changed: bring .*broadcast.pml up to date/],
+      [rest, /: broadcastNext is gone: /],
+      [{ ...recorded['ring/broadcast-kernel'], other: '' }, /: other is new: .* --record$/],
+    ] as const) {
+      const drift = driftOf(recorded, { ...recorded, 'ring/broadcast-kernel': found });
+      assert.equal(drift.length, 1);
+      assert.match(drift[0]!, pattern);
+    }
+    const { 'ring/idle-waker': waker, ...others } = recorded;
+    assert.equal(driftOf(others, others).length, Object.keys(waker!).length);
+  });
+
+  test('everything is as recorded', () => {
+    assert.deepEqual(driftOf(recordedHashes(), readHashes()), []);
+    assert.deepEqual(
+      Object.keys(recordedHashes()).sort(),
+      MIRRORED.map(({ module }) => module).sort(),
+    );
+    for (const file of new Set(MIRRORED.flatMap(({ mirrors }) => mirrors))) {
+      assert.ok(existsSync(new URL(`../../${file}`, import.meta.url)), file);
+    }
+  });
 });
 
 test('the smallest model is searched, and a bug in it is found', async (t) => {

@@ -3,25 +3,31 @@
  *
  * WHAT IT IS   src/toolkit/ring/broadcast-kernel.ts, with the order in which broadcast-writer.ts
  *              (claim, poll, evictSlowest) and broadcast-reader.ts (join, tryRead, finish, putBack,
- *              leave) call its functions. A slot has two words, so that a copy can be torn.
+ *              leave, lostSeq) call its functions. A slot has two words, so that a copy can be
+ *              torn.
  * STEPS        One d_step is one access to shared memory with the local work after it; its comment
  *              names the function of the kernel. The writer's notes (releasedSeq, asides) are
  *              written one a step, since a writer may die between them; what it only reads of its
  *              own shares a step. A reader's own words change with its next step.
- * GHOSTS       released, touches, place, evicted, leaked: for the assertions only.
+ * GHOSTS       released, published, leaked, touches, dueSeq, isEvicted, lastSeq, lostTwice: for
+ *              the assertions and probes only.
  * SHOWN        what a slot refers to is released once, and never while a reader is between READ_OK
  *              and finish (that has not died); each release finds the reference that belongs to the
  *              sequence; a torn or younger copy is never answered READ_OK; a reader with a place
  *              gets every slot from where it was admitted, in order; READ_NOTHING is true; who was
- *              evicted is told before it reads again, and what it has missed is what lies between
- *              its last slot and its new place; when all readers have left, one poll releases all.
+ *              evicted is told before it reads again, can ask for a place then, and finds in
+ *              lostSeq the first slot that it had not finished; what it has missed lies between
+ *              that one and the first slot of its new place, also when it has lost two places in a
+ *              row; where it was admitted stands still while it has the place; when all readers
+ *              have left, one poll releases all.
  *              No step of the writer has a condition, and an eviction is tried again only when the
  *              reader has moved: the writer never waits. A dead writer costs at most the one release
  *              that was running.
  * NOT SHOWN    Anything about an order weaker than sequential consistency. Counts beyond those of
  *              the runs: capacity 2, 1 or 2 readers, up to 5 slots, few attempts, at most one death
  *              on each side. readBatch. A reader that sleeps through a turn of the sequences: they
- *              have 29 and 32 bits there, 4 here; they start just below their wrap.
+ *              have 29 and 32 bits there, 4 here, 3 in the run through more than half a turn; they
+ *              start just below their wrap.
  * RUNS         test/model/models.ts; -DBUG_x plants one bug, and each must be found.
  */
 
@@ -69,8 +75,12 @@ c_code {
 #endif
 
 #define CAPACITY 2
+#ifndef TURN
 #define TURN 16
+#endif
+#ifndef START
 #define START 14
+#endif
 #define SLOT(s) ((s) % CAPACITY)
 #define WRAP(s) (((s) + TURN) % TURN)
 #define DISTANCE(a, b) (((a) + TURN - (b)) % TURN)
@@ -108,17 +118,17 @@ byte leaked;                 /* releases that died with the writer */
 byte touches[READERS];       /* STAMP of what the reader may touch; 0: nothing */
 byte dueSeq[READERS];        /* the slot that a reader with a place must get next */
 bit isEvicted[READERS];      /* and not yet told */
-byte lastSeq[READERS];       /* the first slot that the reader has not finished */
+byte lastSeq[READERS];       /* the first slot that the reader has not finished, by what it got */
 byte gone;                   /* sets of readers */
 byte killed;
 
 #define R_FREE 0
-#define R_JOIN_LOAD 1
-#define R_JOIN_STORE 2
-#define R_BEGIN_WRITE 3
-#define R_BEGIN_EXCHANGE 4
-#define R_COPY 5
-#define R_CONFIRM 6
+#define R_JOIN_STORE 1
+#define R_BEGIN_WRITE 2
+#define R_BEGIN_EXCHANGE 3
+#define R_COPY 4
+#define R_CONFIRM 5
+#define R_CONFIRM_STORE 6
 #define R_TOUCH 7
 #define R_FINISH 8
 #define R_FINISH_STORE 9
@@ -130,26 +140,37 @@ byte killed;
 #define ALIVE(r) true
 #endif
 
-/* broadcastEnter: plain words of the reader, and admittedSeq, handed over by the exchange. */
+/* broadcastNext: the reader's own words, and admittedSeq, handed over by the writer's exchange. */
+#ifdef BUG_NEXT_AT_WRITE_SEQ
+#define NEXT (isAsking[me] -> writeSeq : nextSeq[me])
+#else
+#define NEXT (isAsking[me] -> admittedSeq[me] : nextSeq[me])
+#endif
+
+/* broadcastEnter: the reader's own words. */
 inline enter() {
   if
   :: isAsking[me] ->
-#ifdef BUG_ENTER_AT_WRITE_SEQ
-      nextSeq[me] = writeSeq;
-#else
-      /* missed = admittedSeq - nextSeq: nextSeq is the slot that it has lost touch with */
-      assert(diedOnce || nextSeq[me] == lastSeq[me]);
+      /* lostSeq = nextSeq, missedCount = admittedSeq - nextSeq */
+      assert(nextSeq[me] == lastSeq[me]);
+      if :: lostTwice -> c_code { reach(19, "two places lost in a row"); } :: else fi;
+      lostTwice = 0;
       nextSeq[me] = admittedSeq[me];
-#endif
-      lastSeq[me] = nextSeq[me];
       isAsking[me] = 0
   :: else
   fi
 }
 
+/* READ_EVICTED: without a place lostSeq answers nextSeq. */
+inline tellEvicted() {
+  assert(nextSeq[me] == lastSeq[me]);
+  isEvicted[me] = 0
+}
+
 inline callEnds() {
   at = R_FREE;
   word = 0;
+  next = 0;
   first = 0;
   second = 0;
   count = 0
@@ -157,14 +178,16 @@ inline callEnds() {
 
 proctype Reader(byte me) {
   byte at, reads = READS, joins = JOINS, putBacks = PUT_BACKS;
-  byte word, first, second, count;
-  bit diedOnce, wasEvicted;
+  byte word, next, first, second, count;
+  bit lostTwice;
   do
   /* --- join -------------------------------------------------------------------------------- */
   :: d_step { ALIVE(me) && at == R_FREE && joins > 0 ->
       /* broadcastJoin: load the state */
       joins--;
       word = place[me];
+      /* it has lost a place before it got a slot there */
+      if :: STATE(word) == EVICTED && isAsking[me] -> lostTwice = 1 :: else fi;
       if
       :: STATE(word) == ABSENT || STATE(word) == EVICTED -> at = R_JOIN_STORE
       :: else
@@ -185,6 +208,7 @@ proctype Reader(byte me) {
       word = place[me];
       if
       :: STATE(word) == JOINING ->
+          /* READ_NOTHING */
           c_code { reach(0, "not yet admitted"); };
           word = 0
 #ifdef BUG_EVICTED_ANSWERS_NOTHING
@@ -193,23 +217,27 @@ proctype Reader(byte me) {
           word = 0
 #else
       :: STATE(word) != JOINING && STATE(word) != IDLE ->
-          /* READ_EVICTED */
+          /* READ_EVICTED: a join will be heard */
+          assert(STATE(word) == EVICTED || STATE(word) == ABSENT);
           if :: isEvicted[me] -> c_code { reach(1, "eviction told"); } :: else fi;
-          isEvicted[me] = 0;
+          tellEvicted();
           word = 0
 #endif
       :: else ->
           /* nobody whom the writer has evicted goes on without knowing */
           assert(!isEvicted[me]);
           if :: isAsking[me] -> c_code { reach(2, "admitted"); } :: else fi;
+#ifdef BUG_ENTER_AT_BEGIN
           enter();
+#endif
           at = R_BEGIN_WRITE
       fi
     }
   :: d_step { ALIVE(me) && at == R_BEGIN_WRITE ->
-      /* broadcastBegin: load WRITE */
+      /* broadcastBegin: broadcastNext, load WRITE */
+      next = NEXT;
       if
-      :: writeSeq == nextSeq[me] ->
+      :: writeSeq == next ->
           /* READ_NOTHING */
           assert(isEvicted[me] || dueSeq[me] == writeSeq);
           callEnds()
@@ -224,22 +252,24 @@ proctype Reader(byte me) {
 #else
       :: place[me] == word ->
 #endif
-          place[me] = PACK(nextSeq[me], READING);
+          place[me] = PACK(next, READING);
+          /* broadcastTryRead: broadcastNext once more */
+          assert(NEXT == next);
           word = 0;
           at = R_COPY
       :: else ->
           /* READ_EVICTED */
           c_code { reach(3, "evicted between load and exchange"); };
           assert(isEvicted[me]);
-          isEvicted[me] = 0;
+          tellEvicted();
           callEnds()
       fi
     }
   :: d_step { ALIVE(me) && at == R_COPY ->
       /* broadcastCopySlot: load a word */
       if
-      :: first == 0 -> first = slot[2 * SLOT(nextSeq[me])]
-      :: else -> second = slot[2 * SLOT(nextSeq[me]) + 1]; at = R_CONFIRM
+      :: first == 0 -> first = slot[2 * SLOT(next)]
+      :: else -> second = slot[2 * SLOT(next) + 1]; at = R_CONFIRM
       fi
     }
   :: d_step { ALIVE(me) && at == R_CONFIRM ->
@@ -252,27 +282,45 @@ proctype Reader(byte me) {
 #define WHOLE_UP_TO CAPACITY
 #endif
       if
-      :: DISTANCE(claimSeq, nextSeq[me]) <= WHOLE_UP_TO ->
+#ifdef BUG_CONFIRM_SIGNED
+      :: DISTANCE(claimSeq, next) <= WHOLE_UP_TO || DISTANCE(claimSeq, next) >= TURN / 2 ->
+#else
+      :: DISTANCE(claimSeq, next) <= WHOLE_UP_TO ->
+#endif
+          enter();
           /* READ_OK */
-          assert(first == STAMP(nextSeq[me]) && second == STAMP(nextSeq[me]));
-          assert(nextSeq[me] == dueSeq[me]);
-          assert(!(released & BIT(nextSeq[me])));
+          assert(first == STAMP(next) && second == STAMP(next));
+          assert(next == dueSeq[me]);
+          assert(!(released & BIT(next)));
           if
           :: STATE(place[me]) == LAPPED -> c_code { reach(4, "whole copy of a lapped reader"); }
           :: else
           fi;
-          touches[me] = STAMP(nextSeq[me]);
+          lastSeq[me] = next;
+          touches[me] = STAMP(next);
+          next = 0;
           count = 1;
           at = R_TOUCH
       :: else ->
           c_code { reach(5, "copy discarded"); };
           assert(isEvicted[me]);
-          isEvicted[me] = 0;
-          count = 0;
-          at = R_FINISH
+#ifdef BUG_CONFIRM_STAYS_LAPPED
+          tellEvicted();
+          callEnds()
+#else
+          at = R_CONFIRM_STORE
+#endif
       fi;
       first = 0;
       second = 0
+    }
+  :: d_step { ALIVE(me) && at == R_CONFIRM_STORE ->
+      /* broadcastConfirm: store EVICTED */
+      assert(STATE(place[me]) == LAPPED);
+      place[me] = PACK(next, EVICTED);
+      /* READ_EVICTED */
+      tellEvicted();
+      callEnds()
     }
   :: d_step { ALIVE(me) && at == R_TOUCH && putBacks > 0 -> putBacks--; count = 0; at = R_FINISH }
   :: d_step { ALIVE(me) && (at == R_FINISH || at == R_TOUCH) ->
@@ -316,7 +364,7 @@ proctype Reader(byte me) {
       c_code { reach(7, "reader abandoned"); };
       place[me] = PACK(0, ABSENT);
       isEvicted[me] = 0;
-      diedOnce = 1;
+      lostTwice = 0;
       killed = killed & ~BIT(me);
       callEnds()
     }
@@ -391,6 +439,13 @@ inline release(s, stamp) {
 #define IS_ASIDE(s) (asideKept[0] && asideSeq[0] == (s) || asideKept[1] && asideSeq[1] == (s))
 #else
 #define IS_ASIDE(s) (asideKept[0] && asideSeq[0] == (s))
+#endif
+
+/* broadcastTakeAside: not passed yet */
+#ifdef BUG_AHEAD_SIGNED
+#define IS_AHEAD(s) (!IS_AFTER(releasedSeq, s))
+#else
+#define IS_AHEAD(s) (DISTANCE(s, releasedSeq) < CAPACITY)
 #endif
 
 inline beginPoll(from) {
@@ -549,13 +604,13 @@ proctype Writer() {
       s = asideSeq[r];
       if
 #ifndef BUG_ASIDE_RELEASED_EARLY
-      :: !IS_AFTER(releasedSeq, s) ->
+      :: IS_AHEAD(s) ->
           /* not passed yet */
           c_code { reach(12, "aside left to the passed"); };
           r++;
           s = 0;
           at = W_TAKE_ASIDE
-      :: IS_AFTER(releasedSeq, s) && IS_ASIDE(s) ->
+      :: !IS_AHEAD(s) && IS_ASIDE(s) ->
 #else
       :: IS_ASIDE(s) ->
 #endif

@@ -103,6 +103,14 @@ export const BROADCAST: Model = {
       PUT_BACKS: 1,
       SLOWEST: 1,
     }),
+    run('one reader, half a turn', {
+      TURN: 8,
+      START: 6,
+      PUBLISHES: 6,
+      READS: 2,
+      POLLS: 1,
+      JOINS: 1,
+    }),
     run('two readers', { READERS: 2, PUBLISHES: 3, READS: 1, POLLS: 0, JOINS: 1, PUT_BACKS: 1 }),
     run('two readers that stay', { READERS: 2, PUBLISHES: 3, READS: 2, POLLS: 1, JOINS: 0 }),
     run('a reader dies', {
@@ -130,7 +138,9 @@ export const BROADCAST: Model = {
     bug('one reader', 'PUBLISH_BEFORE_WRITE', 'writeSeq is stored before the words of the slot'),
     bug('one reader', 'BEGIN_WITHOUT_EXCHANGE', 'the reader stores READING over its eviction'),
     bug('one reader', 'FINISH_WITHOUT_EXCHANGE', 'the reader stores IDLE over its eviction'),
-    bug('one reader', 'ENTER_AT_WRITE_SEQ', 'the reader begins where the writer is by now'),
+    bug('one reader', 'NEXT_AT_WRITE_SEQ', 'the reader begins where the writer is by now'),
+    bug('one reader', 'CONFIRM_STAYS_LAPPED', 'who discards a copy cannot ask for a place'),
+    bug('a reader dies', 'ENTER_AT_BEGIN', 'a place without a slot moves where touch was lost'),
     bug('one reader', 'EVICTED_ANSWERS_NOTHING', 'who was evicted is told that nothing is new'),
     bug('one reader', 'EVICT_WITHOUT_EXCHANGE', 'the writer stores over a move of the reader'),
     bug('one reader', 'EVICT_WITHOUT_ASIDE', 'what a lapped reader holds is not kept aside'),
@@ -140,6 +150,12 @@ export const BROADCAST: Model = {
     bug('one reader', 'PASSED_IGNORES_READING', 'a reader in its slot does not hold it'),
     bug('one reader', 'ADMIT_WITHOUT_EXCHANGE', 'a reader that has left is given a place'),
     bug('one reader, evictSlowest', 'ADMIT_WITH_ASIDE', 'a place before the last slot is let go'),
+    bug('one reader, half a turn', 'CONFIRM_SIGNED', 'a copy half a turn old is taken for whole'),
+    bug(
+      'one reader, half a turn',
+      'AHEAD_SIGNED',
+      'what was aside for half a turn is not released',
+    ),
     bug('two readers', 'ASIDE_OF_TWO', 'a slot aside for two is released for each'),
     bug('the writer dies', 'RELEASE_BEFORE_NOTE', 'released first, noted then'),
     bug('the writer dies', 'NO_RECOVER', 'the next writer keeps nothing aside'),
@@ -164,6 +180,7 @@ export const BROADCAST: Model = {
     'gone before it was admitted',
     'writer replaced',
     'aside recovered',
+    'two places lost in a row',
   ],
 };
 

@@ -653,6 +653,7 @@ proctype Supervisor() {
       owner[SLOT(TICKET)] = 0;
       if
       :: noteKind[m] == NOTE_PUSH ->
+          /* mpmcSettle counts it, too; what was never published, `answered` leaves out */
           c_code { reach(7, "hole made"); };
           seq[SLOT(TICKET)] = WRAP(TICKET + 2)
       :: else ->

@@ -156,7 +156,7 @@ const PACKAGE_HOMES: Readonly<Record<string, RegExp>> = {
   commander: /^src\/cli\//,
   'cli-progress': /^src\/cli\//,
   uplot: /^web\//,
-  acorn: /^test\/schedule\//,
+  acorn: /^test\/(?:schedule|model)\//,
   'ringbuf.js': /^bench\/ring\//,
   vite: /^(?:web|scripts)\//,
   'fast-check': /\.test\.ts$|^test\//,
