@@ -60,6 +60,19 @@ test('cpu advise says yes or no, and what is wrong with a list', async (t) => {
   assert.deepEqual(found.applied, [], 'nothing is applied unasked');
 });
 
+test('what keeps the CPUs of a list quieter is said for those CPUs', async (t) => {
+  const cpus = topology().usable;
+  if (cpus.length < 2) return t.skip('needs two CPUs');
+  const path = join(temporaryFolder(t), 'millrace.yaml');
+  const chosen = cpus.at(-1)!;
+  writeFileSync(path, `cpu: { pin: { journal: ${chosen}, main: ${cpus[0]} } }\n`);
+  const text = await textOf('advise', '-c', path, '--seconds', '0.2');
+  assert.match(text, new RegExp(`^ .*IRQBALANCE_BANNED_CPULIST=${chosen}$`, 'm'));
+  writeFileSync(path, `cpu: { pin: { journal: '${cpus.join(',')}' } }\n`);
+  const all = await textOf('advise', '-c', path, '--seconds', '0.2');
+  assert.doesNotMatch(all, /IRQBALANCE/, 'no CPU is left to send interrupts to');
+});
+
 test('wrong use ends with 2, a CPU that is not there with 1', async () => {
   const cases: [string[], number, RegExp][] = [
     [['threads'], 2, /MR_USAGE: missing required argument 'pid'/],

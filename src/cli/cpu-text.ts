@@ -177,7 +177,10 @@ export function adviceLines(advice: Advice): string[] {
   }
   if (advice.shouldPin) lines.push('', 'as a list for the configuration:', `  ${listOf(advice)}`);
   if (advice.tunings.length + advice.texts.length > 0) {
-    lines.push('', 'what would keep these CPUs quieter (--apply writes the first kind):');
+    lines.push(
+      '',
+      'what would keep the CPUs of the workers quieter (--apply writes the first kind):',
+    );
     lines.push(...advice.tunings.map((tuning) => `  ${commandOf(tuning, tuning.value)}`));
     lines.push(...advice.texts.map((text) => `  ${text}`));
   }

@@ -162,14 +162,19 @@ async function showAdvice(
   words: WatchWords & { readonly config?: string; readonly apply?: boolean },
 ): Promise<void> {
   const { makeConfig, makePlan, readConfigFile } = await import('../server/index.ts');
-  const { advisePlan, explicitCpus } = await import('../server/cpu-plan.ts');
+  const { advisePlan, explicitCpus, isWorkerName } = await import('../server/cpu-plan.ts');
   const input = words.config === undefined ? {} : readConfigFile(words.config);
   const config = makeConfig(input, words.config ?? 'command line');
   const plan = makePlan(config);
-  const problem = problemOf(() => explicitCpus(config, plan));
+  let chosenCpus: readonly number[] = [];
+  const problem = problemOf(() => {
+    const byName = [...explicitCpus(config, plan)].filter(([name]) => isWorkerName(name));
+    chosenCpus = [...new Set(byName.flatMap(([, cpus]) => cpus))];
+  });
   const advice = await advisePlan(plan, {
     watchMs: 1_000 * words.seconds,
     alwaysWatch: true,
+    ...(chosenCpus.length === 0 ? {} : { chosenCpus }),
     ...checkPid(words.pid),
   });
   const applied = words.apply === true ? applyTunings(advice.tunings) : [];

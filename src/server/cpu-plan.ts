@@ -30,6 +30,11 @@ export function workerName({ role, index }: Pick<PlannedWorker, 'role' | 'index'
   return `${role}-${index}`;
 }
 
+/** Of a name in an explicit `cpu.pin`: neither the main thread nor helpers. */
+export function isWorkerName(name: string): boolean {
+  return name !== MAIN_NAME && name !== HELPERS_NAME;
+}
+
 /**
  * The CPUs by name, of an explicit `cpu.pin`; empty for `auto` and `off`. Throws CpuError: a name
  * without a worker, a CPU that is unknown, offline or outside the cpuset.

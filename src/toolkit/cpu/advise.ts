@@ -34,6 +34,8 @@ export interface AdviseOptions {
   readonly watchMs?: number;
   /** Watch also where there is no room: for people who ask. */
   readonly alwaysWatch?: boolean;
+  /** CPUs that the caller has chosen already: the tunings and texts are for these. */
+  readonly chosenCpus?: readonly number[];
   /** Whose threads and limits are "ours"; this process by default. */
   readonly pid?: number;
   readonly root?: string;
@@ -50,11 +52,15 @@ export async function advise(
   const watched =
     hasRoom || options.alwaysWatch === true ? await audit(usableCpus(machine), options) : null;
   const advice = conclude(workers, machine, watched);
-  const cpus = aloneCpus(advice.placements);
-  if (cpus.length === 0) return { ...advice, tunings: [], texts: [] };
+  const { chosenCpus } = options;
+  const cpus = chosenCpus ?? aloneCpus(advice.placements);
+  const isFree = (cpu: number): boolean => !cpus.includes(cpu);
+  const others = chosenCpus === undefined ? advice.otherCpus : machine.usable.filter(isFree);
+  // Without another CPU there is nowhere to send interrupts to.
+  if (cpus.length === 0 || others.length === 0) return { ...advice, tunings: [], texts: [] };
   return {
     ...advice,
-    tunings: readTunings(files, cpus, advice.otherCpus),
+    tunings: readTunings(files, cpus, others),
     texts: adviceTexts(machine, cpus),
   };
 }
