@@ -86,7 +86,7 @@ function cpusOfEntry(name: string, spec: string, machine: Topology): readonly nu
 }
 
 /** What `auto` asks for on this machine. */
-export function wishesOf(plan: Plan, machine: Topology): readonly WorkerWish[] {
+function wishesOf(plan: Plan, machine: Topology): readonly WorkerWish[] {
   const wishes = (hasStore: boolean): readonly WorkerWish[] =>
     plan.workers.map((worker) => ({
       name: workerName(worker),

@@ -32,7 +32,7 @@ export const LOG_COUNTERS = ['lines', 'droppedRingFull', 'droppedTooLong', 'told
 export type LogCounter = (typeof LOG_COUNTERS)[number];
 
 /** Some 500 lines; the main thread comes by ten times a second. */
-export const LOG_RING_BYTES = 65_536;
+const LOG_RING_BYTES = 65_536;
 
 export interface LogLine {
   readonly level: LogLevel;

@@ -292,13 +292,8 @@ export class Pinning {
     const { usable, online } = this.#machine();
     const missing = held.pinned.cpus.filter((cpu) => !usable.includes(cpu));
     if (missing.length > 0) {
-      if (!held.isLost)
-        this.#onLost(
-          name,
-          held,
-          missing,
-          missing.every((cpu) => online.includes(cpu)),
-        );
+      const isOutside = missing.every((cpu) => online.includes(cpu));
+      if (!held.isLost) this.#onLost(name, held, missing, isOutside);
       return false;
     }
     if (held.isLost) {

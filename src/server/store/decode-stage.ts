@@ -10,9 +10,9 @@ import { RecordDecoder } from '../../rdr/index.ts';
 import type { Control, SinkReport } from '../control.ts';
 import type { BlockSource } from '../journal/block-source.ts';
 import type { Stage } from '../stage.ts';
+import { benchReport, REPORT_EVERY_MS } from './bench-report.ts';
 
 const BLOCKS_PER_TURN = 16;
-const REPORT_EVERY_MS = 200;
 
 export class DecodeStage implements Stage, DecodeSink {
   readonly roleName = 'store';
@@ -81,25 +81,16 @@ export class DecodeStage implements Stage, DecodeSink {
     this.#nextReportMs = performance.now() + REPORT_EVERY_MS;
     const { counts } = this.#decoder;
     const malformed = counts.malformed.reduce((sum, count) => sum + count, 0);
-    this.#report({
-      received: this.#ordinal,
-      pending: 0,
-      delivered: counts.delivered + counts.other,
-      filtered: 0,
-      malformed,
-      dropped: {},
-      malformedByReason: {},
-      tables: { ...this.#tables },
-      committedPosition: this.#position,
-      oldestHeldMs: 0,
-      source: this.#source.source,
-      evictions: 0,
-      commits: 0,
-      flushMs: 0,
-      files: 0,
-      invalidText: 0,
-      misfits: this.#decoder.misfitCount,
-      errors: 0,
-    });
+    this.#report(
+      benchReport({
+        received: this.#ordinal,
+        delivered: counts.delivered + counts.other,
+        malformed,
+        tables: { ...this.#tables },
+        committedPosition: this.#position,
+        source: this.#source.source,
+        misfits: this.#decoder.misfitCount,
+      }),
+    );
   }
 }

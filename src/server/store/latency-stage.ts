@@ -12,14 +12,15 @@
  */
 import { monotonicMs, monotonicUs } from '../../toolkit/base/clock.ts';
 import { BLOCK_HEADER_BYTES } from '../../toolkit/base/limits.ts';
+import { IdleStrategy } from '../../toolkit/ring/index.ts';
 import type { Control, SinkReport } from '../control.ts';
 import type { BlockSource } from '../journal/block-source.ts';
 import { readStamp } from '../journal/format.ts';
 import type { Stage } from '../stage.ts';
+import { benchReport, REPORT_EVERY_MS } from './bench-report.ts';
 
 const DOZE_MS = 0.1;
 const WARM_MS = 700;
-const REPORT_EVERY_MS = 200;
 const BLOCKS_PER_TURN = 64;
 
 const SUB_BITS = 5;
@@ -47,7 +48,7 @@ export class LatencyStage implements Stage {
   readonly #publishedPosition: () => number;
   readonly #report: (report: SinkReport) => void;
   readonly #buckets = new Float64Array(BUCKET_COUNT);
-  readonly #pillow = new Int32Array(new SharedArrayBuffer(4));
+  readonly #sleeper = IdleStrategy.sleeper(IdleStrategy.create().handle);
   #records = 0;
   #position = 0;
   #warmUntilMs = Number.NaN;
@@ -78,7 +79,7 @@ export class LatencyStage implements Stage {
     if (blocks > 0) return blocks;
     const isThrough = this.#position >= this.#publishedPosition() || this.#position === 0;
     if (this.#control.isDraining && isThrough) this.done = true;
-    else Atomics.wait(this.#pillow, 0, 0, DOZE_MS);
+    else this.#sleeper.doze(DOZE_MS);
     return 1;
   }
 
@@ -86,6 +87,7 @@ export class LatencyStage implements Stage {
     this.#tell();
     this.#source.close();
     this.#control.close();
+    this.#sleeper.close();
   }
 
   #takeOne(): boolean {
@@ -107,25 +109,15 @@ export class LatencyStage implements Stage {
     this.#buckets.forEach((blocks, bucket) => {
       if (blocks > 0) tables[`us-${leastOf(bucket)}`] = blocks;
     });
-    this.#report({
-      received: this.#records,
-      pending: 0,
-      delivered: this.#records,
-      filtered: 0,
-      malformed: 0,
-      dropped: {},
-      malformedByReason: {},
-      tables,
-      committedPosition: this.#position,
-      oldestHeldMs: 0,
-      source: this.#source.source,
-      evictions: 0,
-      commits: 0,
-      flushMs: 0,
-      files: 0,
-      invalidText: 0,
-      misfits: 0,
-      errors: 0,
-    });
+    this.#report(
+      benchReport({
+        received: this.#records,
+        delivered: this.#records,
+        malformed: 0,
+        tables,
+        committedPosition: this.#position,
+        source: this.#source.source,
+      }),
+    );
   }
 }

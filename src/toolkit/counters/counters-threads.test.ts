@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
+import { type StartedThread, startThread } from '../ring/threads.test-data.ts';
 import { CounterReader, TAKE_MOMENT, TAKE_STALE } from './counter-reader.ts';
 import { type CounterHandle, Counters } from './index.ts';
 
@@ -50,14 +51,7 @@ function write({ handle, writer, published, stop }: Job): void {
   counters.close();
 }
 
-function start(job: Job): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(import.meta.url), { workerData: job });
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.once('exit', () => resolve());
-    worker.once('error', reject);
-  });
-  return { worker, ended };
-}
+const start = (job: Job): StartedThread => startThread(import.meta.url, job);
 
 function check(values: Float64Array, least: number): number {
   const [a, , b, turns, square, c] = values as unknown as number[];

@@ -43,8 +43,7 @@ export const BROADCAST_ASIDES_WORD = 2 * CONTROL_WORDS + 4;
 export const BROADCAST_WRITER_WORD = 2 * CONTROL_WORDS + 5;
 export const BROADCAST_READERS_WORD = 3 * CONTROL_WORDS;
 
-/** Words of a reader, from its line's start (readerLine). */
-export const READER_STATE = 0;
+/** Words of a reader, from its line's start (readerLine), where its state stands. */
 export const READER_NEXT = 1;
 export const READER_ASKING = 2;
 export const READER_LOST = 3;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
 import type { IdleSleeper } from './idle-sleeper.ts';
 import { type IdleHandle, type IdleOptions, IdleStrategy } from './idle-strategy.ts';
@@ -15,6 +15,7 @@ import type { SpscConsumer } from './spsc-consumer.ts';
 import type { SpscRingHandle } from './spsc-handle.ts';
 import type { SpscProducer } from './spsc-producer.ts';
 import { SpscRing } from './spsc-ring.ts';
+import { newSeed, type StartedThread, startThread } from './threads.test-data.ts';
 
 /** How a thread waits for the next item. */
 type Way = 'park' | 'idle' | 'async';
@@ -118,18 +119,7 @@ function streamIn(job: Job): void {
   sleeper.close();
 }
 
-function start(job: Job): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(import.meta.url), { workerData: job });
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.once('error', reject);
-    worker.once('exit', () => resolve());
-  });
-  return { worker, ended };
-}
-
-function newSeed(): number {
-  return (Math.random() * 2 ** 32) >>> 0;
-}
+const start = (job: Job): StartedThread => startThread(import.meta.url, job);
 
 /** Two jobs over two rings whose sequences wrap soon. */
 function makeJobs(options: IdleOptions, capacity: number, count: number): [Job, Job] {

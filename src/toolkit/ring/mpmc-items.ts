@@ -3,7 +3,8 @@
  *
  * The slots are those of the tickets in the caller's note, which it owns: plain reads and writes.
  * In both layouts an item stands behind a seq that takes as much room as the item, so items are two
- * elements of their array apart.
+ * elements of their array apart. A function for each kind of array and each direction, as in
+ * copy-items.ts: V8 compiles a loop for one kind of array.
  */
 import {
   FLOAT_ITEM_WORD,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { exit } from 'node:process';
 import { test } from 'node:test';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, type Worker, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
 import { mpmcClaimPop, mpmcClaimPush, mpmcNote, mpmcSlot } from './mpmc-kernel.ts';
 import {
@@ -20,6 +20,7 @@ import type { MpmcMember, MpmcRingHandle } from './mpmc-member.ts';
 import { ABANDON_AGAIN, MpmcRing, type MpmcRingOptions } from './mpmc-ring.ts';
 import { MPMC_WAT, type MpmcKernel } from './mpmc-wasm.ts';
 import type { ItemKind, SlotArrays } from './spsc-handle.ts';
+import { newSeed, startThread } from './threads.test-data.ts';
 import { loadKernel, MEMORY_IMPORT } from './wasm/kernels.ts';
 
 const BATCH_MAX = 24;
@@ -280,20 +281,12 @@ interface Started {
 }
 
 function start(job: Job): Started {
-  const worker = new Worker(new URL(import.meta.url), { workerData: job });
+  const { worker, ended } = startThread(import.meta.url, job);
   const isOver = { value: false };
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.once('error', reject);
-    worker.once('exit', () => {
-      isOver.value = true;
-      resolve();
-    });
+  worker.once('exit', () => {
+    isOver.value = true;
   });
   return { job, worker, threadId: worker.threadId, ended, isOver };
-}
-
-function newSeed(): number {
-  return (Math.random() * 2 ** 32) >>> 0;
 }
 
 async function passAll(

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
 import { SeqlockCell, type SeqlockCellHandle, type SeqlockCellOptions } from './seqlock-cell.ts';
 import type { ItemKind } from './spsc-handle.ts';
+import { newSeed, type StartedThread, startThread } from './threads.test-data.ts';
 
 interface Job {
   readonly role: 'write' | 'read';
@@ -80,18 +81,7 @@ function readAll({ handle, count }: Job): void {
   }
 }
 
-function start(job: Job): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(import.meta.url), { workerData: job });
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.once('error', reject);
-    worker.once('exit', () => resolve());
-  });
-  return { worker, ended };
-}
-
-function newSeed(): number {
-  return (Math.random() * 2 ** 32) >>> 0;
-}
+const start = (job: Job): StartedThread => startThread(import.meta.url, job);
 
 const CELLS: readonly SeqlockCellOptions<ItemKind>[] = [
   { length: 2, item: 'float64', startVersion: 2 ** 32 - 1_000 },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
 import {
   SpscByteRing,
@@ -8,6 +8,7 @@ import {
   type SpscByteRingOptions,
 } from './spsc-byte-ring.ts';
 import { NO_SLOT } from './spsc-handle.ts';
+import { type StartedThread, startThread } from './threads.test-data.ts';
 
 const BACKENDS = ['atomics', 'wasm'] as const;
 const STARTS = [0, 0x7fff_ffe0, 0xffff_ffe0];
@@ -66,14 +67,7 @@ function writeAll({ handle, from, to, most }: Job): void {
   producer.close();
 }
 
-function start(job: Job): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(import.meta.url), { workerData: job });
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.once('error', reject);
-    worker.once('exit', () => resolve());
-  });
-  return { worker, ended };
-}
+const start = (job: Job): StartedThread => startThread(import.meta.url, job);
 
 if (!isMainThread && workerData !== null) {
   writeAll(workerData as Job);

@@ -17,19 +17,10 @@ import { assert } from '../base/assert.ts';
 import type { SharedMemory } from '../base/webassembly.ts';
 import type { Backend } from './backend.ts';
 import { isPowerOfTwo } from './layout.ts';
-import { abandonRole, type RoleState, roleState } from './roles.ts';
 import { SpscByteConsumer } from './spsc-byte-consumer.ts';
 import { SpscByteProducer } from './spsc-byte-producer.ts';
-import {
-  initSpsc,
-  MESSAGE_ALIGN_BYTES,
-  SPSC_CONSUMER_WORD,
-  SPSC_CONTROL_BYTES,
-  SPSC_PRODUCER_WORD,
-  SPSC_READ_WORD,
-  SPSC_SLOTS_WORD,
-  SPSC_WRITE_WORD,
-} from './spsc-layout.ts';
+import { SpscEnds } from './spsc-ends.ts';
+import { initSpsc, MESSAGE_ALIGN_BYTES, SPSC_CONTROL_BYTES } from './spsc-layout.ts';
 import { createMemory } from './wasm/kernels.ts';
 
 export interface SpscByteRingOptions {
@@ -60,13 +51,12 @@ export interface SpscByteRingHandle {
 const CAPACITY_BYTES_MIN = 16;
 const CAPACITY_BYTES_MAX = 2 ** 30;
 
-export class SpscByteRing {
+export class SpscByteRing extends SpscEnds {
   readonly handle: SpscByteRingHandle;
-  readonly #words: Int32Array;
 
   constructor(handle: SpscByteRingHandle) {
+    super(handle.memory);
     this.handle = handle;
-    this.#words = new Int32Array(handle.memory.buffer, 0, SPSC_SLOTS_WORD);
   }
 
   static create(options: SpscByteRingOptions): SpscByteRing {
@@ -100,25 +90,6 @@ export class SpscByteRing {
 
   /** Bytes that are published and not given back, headers and padding too, as any thread sees. */
   usedBytes(): number {
-    const readSeq = Atomics.load(this.#words, SPSC_READ_WORD);
-    return (Atomics.load(this.#words, SPSC_WRITE_WORD) - readSeq) | 0;
-  }
-
-  producerState(): RoleState {
-    return roleState(this.#words, SPSC_PRODUCER_WORD);
-  }
-
-  consumerState(): RoleState {
-    return roleState(this.#words, SPSC_CONSUMER_WORD);
-  }
-
-  /** As SpscRing.abandonProducer: what it had committed is not lost. */
-  abandonProducer(): boolean {
-    return abandonRole(this.#words, SPSC_PRODUCER_WORD);
-  }
-
-  /** As SpscRing.abandonConsumer: the next one goes on at the first message not released. */
-  abandonConsumer(): boolean {
-    return abandonRole(this.#words, SPSC_CONSUMER_WORD);
+    return this.unread();
   }
 }

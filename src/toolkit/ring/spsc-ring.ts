@@ -18,18 +18,10 @@
 import { assert } from '../base/assert.ts';
 import type { Backend } from './backend.ts';
 import { isPowerOfTwo } from './layout.ts';
-import { abandonRole, type RoleState, roleState } from './roles.ts';
 import { SpscConsumer } from './spsc-consumer.ts';
+import { SpscEnds } from './spsc-ends.ts';
 import { ITEM_BYTES, type ItemKind, type SpscRingHandle } from './spsc-handle.ts';
-import {
-  initSpsc,
-  SPSC_CONSUMER_WORD,
-  SPSC_CONTROL_BYTES,
-  SPSC_PRODUCER_WORD,
-  SPSC_READ_WORD,
-  SPSC_SLOTS_WORD,
-  SPSC_WRITE_WORD,
-} from './spsc-layout.ts';
+import { initSpsc, SPSC_CONTROL_BYTES } from './spsc-layout.ts';
 import { SpscProducer } from './spsc-producer.ts';
 import { createMemory } from './wasm/kernels.ts';
 
@@ -58,13 +50,12 @@ export interface SpscRingOptions<Kind extends ItemKind = 'int32'> {
 /** An eighth: twice the throughput of batches of 64 against giving each batch back. */
 const CREDIT_SHIFT = 3;
 
-export class SpscRing<Kind extends ItemKind = 'int32'> {
+export class SpscRing<Kind extends ItemKind = 'int32'> extends SpscEnds {
   readonly handle: SpscRingHandle<Kind>;
-  readonly #words: Int32Array;
 
   constructor(handle: SpscRingHandle<Kind>) {
+    super(handle.memory);
     this.handle = handle;
-    this.#words = new Int32Array(handle.memory.buffer, 0, SPSC_SLOTS_WORD);
   }
 
   static create<Kind extends ItemKind = 'int32'>(options: SpscRingOptions<Kind>): SpscRing<Kind> {
@@ -96,31 +87,6 @@ export class SpscRing<Kind extends ItemKind = 'int32'> {
 
   /** Slots that are published and not given back, as seen from any thread. */
   used(): number {
-    const readSeq = Atomics.load(this.#words, SPSC_READ_WORD);
-    return (Atomics.load(this.#words, SPSC_WRITE_WORD) - readSeq) | 0;
-  }
-
-  producerState(): RoleState {
-    return roleState(this.#words, SPSC_PRODUCER_WORD);
-  }
-
-  consumerState(): RoleState {
-    return roleState(this.#words, SPSC_CONSUMER_WORD);
-  }
-
-  /**
-   * For who learns that the thread of the producer has ended (`exit` of its Worker). What it had
-   * pushed is not lost: the next producer publishes it. False: nobody held the role.
-   */
-  abandonProducer(): boolean {
-    return abandonRole(this.#words, SPSC_PRODUCER_WORD);
-  }
-
-  /**
-   * The same for the consumer. The next one goes on at the first slot that was not popped or
-   * released.
-   */
-  abandonConsumer(): boolean {
-    return abandonRole(this.#words, SPSC_CONSUMER_WORD);
+    return this.unread();
   }
 }

@@ -4,11 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { Prng } from '../base/prng.ts';
 import { type IdleHandle, IdleStrategy } from './idle-strategy.ts';
 import type { ItemKind, SpscRingHandle } from './spsc-handle.ts';
 import { SpscRing, type SpscRingOptions } from './spsc-ring.ts';
+import { type StartedThread, startThread } from './threads.test-data.ts';
 
 interface Job {
   readonly role: 'write' | 'read';
@@ -101,14 +102,7 @@ function makeJob(options: SpscRingOptions<ItemKind>, role: Job['role'], to: numb
   return { role, handle, idle, from: 0, to, seed, seen: new SharedArrayBuffer(4) };
 }
 
-function start(job: Job): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(import.meta.url), { workerData: job });
-  const ended = new Promise<void>((resolve, reject) => {
-    worker.once('error', reject);
-    worker.once('exit', () => resolve());
-  });
-  return { worker, ended };
-}
+const start = (job: Job): StartedThread => startThread(import.meta.url, job);
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 1));
