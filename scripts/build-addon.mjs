@@ -1,8 +1,9 @@
 /**
- * Builds the native addon: native/*.c -> build/millrace.node, with the C compiler alone.
+ * Builds the native parts with the C compiler alone: native/*.c -> build/millrace.node, and on
+ * x86-64 the guard, native/guard -> build/millrace-guard.node and build/libmillrace-guard.so.
  *
- * Skips when neither the sources nor the flags changed since the last build (a hash beside the
- * result). The result is renamed into place, because a running server has the old file mapped.
+ * Skips what neither its sources nor the flags changed since its last build (a hash beside the
+ * result). A result is renamed into place, because a running server has the old file mapped.
  * Used by scripts/setup.mjs; also a command: `node scripts/build-addon.mjs [--force]`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -63,18 +64,37 @@ function hashOf(files, flags) {
   return hash.digest('hex');
 }
 
+/** What is built here: folders of sources, and flags of its own. */
+function targets() {
+  const guard = ['-pthread', '-fno-omit-frame-pointer', '-ftls-model=initial-exec'];
+  const all = [{ name: 'millrace.node', folders: ['native'], flags: [] }];
+  if (process.arch !== 'x64') return all;
+  return [
+    ...all,
+    { name: 'millrace-guard.node', folders: ['native/guard', 'native/guard-addon'], flags: guard },
+    { name: 'libmillrace-guard.so', folders: ['native/guard'], flags: guard },
+  ];
+}
+
 /**
- * Builds when something changed.
- * @returns {{ built: boolean, target: string }}; throws an Error with a text for people.
+ * Builds what has changed.
+ * @returns {{ built: string[] }} names; throws an Error with a text for people.
  */
 export function buildAddon({ force = false } = {}) {
+  const built = targets().filter((target) => buildTarget(target, force));
+  return { built: built.map(({ name }) => `build/${name}`) };
+}
+
+/** Whether it had to be built. */
+function buildTarget({ name, folders, flags }, force) {
   const headers = join(ROOT, 'node_modules/node-api-headers/include');
-  const target = join(ROOT, 'build/millrace.node');
+  const target = join(ROOT, 'build', name);
   const stamp = `${target}.hash`;
-  const sources = sourcesOf(join(ROOT, 'native'));
-  const hash = hashOf(sources, [...FLAGS, process.env.CC ?? '']);
+  const sources = folders.flatMap((folder) => sourcesOf(join(ROOT, folder)));
+  const all = [...FLAGS, ...flags, ...folders.map((folder) => `-I${join(ROOT, folder)}`)];
+  const hash = hashOf(sources, [...all, process.env.CC ?? '']);
   const isFresh = existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
-  if (isFresh && !force) return { built: false, target };
+  if (isFresh && !force) return false;
   if (!existsSync(headers)) {
     throw new Error(`${headers} is missing; run npm ci (or npm run setup) first`);
   }
@@ -82,27 +102,31 @@ export function buildAddon({ force = false } = {}) {
   if (compiler === null) throw new Error(`no C compiler was found.\n${COMPILER_REMEDY}`);
   mkdirSync(join(ROOT, 'build'), { recursive: true });
   const partial = `${target}.${process.pid}`;
-  const files = sources.filter((name) => name.endsWith('.c'));
+  compile(compiler, [...all, `-I${headers}`, ...cFiles(sources), '-o', partial], name);
+  renameSync(partial, target);
+  writeFileSync(stamp, hash);
+  return true;
+}
+
+function cFiles(sources) {
+  return sources.filter((name) => name.endsWith('.c'));
+}
+
+function compile(compiler, parameters, name) {
   try {
-    execFileSync(compiler, [...FLAGS, `-I${headers}`, ...files, '-o', partial], {
-      stdio: ['ignore', 'inherit', 'pipe'],
-      encoding: 'utf8',
-    });
+    execFileSync(compiler, parameters, { stdio: ['ignore', 'inherit', 'pipe'], encoding: 'utf8' });
   } catch (error) {
     const missing = /fatal error: (\S+\.h): No such file/.exec(error.stderr ?? '');
     const remedy =
       missing === null ? '' : `\nThe header ${missing[1]} is missing.\n${COMPILER_REMEDY}`;
-    throw new Error(`${compiler} could not build the addon:\n${error.stderr}${remedy}`);
+    throw new Error(`${compiler} could not build ${name}:\n${error.stderr}${remedy}`);
   }
-  renameSync(partial, target);
-  writeFileSync(stamp, hash);
-  return { built: true, target };
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    const { built, target } = buildAddon({ force: process.argv.includes('--force') });
-    console.log(built ? `built ${target}` : `${target} is up to date`);
+    const { built } = buildAddon({ force: process.argv.includes('--force') });
+    console.log(built.length > 0 ? `built ${built.join(', ')}` : 'all is up to date');
   } catch (error) {
     console.error(`build-addon: ${error.message}`);
     process.exitCode = 1;

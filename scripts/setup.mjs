@@ -98,8 +98,9 @@ async function buildAddon() {
   }
   const { buildAddon: build } = await import('./build-addon.mjs');
   try {
-    if (build().built) say('built the native addon');
-    else sayUnchanged('the native addon is up to date');
+    const { built } = build();
+    if (built.length > 0) say(`built ${built.join(', ')}`);
+    else sayUnchanged('the native parts are up to date');
   } catch (error) {
     throw new SetupError(`the native addon cannot be built: ${error.message}`);
   }

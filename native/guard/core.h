@@ -1,0 +1,228 @@
+/*
+ * Inside of the guard: what its files share.
+ *
+ * WHO RUNS WHERE  Functions marked HANDLER run in a signal handler in whatever state the process is
+ *                 in: no allocation, no locks, no stdio, no dl* calls, no errno left changed; other
+ *                 memory than ours is read through mg_read() alone, which cannot fault. Everything
+ *                 else runs in ordinary code and may take the one mutex (regions.c).
+ * FLOW            handler.c catches -> regions.c says whose page -> decode.c says what instruction
+ *                 -> unwind.c walks (symbols.c, lines.c, v8.c name the frames) -> report.c writes ->
+ *                 step.c lets the write happen, or elsewhere -> back, or on to the older handler.
+ */
+#ifndef MILLRACE_GUARD_CORE_H
+#define MILLRACE_GUARD_CORE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "millrace-guard.h"
+
+#define MG_PAGE 4096ul
+#define MG_FRAMES_MAX 64
+#define MG_BYTES_MAX 64  /* old and new bytes in a report */
+#define MG_REGIONS_MAX 65536
+#define MG_THREADS_MAX 1024
+
+#define HANDLER /* may run in a signal handler */
+
+enum mg_page_state { MG_PAGE_OPEN = 0, MG_PAGE_PROTECTED = 1, MG_PAGE_CLOSED = 2 /* no access */ };
+
+/* What the owner did to a page last. Written under the mutex, read by handlers as it is. */
+struct mg_page {
+	_Atomic uint32_t state;      /* enum mg_page_state */
+	uint32_t generation;
+	uint32_t slice_first;        /* page index and count of the mg_protect() that covered it */
+	uint32_t slice_count;
+	uint64_t protect_ns;         /* CLOCK_REALTIME; 0: never */
+	uint64_t unprotect_ns;
+	int32_t protect_tid;
+	int32_t unprotect_tid;
+};
+
+enum mg_region_kind { MG_KIND_VIEW, MG_KIND_GUARD_BEFORE, MG_KIND_GUARD_AFTER, MG_KIND_FREED };
+
+struct mg_region {
+	int id;
+	enum mg_region_kind kind;
+	enum mg_mode mode;
+	unsigned flags;
+	uint64_t start;              /* of the first whole page */
+	uint64_t bytes;              /* whole pages */
+	uint64_t given;              /* the address that mg_region() was given */
+	uint64_t given_bytes;
+	uint64_t alias;              /* second, writable mapping of the same pages, or 0 */
+	uint64_t scratch;            /* MG_DIVERT: where writes go, or 0 */
+	struct mg_page *pages;
+	_Atomic uint64_t allowed;    /* writes that `allow` let pass */
+	_Atomic uint64_t faults;
+	char label[64];
+	char allow[128];
+};
+
+/* One instruction that accesses memory, as far as decode.c knows it. */
+struct mg_insn {
+	uint8_t length;     /* 0: not known */
+	uint16_t width;     /* bytes accessed at the address; 0: not known */
+	bool is_write;
+	bool is_atomic;     /* lock prefix or xchg */
+	bool is_rep;        /* REP MOVS / STOS */
+	uint8_t string_op;  /* 0, 'm' (movs), 's' (stos) */
+	bool is_shiftable;  /* base_reg can carry another address: it has no other part in it */
+	int8_t base_reg;    /* index into gregs of the register to shift, or -1 */
+	int8_t value_reg;   /* gregs index of the stored general register, or -1 */
+	int64_t immediate;  /* stored immediate where has_immediate */
+	bool has_immediate;
+	bool is_plain_mov;  /* a plain store of value_reg or immediate: new bytes can be told */
+};
+
+enum mg_frame_kind { MG_FRAME_NATIVE, MG_FRAME_BUILTIN, MG_FRAME_JS, MG_FRAME_WASM };
+
+enum mg_frame_notes {
+	MG_NOTE_INTERPRETED = 1,
+	MG_NOTE_BASELINE = 2,
+	MG_NOTE_OPTIMIZED = 4,
+	MG_NOTE_INLINED = 8,        /* this function was inlined into the next frame */
+	MG_NOTE_FUNCTION_LINE = 16, /* line and column are those of the function, not of the write */
+	MG_NOTE_MAY_HIDE = 32,      /* optimised without positions: inlined callees are not shown */
+	MG_NOTE_PERF_MAP = 64,      /* named from the perf map */
+};
+
+struct mg_frame {
+	enum mg_frame_kind kind;
+	unsigned notes;
+	uint64_t pc;
+	uint64_t module_offset;     /* file offset's address as the linker counts: for addr2line */
+	uint32_t line, column;      /* 0: not known; 1-based */
+	char module[160];           /* path, or "" for code made at run time */
+	char function[160];         /* UTF-8, "" when not known */
+	char file[256];
+};
+
+enum mg_event_kind { MG_EVENT_WRITE, MG_EVENT_READ, MG_EVENT_WATCH, MG_EVENT_SYSCALL, MG_EVENT_CANARY };
+
+/* All that one report says. One per thread slot, mapped beforehand. */
+struct mg_event {
+	enum mg_event_kind kind;
+	uint64_t seq;               /* number of the report in the process, from 1 */
+	uint64_t time_ns;           /* CLOCK_REALTIME */
+	uint64_t address;
+	const struct mg_region *region; /* may be NULL for watches */
+	const char *label;
+	struct mg_page page;        /* copy; history */
+	uint64_t offset;            /* within the bytes that were given */
+	uint32_t page_index;
+	struct mg_insn insn;
+	uint8_t code[16];           /* bytes of the instruction at pc */
+	uint8_t old_bytes[MG_BYTES_MAX], new_bytes[MG_BYTES_MAX];
+	uint32_t old_known, new_known; /* how many of them are known, from `address` on */
+	uint32_t width;             /* bytes written; 0: not known */
+	int32_t tid;
+	char thread_name[32], thread_role[32];
+	uint64_t pc, sp, fp;
+	int32_t syscall_number;     /* MG_EVENT_SYSCALL: or -1 */
+	uint64_t syscall_args[6];
+	bool is_fatal;              /* the process dies of it */
+	const char *end;            /* what happens now, a word: "dies", "goes on", "diverted", "throws" */
+	uint32_t frame_count;
+	uint32_t culprit;           /* index into frames; frame_count: none */
+	struct mg_frame frames[MG_FRAMES_MAX];
+};
+
+struct mg_thread {
+	_Atomic int32_t tid;        /* 0: free slot */
+	char name[32], role[32];
+	void *alt_stack;
+	_Atomic uint32_t depth;     /* handlers running in this thread */
+	_Atomic uint64_t entered_ns; /* CLOCK_MONOTONIC of the outermost, 0: none (the watchdog's) */
+	const char *volatile stage; /* where the handler is, for a fault in itself */
+	/* step.c: what to put back after the single step */
+	struct {
+		bool is_on;
+		struct mg_region *region;
+		uint64_t page_start, page_bytes; /* to be protected again */
+		int shifted_reg;    /* gregs index or -1 */
+		uint64_t shift;
+		uint64_t restore_address; uint32_t restore_bytes; uint8_t restore[MG_BYTES_MAX];
+		bool had_trap_flag;
+		sigset_t mask;
+	} step;
+	struct mg_event event;
+};
+
+/* memory.c */
+HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_readv */
+HANDLER uint64_t mg_now_ns(bool is_realtime);
+HANDLER int32_t mg_tid(void);
+int mg_fail(int error, const char *problem); /* keeps the sentence for mg_problem(), returns -error */
+
+/* regions.c */
+HANDLER struct mg_region *mg_region_at(uint64_t address); /* wait-free: a radix tree of pages */
+struct mg_region *mg_region_of(int id);
+int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind,
+		   const struct mg_options *options, struct mg_extent *extent);
+/* As mg_protect, to any state (MG_PAGE_CLOSED: no access at all). */
+int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
+		 enum mg_page_state state, uint32_t generation);
+
+/* threads.c */
+HANDLER struct mg_thread *mg_thread_self(void); /* claims a slot for a thread that never entered */
+struct mg_thread *mg_thread_slot(size_t index); /* for the watchdog */
+int mg_service_start(void); /* the one service thread: watchdog once a second, userfaultfd */
+
+/* handler.c */
+HANDLER void mg_report_event(struct mg_thread *thread, const ucontext_t *context); /* frames + write */
+HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);
+
+/* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
+HANDLER bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn);
+/* step.c */
+HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context); /* old, new, width */
+/* Continue or divert: prepares the context for the write; true: return from the handler now. */
+HANDLER bool mg_step_over(struct mg_thread *thread, struct mg_region *region, ucontext_t *context);
+/* SIGTRAP after the single step; false: not ours. */
+HANDLER bool mg_step_done(struct mg_thread *thread, ucontext_t *context);
+int mg_alias_make(struct mg_region *region);   /* before its first protect */
+int mg_alias_end(struct mg_region *region);
+int mg_scratch_make(struct mg_region *region);
+int mg_scratch_end(struct mg_region *region);
+
+/* unwind.c: fills frames from the context, innermost first; returns their number. */
+HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, uint32_t max);
+/* symbols.c */
+int mg_symbols_start(void);
+HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);
+/* Address of the module's first byte, its load bias, and where its .eh_frame_hdr is mapped (or 0). */
+HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr);
+/* lines.c: file and line of an address of a mapped ELF file (DWARF 4 and 5 .debug_line). */
+HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address, struct mg_frame *frame);
+
+/* v8.c. The frames (inlined ones first) of the JavaScript function whose frame is at fp; 0: none.
+   `registers` only for the innermost frame (the bytecode offset may still be in a register). */
+int mg_v8_start(void);
+bool mg_v8_is_known(void);
+HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
+			      struct mg_frame *frames, uint32_t max);
+
+/* report.c */
+HANDLER void mg_report_write(const struct mg_event *event); /* text to stderr, JSON to file and ring */
+HANDLER void mg_choose_culprit(struct mg_event *event);
+HANDLER bool mg_is_allowed(const struct mg_event *event);
+/* The JSON line of report `seq` (the last 64 are kept): its length, 0: not yet, -ENOENT: gone. */
+int mg_report_take(uint64_t seq, char *out, size_t bytes);
+
+/* watch.c, uffd.c, alloc.c */
+HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info, const ucontext_t *context);
+int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);
+int mg_uffd_fd(void); /* for the service thread's poll; -1: none */
+void mg_uffd_serve(void);
+HANDLER bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info, ucontext_t *context);
+
+#endif
