@@ -1,13 +1,13 @@
 /*
  * Inside of the guard: what its files share.
  *
- * WHO RUNS WHERE  Functions marked HANDLER run in a signal handler in whatever state the process is
- *                 in: no allocation, no locks, no stdio, no dl* calls, no errno left changed; other
- *                 memory than ours is read through mg_read() alone, which cannot fault. Everything
- *                 else runs in ordinary code and may take the one mutex (regions.c).
+ * WHO RUNS WHERE  Functions marked HANDLER run in a signal handler, whatever state the process
+ *                 is in: no allocation, no locks, no stdio, no dl* calls, no errno left changed;
+ *                 other memory than ours is read through mg_read() alone, which cannot fault.
+ *                 All else runs in ordinary code and may take the one mutex (regions.c).
  * FLOW            handler.c catches -> regions.c says whose page -> decode.c says what instruction
- *                 -> unwind.c walks (symbols.c, lines.c, v8.c name the frames) -> report.c writes ->
- *                 step.c lets the write happen, or elsewhere -> back, or on to the older handler.
+ *                 -> unwind.c walks (symbols.c, lines.c, v8.c name the frames) -> report.c writes
+ *                 -> step.c lets the write happen, or elsewhere -> back, or to the older handler.
  */
 #ifndef MILLRACE_GUARD_CORE_H
 #define MILLRACE_GUARD_CORE_H
@@ -90,7 +90,7 @@ enum mg_frame_notes {
 	MG_NOTE_BASELINE = 2,
 	MG_NOTE_OPTIMIZED = 4,
 	MG_NOTE_INLINED = 8,        /* this function was inlined into the next frame */
-	MG_NOTE_FUNCTION_LINE = 16, /* line and column are those of the function, not of the write */
+	MG_NOTE_FUNCTION_LINE = 16, /* line and column of the function, not of the write */
 	MG_NOTE_MAY_HIDE = 32,      /* optimised without positions: inlined callees are not shown */
 	MG_NOTE_PERF_MAP = 64,      /* named from the perf map */
 };
@@ -106,7 +106,13 @@ struct mg_frame {
 	char file[256];
 };
 
-enum mg_event_kind { MG_EVENT_WRITE, MG_EVENT_READ, MG_EVENT_WATCH, MG_EVENT_SYSCALL, MG_EVENT_CANARY };
+enum mg_event_kind {
+	MG_EVENT_WRITE,
+	MG_EVENT_READ,
+	MG_EVENT_WATCH,
+	MG_EVENT_SYSCALL,
+	MG_EVENT_CANARY,
+};
 
 /* All that one report says. One per thread slot, mapped beforehand. */
 struct mg_event {
@@ -130,7 +136,7 @@ struct mg_event {
 	int32_t syscall_number;     /* MG_EVENT_SYSCALL: or -1 */
 	uint64_t syscall_args[6];
 	bool is_fatal;              /* the process dies of it */
-	const char *end;            /* what happens now, a word: "dies", "goes on", "diverted", "throws" */
+	const char *end;            /* what happens now: "dies", "goes on", "diverted" .. */
 	uint32_t frame_count;
 	uint32_t culprit;           /* index into frames; frame_count: none */
 	struct mg_frame frames[MG_FRAMES_MAX];
@@ -141,7 +147,7 @@ struct mg_thread {
 	char name[32], role[32];
 	void *alt_stack;
 	_Atomic uint32_t depth;     /* handlers running in this thread */
-	_Atomic uint64_t entered_ns; /* CLOCK_MONOTONIC of the outermost, 0: none (the watchdog's) */
+	_Atomic uint64_t entered_ns; /* CLOCK_MONOTONIC of the outermost, 0: none */
 	const char *volatile stage; /* where the handler is, for a fault in itself */
 	/* step.c: what to put back after the single step */
 	struct {
@@ -161,7 +167,7 @@ struct mg_thread {
 HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_readv */
 HANDLER uint64_t mg_now_ns(bool is_realtime);
 HANDLER int32_t mg_tid(void);
-int mg_fail(int error, const char *problem); /* keeps the sentence for mg_problem(), returns -error */
+int mg_fail(int error, const char *problem); /* keeps it for mg_problem(), returns -error */
 
 /* regions.c */
 HANDLER struct mg_region *mg_region_at(uint64_t address); /* wait-free: a radix tree of pages */
@@ -178,7 +184,8 @@ struct mg_thread *mg_thread_slot(size_t index); /* for the watchdog */
 int mg_service_start(void); /* the one service thread: watchdog once a second, userfaultfd */
 
 /* handler.c */
-HANDLER void mg_report_event(struct mg_thread *thread, const ucontext_t *context); /* frames + write */
+/* Walks the stack, chooses the culprit, writes thread->event. */
+HANDLER void mg_report_event(struct mg_thread *thread, const ucontext_t *context);
 HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);
 
 /* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
@@ -199,10 +206,11 @@ HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, u
 /* symbols.c */
 int mg_symbols_start(void);
 HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);
-/* Address of the module's first byte, its load bias, and where its .eh_frame_hdr is mapped (or 0). */
+/* Address of the module's first byte, its load bias, where its .eh_frame_hdr is mapped (or 0). */
 HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr);
 /* lines.c: file and line of an address of a mapped ELF file (DWARF 4 and 5 .debug_line). */
-HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address, struct mg_frame *frame);
+HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address,
+		     struct mg_frame *frame);
 
 /* v8.c. The frames (inlined ones first) of the JavaScript function whose frame is at fp; 0: none.
    `registers` only for the innermost frame (the bytecode offset may still be in a register). */
@@ -212,17 +220,20 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 			      struct mg_frame *frames, uint32_t max);
 
 /* report.c */
-HANDLER void mg_report_write(const struct mg_event *event); /* text to stderr, JSON to file and ring */
+/* Text to stderr, JSON to the file and into the ring. */
+HANDLER void mg_report_write(const struct mg_event *event);
 HANDLER void mg_choose_culprit(struct mg_event *event);
 HANDLER bool mg_is_allowed(const struct mg_event *event);
 /* The JSON line of report `seq` (the last 64 are kept): its length, 0: not yet, -ENOENT: gone. */
 int mg_report_take(uint64_t seq, char *out, size_t bytes);
 
 /* watch.c, uffd.c, alloc.c */
-HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info, const ucontext_t *context);
+HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
+			  const ucontext_t *context);
 int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);
 int mg_uffd_fd(void); /* for the service thread's poll; -1: none */
 void mg_uffd_serve(void);
-HANDLER bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info, ucontext_t *context);
+HANDLER bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info,
+			    ucontext_t *context);
 
 #endif

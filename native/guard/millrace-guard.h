@@ -23,11 +23,11 @@ enum mg_mode {
 	MG_REPORT = 0,   /* report, then die as the process would have */
 	MG_CONTINUE = 1, /* report, let the write happen, go on */
 	MG_DIVERT = 2,   /* report, the write goes to a scratch copy, the data stay */
-	MG_THROW = 3,    /* a plain store of WebAssembly becomes its RuntimeError; else as MG_REPORT */
+	MG_THROW = 3,    /* a plain store of WebAssembly is its RuntimeError; others: MG_REPORT */
 };
 
 enum mg_flags {
-	MG_ALIAS = 1,    /* MG_CONTINUE through a second mapping: no write of any thread is missed */
+	MG_ALIAS = 1,    /* MG_CONTINUE by a second mapping: no write of any thread is missed */
 	MG_SYSCALLS = 2, /* writes by the kernel too (userfaultfd) */
 	MG_NO_READ = 4,  /* reads are reported as well; not with MG_CONTINUE */
 };
@@ -36,8 +36,8 @@ struct mg_options {
 	const char *label;  /* what the report calls it; at most 63 bytes are kept */
 	enum mg_mode mode;
 	unsigned flags;     /* of mg_flags */
-	const char *allow;  /* or NULL: "a|b": a culprit whose function or file contains one of these
-			       may write: counted, not reported; at most 127 bytes */
+	const char *allow;  /* or NULL: "a|b": a culprit whose function or file contains one of
+			       these may write: counted, not reported; at most 127 bytes */
 };
 
 /* Where whole pages of a region lie within what was asked: bytes at the edges stay unprotected. */
@@ -52,7 +52,7 @@ MG_PUBLIC int mg_start(void);
 MG_PUBLIC int mg_thread_enter(const char *name, const char *role);
 MG_PUBLIC void mg_thread_leave(void);
 
-/* Registers whole pages inside address .. address + bytes; nothing is protected yet. A region id. */
+/* Registers whole pages inside address .. + bytes; nothing is protected yet. A region id. */
 MG_PUBLIC int mg_region(void *address, size_t bytes, const struct mg_options *options,
 			struct mg_extent *extent);
 /* Whole pages inside the slice; offset from the address given to mg_region. `generation` is the
@@ -68,7 +68,8 @@ MG_PUBLIC void *mg_alloc(size_t bytes, int align_end, const char *label);
 MG_PUBLIC int mg_free(void *memory);
 
 /* Hardware watchpoint on 1 .. 32 bytes in all threads of the process; a watch id. */
-MG_PUBLIC int mg_watch(void *address, size_t bytes, int reads_too, const struct mg_options *options);
+MG_PUBLIC int mg_watch(void *address, size_t bytes, int reads_too,
+		       const struct mg_options *options);
 MG_PUBLIC int mg_watch_end(int watch);
 
 /* Reports as one line of JSON each are appended to this file as well; NULL: no more. */
