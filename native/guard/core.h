@@ -227,6 +227,20 @@ HANDLER bool mg_is_allowed(const struct mg_event *event);
 /* The JSON line of report `seq` (the last 64 are kept): its length, 0: not yet, -ENOENT: gone. */
 int mg_report_take(uint64_t seq, char *out, size_t bytes);
 
+/* seen.c: distinct culprits and how often each wrote. handler.c asks for each event that is not
+   allowed, and where the region has MG_ONCE writes no report of one that was seen before. */
+#define MG_SEEN_MAX 1024u
+struct mg_seen {
+	_Atomic uint64_t key;        /* 0: free entry */
+	_Atomic uint64_t count;
+	_Atomic uint32_t is_filled;  /* the rest may be read */
+	uint32_t line, column;
+	uint64_t module_offset;
+	char label[64], function[160], file[256]; /* all empty: writes that found no entry */
+};
+HANDLER bool mg_seen_before(const struct mg_event *event);
+const struct mg_seen *mg_seen_at(uint32_t index); /* NULL: nothing there */
+
 /* watch.c, uffd.c, alloc.c */
 HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
 			  const ucontext_t *context);

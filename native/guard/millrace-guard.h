@@ -30,6 +30,7 @@ enum mg_flags {
 	MG_ALIAS = 1,    /* MG_CONTINUE by a second mapping: no write of any thread is missed */
 	MG_SYSCALLS = 2, /* writes by the kernel too (userfaultfd) */
 	MG_NO_READ = 4,  /* reads are reported as well; not with MG_CONTINUE */
+	MG_ONCE = 8,     /* the first write of each culprit is reported, others are counted */
 };
 
 struct mg_options {
