@@ -206,8 +206,13 @@ HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, u
 /* symbols.c */
 int mg_symbols_start(void);
 HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);
-/* Address of the module's first byte, its load bias, where its .eh_frame_hdr is mapped (or 0). */
+/* Address of the module's first byte, its load bias, where its .eh_frame_hdr is mapped (or 0).
+   False: pc is no executable memory. Code made at run time: true, all three 0. */
 HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr);
+/* A section of an ELF file that may be garbage; NULL: none, or compressed. */
+HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *name, size_t *size);
+/* demangle.c: C++ names without parameters; what is not understood stays as it is. */
+HANDLER void mg_demangle(const char *mangled, char *out, size_t bytes);
 /* lines.c: file and line of an address of a mapped ELF file (DWARF 4 and 5 .debug_line). */
 HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address,
 		     struct mg_frame *frame);

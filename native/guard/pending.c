@@ -18,16 +18,6 @@ PENDING int mg_alias_make(struct mg_region *region) { (void)region; return -ENOS
 PENDING int mg_alias_end(struct mg_region *region) { (void)region; return 0; }
 PENDING int mg_scratch_make(struct mg_region *region) { (void)region; return -ENOSYS; }
 PENDING int mg_scratch_end(struct mg_region *region) { (void)region; return 0; }
-PENDING uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, uint32_t max) {
-	(void)max; memset(frames, 0, sizeof *frames); frames->pc =
-	(uint64_t)context->uc_mcontext.gregs[REG_RIP]; return 1; }
-PENDING int mg_symbols_start(void) { return 0; }
-PENDING bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame) { (void)pc;
-	(void)is_return_address; (void)frame; return false; }
-PENDING bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh) { (void)pc;
-	(void)base; (void)bias; (void)eh; return false; }
-PENDING bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address, struct
-	mg_frame *frame) { (void)elf; (void)elf_bytes; (void)file_address; (void)frame; return false; }
 PENDING int mg_v8_start(void) { return -ENOSYS; }
 PENDING bool mg_v8_is_known(void) { return false; }
 PENDING uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers, struct mg_frame

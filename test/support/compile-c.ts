@@ -1,0 +1,61 @@
+/**
+ * C programs that test the guard's core: compiled on demand into build/test-guard, with the sources
+ * of native/guard, for what cannot be asked from JavaScript.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const CORE = join(ROOT, 'native/guard');
+const FLAGS = ['-g', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-pthread', `-I${CORE}`];
+
+export interface CompileOptions {
+  /** Further flags: `-O2`, `-fsanitize=address`, `-shared` ... */
+  readonly flags?: readonly string[];
+  /** Link the core's own sources too: all by default. */
+  readonly core?: 'all' | 'none' | readonly string[];
+  readonly compiler?: string;
+}
+
+/** Whether this compiler is here. */
+export function hasCompiler(compiler = process.env.CC ?? 'cc'): boolean {
+  return spawnSync(compiler, ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
+/**
+ * Path of the program made of `test/guard/<name>`, compiled when a source or flag has changed;
+ * null: there is no compiler, or no x86-64 to run it on.
+ */
+export function compileC(name: string, options: CompileOptions = {}): string | null {
+  const compiler = options.compiler ?? process.env.CC ?? 'cc';
+  if (process.arch !== 'x64' || !hasCompiler(compiler)) return null;
+  const core = coreSources(options.core ?? 'all');
+  const sources = [join(ROOT, 'test/guard', name), ...core];
+  const words = [compiler, ...FLAGS, ...(options.flags ?? [])];
+  const hash = createHash('sha256').update(words.join('\n'));
+  for (const file of [...sources, ...headers()]) hash.update(readFileSync(file));
+  const folder = join(ROOT, 'build/test-guard');
+  const target = join(folder, `${basename(name, '.c')}-${hash.digest('hex').slice(0, 16)}`);
+  if (existsSync(target)) return target;
+  mkdirSync(folder, { recursive: true });
+  const partial = `${target}.${process.pid}`;
+  const parameters = [...words.slice(1), ...sources, '-o', partial, '-ldl'];
+  execFileSync(compiler, parameters, { stdio: 'inherit' });
+  renameSync(partial, target);
+  return target;
+}
+
+function coreSources(core: 'all' | 'none' | readonly string[]): string[] {
+  if (core === 'none') return [];
+  const names = core === 'all' ? readdirSync(CORE).filter((name) => name.endsWith('.c')) : core;
+  return names.toSorted().map((name) => join(CORE, name));
+}
+
+function headers(): string[] {
+  return readdirSync(CORE)
+    .filter((name) => name.endsWith('.h'))
+    .map((name) => join(CORE, name));
+}
