@@ -9,8 +9,8 @@
  *               4  position of the block in the journal, low 32 bits  (0 before the journal)
  *               5  position, high bits
  *               6  record count
- *               7  unused
- * WRITER      the collector (0-3, 6); the journal copies them to the broadcast ring and sets 4-5.
+ *               7  bytes from the offset that are write-protected, 0 without a guard
+ * WRITER      the collector (0-3, 6-7); the journal copies them to the broadcast ring and sets 4-5.
  * The rest of what is known of a block stands in its header, in the page (journal/format.ts).
  */
 
@@ -23,6 +23,7 @@ export const SLOT_LENGTH = 3;
 export const SLOT_POSITION_LOW = 4;
 export const SLOT_POSITION_HIGH = 5;
 export const SLOT_RECORDS = 6;
+export const SLOT_PROTECTED = 7;
 
 const TWO_32 = 4294967296;
 

@@ -72,6 +72,11 @@ export class BlockBuilder {
     return this.pageEnd - this.fillAt;
   }
 
+  /** The tail behind the published block stands in its last OS page, and is still worked on. */
+  get isTailWaiting(): boolean {
+    return this.#tailWaits;
+  }
+
   /** The block should be cut before the next receive. */
   get isFull(): boolean {
     return this.page !== NO_PAGE && this.records > 0 && this.room < ROLL_BELOW_BYTES;

@@ -28,7 +28,14 @@ import {
   writeBlockFields,
   writeStamp,
 } from '../journal/format.ts';
-import { SLOT_GENERATION, SLOT_LENGTH, SLOT_OFFSET, SLOT_PAGE, SLOT_RECORDS } from '../slot.ts';
+import {
+  SLOT_GENERATION,
+  SLOT_LENGTH,
+  SLOT_OFFSET,
+  SLOT_PAGE,
+  SLOT_PROTECTED,
+  SLOT_RECORDS,
+} from '../slot.ts';
 import type { Connection } from './connection.ts';
 import type { CollectCounter } from './counters.ts';
 
@@ -91,12 +98,14 @@ export class Receiver {
       const at = this.#packAt;
       this.#pool.bytes.copyWithin(at + BLOCK_HEADER_BYTES, builder.payloadAt, builder.parsedAt);
       this.#describe(connection, slot, this.#packPage, at);
-      this.#packAt = at + Math.ceil(slotBytes / OS_PAGE_BYTES) * OS_PAGE_BYTES;
+      this.#packAt = at + wholeOsPages(slotBytes);
       this.#values[this.#packed]! += 1;
       builder.restart();
+      this.#protect(slot, wholeOsPages(slotBytes));
     } else {
       this.#describe(connection, slot, builder.page, builder.headerAt);
       builder.published();
+      this.#protect(slot, builder.isTailWaiting ? slotBytes : wholeOsPages(slotBytes));
     }
     connection.connectionOrdinal += records;
     connection.firstByteUs = 0;
@@ -140,6 +149,13 @@ export class Receiver {
     words[slot + SLOT_RECORDS] = builder.records;
   }
 
+  /** Nobody writes into the slice any more, but the journal into its header. */
+  #protect(slot: number, bytes: number): void {
+    const words = this.#ring.slots;
+    const [page, offset] = [words[slot + SLOT_PAGE]!, words[slot + SLOT_OFFSET]!];
+    words[slot + SLOT_PROTECTED] = this.#pool.protect(page, offset, bytes);
+  }
+
   #hasPackRoom(slotBytes: number): boolean {
     if (this.#packPage !== NO_PAGE) {
       if ((this.#packPage + 1) * PAGE_BYTES - this.#packAt >= slotBytes) return true;
@@ -149,4 +165,9 @@ export class Receiver {
     this.#packAt = this.#packPage * PAGE_BYTES;
     return this.#packPage !== NO_PAGE;
   }
+}
+
+/** The next block in the page begins behind. */
+function wholeOsPages(bytes: number): number {
+  return Math.ceil(bytes / OS_PAGE_BYTES) * OS_PAGE_BYTES;
 }

@@ -20,7 +20,7 @@
 import { crc32 } from 'node:zlib';
 import { assert } from '../../toolkit/base/assert.ts';
 import { monotonicMs } from '../../toolkit/base/clock.ts';
-import { BLOCK_HEADER_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';
+import { BLOCK_HEADER_BYTES, OS_PAGE_BYTES, PAGE_BYTES } from '../../toolkit/base/limits.ts';
 import type { CounterWriter } from '../../toolkit/counters/index.ts';
 import type { PagePool } from '../../toolkit/pages/index.ts';
 import {
@@ -37,6 +37,7 @@ import {
   SLOT_LENGTH,
   SLOT_OFFSET,
   SLOT_PAGE,
+  SLOT_PROTECTED,
   SLOT_RECORDS,
   setSlotPosition,
 } from '../slot.ts';
@@ -156,10 +157,15 @@ export class JournalStage implements Stage {
     const { pool } = this.#deps;
     const page = words[slot + SLOT_PAGE]!;
     assert(pool.generation(page) === words[slot + SLOT_GENERATION], 'a slice of the page it names');
-    const at = page * PAGE_BYTES + words[slot + SLOT_OFFSET]!;
+    const offset = words[slot + SLOT_OFFSET]!;
+    const at = page * PAGE_BYTES + offset;
     const length = words[slot + SLOT_LENGTH]!;
     const records = words[slot + SLOT_RECORDS]!;
+    // The header is written over once more: of a protected slice, its first OS page is opened.
+    const isProtected = words[slot + SLOT_PROTECTED]! > 0;
+    if (isProtected) pool.unprotect(page, offset, OS_PAGE_BYTES);
     const result = this.#options.discard ? this.#pretend(at, length) : this.#append(at, length);
+    if (isProtected) pool.protect(page, offset, OS_PAGE_BYTES);
     const values = this.#values;
     values[this.#index.consumedBytes]! += length - BLOCK_HEADER_BYTES;
     if (result < 0) {

@@ -41,10 +41,18 @@ export class FlightLog {
   /**
    * Lends the page, before its bytes go to the kernel; false: it cannot be tracked now, because
    * the log is full, or the page is in flight on 4,095 connections. Reclaim, or send a copy.
-   * `position`: where the stream stands. Throws MR_OUTPUT_SOURCE for a page of a second pool,
-   * MR_STALE_PAGE for a source with the generation of an earlier life of its page.
+   * `position`: where the stream stands; `offset` and `length` what of the source is about to be
+   * sent, for the pool's guard. Throws MR_OUTPUT_SOURCE for a page of a second pool, MR_STALE_PAGE
+   * for a source with the generation of an earlier life of its page.
    */
-  begin(source: PageSource, position: number): boolean {
+  begin(source: PageSource, position: number, offset = 0, length = 0): boolean {
+    if (!this.#lend(source, position)) return false;
+    const { pool, page, start } = source;
+    if (length > 0) pool.protect(page, start - page * pool.pageBytes + offset, length);
+    return true;
+  }
+
+  #lend(source: PageSource, position: number): boolean {
     this.#pool ??= source.pool;
     if (this.#pool !== source.pool) throw poolError();
     if (source.generation !== null) source.pool.checkCurrent(source.page, source.generation);

@@ -91,7 +91,7 @@ export abstract class NotifiedWriter implements OutputWriter {
     const position = this.#counts.sentBytes;
     if (this.#isCopied) return this.#copy(memory, offset, length);
     const isPage = memory.kind === 'page';
-    if (!this.#hasRoom() || (isPage && !this.#lend(memory, position))) {
+    if (!this.#hasRoom() || (isPage && !this.#lend(memory, position, offset, length))) {
       this.#counts.degradedCount += 1;
       return this.#copy(memory, offset, length);
     }
@@ -160,9 +160,9 @@ export abstract class NotifiedWriter implements OutputWriter {
     return this.calls.hasRoom();
   }
 
-  #lend(page: PageSource, position: number): boolean {
-    if (this.#log.begin(page, position)) return true;
-    return this.reclaim() > 0 && this.#log.begin(page, position);
+  #lend(page: PageSource, position: number, offset: number, length: number): boolean {
+    if (this.#log.begin(page, position, offset, length)) return true;
+    return this.reclaim() > 0 && this.#log.begin(page, position, offset, length);
   }
 
   #copy(source: MemorySource, offset: number, length: number): number {

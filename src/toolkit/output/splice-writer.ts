@@ -174,7 +174,7 @@ export class SpliceWriter implements OutputWriter {
     }
     const taken = Math.min(length, this.#pipe.capacityBytes - this.#pendingBytes);
     if (taken <= 0) return -EAGAIN;
-    if (!this.#lend(source)) return NOT_LENT;
+    if (!this.#lend(source, offset, taken)) return NOT_LENT;
     if (this.#gatheredBytes === 0) {
       this.#gathered = source.bytes;
       this.#gatheredOffset = start;
@@ -230,7 +230,7 @@ export class SpliceWriter implements OutputWriter {
     if (pending < 0) return pending;
     if (pending > 0) return -EAGAIN;
     if (isOddAddress(source, offset)) return this.#copy(source, offset, length);
-    if (!this.#lend(source)) return this.#copy(source, offset, length);
+    if (!this.#lend(source, offset, length)) return this.#copy(source, offset, length);
     counts.callCount += 2;
     const taken = vmsplice(this.#pipe.writeEnd, source.bytes, source.start + offset, length);
     if (taken !== length) {
@@ -257,11 +257,11 @@ export class SpliceWriter implements OutputWriter {
   }
 
   /** Lends a page for what follows; payload sources are not tracked. False: it must be copied. */
-  #lend(source: MemorySource): boolean {
+  #lend(source: MemorySource, offset: number, length: number): boolean {
     if (source.kind !== 'page') return true;
     const position = this.#counts.acceptedBytes;
-    if (this.#log.begin(source, position)) return true;
-    return this.reclaim() > 0 && this.#log.begin(source, position);
+    if (this.#log.begin(source, position, offset, length)) return true;
+    return this.reclaim() > 0 && this.#log.begin(source, position, offset, length);
   }
 
   /** False: no pipe that pays is to be had; asked again after so many copies. */

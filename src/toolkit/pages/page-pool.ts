@@ -23,6 +23,8 @@
  * WHERE       acquire() looks at the pages freed last (free-list.ts), then for the lowest one that
  *             has a hint (free-hints.ts), then at all: pages that were used a moment ago are warm
  *             in the cache, and an arena that is never full is never touched beyond what is used.
+ * GUARD       With one (page-guard.ts) what nobody may write is write-protected; without, a null
+ *             check a step.
  * REFUSED     A free list of all pages (it would give the coldest one); a list that decides (a
  *             thread that dies between list and page would lose the page); one pool per connection
  *             (idle memory); waiting for the kernel before a stale page is used (there is no signal
@@ -65,7 +67,8 @@ import {
   STATE_WORD,
   tableBytes,
 } from './layout.ts';
-import { countPages, type PageHolders, type PageStats } from './page-stats.ts';
+import { checkGuardable, type PageGuard, wholeOsPages } from './page-guard.ts';
+import { countPages, type PageHolders, type PageStats, sumOfHolders } from './page-stats.ts';
 
 /** What travels to workers. */
 export interface PagePoolHandle {
@@ -117,6 +120,7 @@ export class PagePool {
   readonly #pause = new Int32Array(new SharedArrayBuffer(4));
   readonly #hints: FreeHints;
   #freeList: FreeList;
+  #guard: PageGuard | null = null;
   /** Owners whose thread died within a step of the free list that is not settled yet. */
   readonly #unsettledOwners = new Set<number>();
 
@@ -282,6 +286,7 @@ export class PagePool {
     flights.decrement(page);
     this.#endFlights(page, 1);
     flights.end();
+    if (this.#guard !== null) this.#openFilled(page);
   }
 
   /**
@@ -295,6 +300,34 @@ export class PagePool {
       assert(!isFreeState(state), 'a page becomes stale while somebody holds it');
       if (this.#exchange(word, state, state | PAGE_STALE)) return;
     }
+  }
+
+  /**
+   * From now on this view tells the guard what nobody may write. All views of a pool do, or none:
+   * what one has protected another opens. Throws MR_ARENA where pages are huge.
+   */
+  guardWith(guard: PageGuard): void {
+    checkGuardable(this.report);
+    this.#guard = guard;
+  }
+
+  /**
+   * Nobody writes these bytes of the page until it is acquired again: whole OS pages inside them,
+   * and, where nobody fills the page any more, those that they share with others. By who holds the
+   * page. Returns how many bytes are protected: 0 without a guard.
+   */
+  protect(page: number, offset: number, bytes: number): number {
+    if (this.#guard === null) return 0;
+    const [first, end] = wholeOsPages(offset, offset + bytes, this.isFilling(page));
+    if (first >= end) return 0;
+    this.#guard.protect(page, first, end - first, this.generation(page));
+    return end - first;
+  }
+
+  /** These bytes, of whole OS pages, are written once more, by who completes them; then protect. */
+  unprotect(page: number, offset: number, bytes: number): void {
+    const isOpen = this.#guard?.unprotect(page, offset, bytes) ?? true;
+    assert(isOpen, 'protected bytes can be opened');
   }
 
   /** The owner will not write into the page again. By a view of the owner that acquired it. */
@@ -367,10 +400,24 @@ export class PagePool {
     if (!isFreeState(state)) return false;
     const filling = PAGE_FILLING | (owner << PAGE_OWNER_SHIFT);
     if (!this.#exchange(word + STATE_WORD, state, filling | state)) return false;
+    if (this.#guard !== null && !this.#open(page, this.#guard)) return false;
     if (state === PAGE_STALE && !this.#renew(page)) return false;
     this.#hints.clear(page);
     Atomics.add(table, word + GENERATION_WORD, 1);
     return true;
+  }
+
+  /** A page that was just acquired is writable from now on; else it is given up again. */
+  #open(page: number, guard: PageGuard): boolean {
+    if (guard.unprotect(page, 0, this.pageBytes)) return true;
+    Atomics.and(this.#table, page * PAGE_ENTRY_WORDS + STATE_WORD, NOT_FILLING_MASK);
+    return false;
+  }
+
+  /** What this thread lent and fills on is its own again: nobody else can lend or share it now. */
+  #openFilled(page: number): void {
+    const mine = PAGE_FILLING | (this.#owner << PAGE_OWNER_SHIFT);
+    if ((this.#state(page) & ~PAGE_STALE) === mine) this.unprotect(page, 0, this.pageBytes);
   }
 
   /** From now on this view fills and lends as `owner`; it had no number before. */
@@ -445,13 +492,4 @@ export class PagePool {
     Atomics.add(this.#counts, RENEWED_COUNT, 1n);
     return true;
   }
-}
-
-function sumOfHolders(holders: PageHolders): number {
-  let sum = 0;
-  for (const count of Object.values(holders)) {
-    assert(Number.isInteger(count) && count >= 0, 'a holder holds a whole number of pages');
-    sum += count;
-  }
-  return sum;
 }

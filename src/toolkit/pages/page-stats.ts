@@ -1,6 +1,7 @@
 /**
  * What a pool says about itself: pages by state, exhaustion, and who was meant to hold how many.
  */
+import { assert } from '../base/assert.ts';
 import {
   EXHAUSTED_COUNT,
   IN_FLIGHT_MASK,
@@ -67,4 +68,14 @@ export function countPages(
     renewalRefusedCount: Number(Atomics.load(counts, RENEWAL_REFUSED_COUNT)),
     holders,
   };
+}
+
+/** The page count of a pool. */
+export function sumOfHolders(holders: PageHolders): number {
+  let sum = 0;
+  for (const count of Object.values(holders)) {
+    assert(Number.isInteger(count) && count >= 0, 'a holder holds a whole number of pages');
+    sum += count;
+  }
+  return sum;
 }
