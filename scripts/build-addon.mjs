@@ -66,7 +66,12 @@ function hashOf(files, flags) {
 
 /** What is built here: folders of sources, and flags of its own. */
 function targets() {
-  const guard = ['-pthread', '-fno-omit-frame-pointer', '-ftls-model=initial-exec'];
+  const guard = [
+    '-pthread',
+    '-fno-omit-frame-pointer',
+    '-ftls-model=initial-exec',
+    '-Wl,-z,nodelete',
+  ];
   const all = [{ name: 'millrace.node', folders: ['native'], flags: [] }];
   if (process.arch !== 'x64') return all;
   return [

@@ -45,12 +45,15 @@ struct mg_page {
 	uint64_t unprotect_ns;
 	int32_t protect_tid;
 	int32_t unprotect_tid;
+	_Atomic uint32_t busy;       /* claimed by a thread that changes it */
 };
 
 enum mg_region_kind { MG_KIND_VIEW, MG_KIND_GUARD_BEFORE, MG_KIND_GUARD_AFTER, MG_KIND_FREED };
 
 struct mg_region {
-	int id;
+	_Atomic int id;              /* epoch << 16 | slot; 0: ended */
+	uint32_t epoch;
+	_Atomic uint32_t users;      /* threads inside of mg_protect() and the like */
 	enum mg_region_kind kind;
 	enum mg_mode mode;
 	unsigned flags;
@@ -146,6 +149,10 @@ struct mg_thread {
 	_Atomic int32_t tid;        /* 0: free slot */
 	char name[32], role[32];
 	void *alt_stack;
+	stack_t older_stack;
+	uint32_t entered;           /* mg_thread_enter() less mg_thread_leave() */
+	uint32_t chain;             /* an older handler of this level runs; 0: none */
+	uint32_t retries;
 	_Atomic uint32_t depth;     /* handlers running in this thread */
 	_Atomic uint64_t entered_ns; /* CLOCK_MONOTONIC of the outermost, 0: none */
 	const char *volatile stage; /* where the handler is, for a fault in itself */
@@ -168,6 +175,8 @@ HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_r
 HANDLER uint64_t mg_now_ns(bool is_realtime);
 HANDLER int32_t mg_tid(void);
 int mg_fail(int error, const char *problem); /* keeps it for mg_problem(), returns -error */
+void *mg_own_map(size_t bytes); /* zeroed, for good; NULL: none. Never a region. */
+bool mg_is_own(uint64_t start, uint64_t bytes);
 
 /* regions.c */
 HANDLER struct mg_region *mg_region_at(uint64_t address); /* wait-free: a radix tree of pages */
@@ -178,12 +187,23 @@ int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind,
 int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 		 enum mg_page_state state, uint32_t generation);
 
+/* Held while a page's state, history and protection change together; in a handler: briefly. */
+HANDLER void mg_page_claim(struct mg_page *page);
+HANDLER void mg_page_release(struct mg_page *page);
+uint32_t mg_region_count(void);
+int mg_regions_start(void);
+void mg_regions_lock(bool is_lock); /* around fork() */
+
 /* threads.c */
 HANDLER struct mg_thread *mg_thread_self(void); /* claims a slot for a thread that never entered */
 struct mg_thread *mg_thread_slot(size_t index); /* for the watchdog */
 int mg_service_start(void); /* the one service thread: watchdog once a second, userfaultfd */
 
+int mg_threads_start(void);
+void mg_threads_forked(void);
+
 /* handler.c */
+int mg_handlers_install(void); /* puts ours on top again */
 /* Walks the stack, chooses the culprit, writes thread->event. */
 HANDLER void mg_report_event(struct mg_thread *thread, const ucontext_t *context);
 HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);

@@ -23,7 +23,21 @@ PENDING bool mg_v8_is_known(void) { return false; }
 PENDING uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers, struct mg_frame
 	*frames, uint32_t max) { (void)pc; (void)fp; (void)registers; (void)frames; (void)max; return
 	0; }
-PENDING void mg_report_write(const struct mg_event *event) { (void)event; }
+#include <unistd.h>
+PENDING void mg_report_write(const struct mg_event *event) {
+	static const char DIGITS[] = "0123456789abcdef";
+	char line[128] = "segmentation fault at 0x";
+	size_t length = strlen(line);
+	for (int shift = 44; shift >= 0; shift -= 4)
+		line[length++] = DIGITS[event->address >> shift & 15];
+	line[length++] = ' ';
+	if (event->label != NULL)
+		memcpy(line + length, event->label, strlen(event->label));
+	length = strlen(line);
+	line[length++] = '\n';
+	if (write(2, line, length) < 0)
+		return;
+}
 PENDING void mg_choose_culprit(struct mg_event *event) { event->culprit = event->frame_count; }
 PENDING bool mg_is_allowed(const struct mg_event *event) { (void)event; return false; }
 PENDING int mg_report_take(uint64_t seq, char *out, size_t bytes) { (void)seq; (void)out;
@@ -43,35 +57,3 @@ PENDING bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info, uco
 PENDING void *mg_alloc(size_t bytes, int align_end, const char *label) { (void)bytes;
 	(void)align_end; (void)label; return NULL; }
 PENDING int mg_free(void *memory) { (void)memory; return -ENOSYS; }
-PENDING bool mg_read(uint64_t address, void *out, size_t bytes) { (void)address; (void)out;
-	(void)bytes; return false; }
-PENDING uint64_t mg_now_ns(bool is_realtime) { (void)is_realtime; return 0; }
-PENDING int32_t mg_tid(void) { return 0; }
-PENDING int mg_fail(int error, const char *problem) { (void)problem; return -error; }
-PENDING const char *mg_problem(void) { return ""; }
-PENDING struct mg_region *mg_region_at(uint64_t address) { (void)address; return NULL; }
-PENDING struct mg_region *mg_region_of(int id) { (void)id; return NULL; }
-PENDING int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind, const
-	struct mg_options *options, struct mg_extent *extent) { (void)address; (void)bytes; (void)kind;
-	(void)options; (void)extent; return -ENOSYS; }
-PENDING int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count, enum
-	mg_page_state state, uint32_t generation) { (void)region; (void)first_page; (void)count;
-	(void)state; (void)generation; return -ENOSYS; }
-PENDING int mg_region(void *address, size_t bytes, const struct mg_options *options, struct
-	mg_extent *extent) { (void)address; (void)bytes; (void)options; (void)extent; return -ENOSYS; }
-PENDING int mg_protect(int region, size_t offset, size_t bytes, uint32_t generation) {
-	(void)region; (void)offset; (void)bytes; (void)generation; return -ENOSYS; }
-PENDING int mg_unprotect(int region, size_t offset, size_t bytes) { (void)region; (void)offset;
-	(void)bytes; return -ENOSYS; }
-PENDING int mg_region_end(int region) { (void)region; return -ENOSYS; }
-PENDING struct mg_thread *mg_thread_self(void) { return NULL; }
-PENDING struct mg_thread *mg_thread_slot(size_t index) { (void)index; return NULL; }
-PENDING int mg_service_start(void) { return -ENOSYS; }
-PENDING int mg_thread_enter(const char *name, const char *role) { (void)name; (void)role; return
-	-ENOSYS; }
-PENDING void mg_thread_leave(void) { }
-PENDING void mg_report_event(struct mg_thread *thread, const ucontext_t *context) {
-	(void)thread; (void)context; }
-PENDING void mg_give_up(struct mg_thread *thread, const char *why) { (void)thread; (void)why;
-	__builtin_trap(); }
-PENDING int mg_start(void) { return -ENOSYS; }

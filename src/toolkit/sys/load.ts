@@ -46,26 +46,36 @@ export interface LoadOptions {
 
 /** Loads without the cache of native(). Errors: MR_ADDON. */
 export function loadAddon(options: LoadOptions = {}): NativeAddon {
+  return loadNativeFile('millrace.node', NATIVE_FUNCTION_NAMES, options) as NativeAddon;
+}
+
+/**
+ * One of the package's addons, with the functions that it must have. Errors: MR_ADDON.
+ */
+export function loadNativeFile(
+  file: string,
+  names: readonly string[],
+  options: LoadOptions = {},
+): unknown {
   const { root = packageRoot(), env = process.env } = options;
   if (env.MILLRACE_NO_ADDON === '1') {
     throw new MillraceError(
       'MR_ADDON',
       'the native addon is switched off by MILLRACE_NO_ADDON=1',
-      'unset MILLRACE_NO_ADDON to receive records; without it only the pure parts work',
+      'unset MILLRACE_NO_ADDON; without the native addon only the pure parts work',
     );
   }
   if (process.platform !== 'linux') {
     throw new MillraceError('MR_ADDON', `Millrace needs Linux, found ${process.platform}`);
   }
-  const paths = addonPaths(root);
   const failures: string[] = [];
-  for (const path of paths) {
+  for (const path of addonPaths(root, file)) {
     if (!existsSync(path)) {
       failures.push(`${path}: not there`);
       continue;
     }
     try {
-      return checkAddon(require(path) as Partial<NativeAddon>);
+      return checkAddon(require(path) as Record<string, unknown>, names);
     } catch (error) {
       failures.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -79,12 +89,12 @@ export function loadAddon(options: LoadOptions = {}): NativeAddon {
 }
 
 /** The places that are tried, in order. */
-export function addonPaths(root: string): readonly string[] {
+export function addonPaths(root: string, file = 'millrace.node'): readonly string[] {
   const prebuilds = join(root, 'prebuilds');
-  const built = join(root, 'build/millrace.node');
+  const built = join(root, 'build', file);
   if (!existsSync(prebuilds)) return [built];
   const libc = isMusl() ? '-musl' : '';
-  return [join(prebuilds, `linux-${process.arch}${libc}`, 'millrace.node'), built];
+  return [join(prebuilds, `linux-${process.arch}${libc}`, file), built];
 }
 
 function isMusl(): boolean {
@@ -94,13 +104,13 @@ function isMusl(): boolean {
   return report?.header?.glibcVersionRuntime === undefined;
 }
 
-function checkAddon(addon: Partial<NativeAddon>): NativeAddon {
-  const missing = NATIVE_FUNCTION_NAMES.filter((name) => typeof addon[name] !== 'function');
+function checkAddon(addon: Readonly<Record<string, unknown>>, names: readonly string[]): unknown {
+  const missing = names.filter((name) => typeof addon[name] !== 'function');
   if (missing.length > 0) {
     throw new Error(`built from other sources: it lacks ${missing.join(', ')}`);
   }
   // The exports of an addon are a dictionary to V8; a plain object's functions are found at once.
-  return { ...addon } as NativeAddon;
+  return { ...addon };
 }
 
 /** The nearest folder above this file that has a package.json: the same built and unbuilt. */

@@ -1,0 +1,84 @@
+/**
+ * The guard's native functions: the one list, the type of each, and who loads them.
+ *
+ * WHY         A test compares GUARD_FUNCTION_NAMES with what build/millrace-guard.node exports, the
+ *             compiler compares it with the interface, both ways.
+ * LOADING     At the first call, in each thread: the addon installs the signal handlers, and gives
+ *             the thread an alternate stack until its environment ends. MR_ADDON says what was
+ *             tried; MR_GUARD_CPU that there is no guard for this processor.
+ * RESULTS     Every number is a value >= 0 or -errno; problem() is the sentence of the last
+ *             failure in this thread. Wrong arguments throw TypeError or RangeError from C.
+ * REFUSED     addresses as numbers: typed array, offset and length instead, checked in C.
+ */
+import { MillraceError } from '../base/errors.ts';
+import { type LoadOptions, loadNativeFile } from '../sys/index.ts';
+
+/** `mode` of region(): enum mg_mode. */
+export const GUARD_MODES = { report: 0, continue: 1, divert: 2, throw: 3 } as const;
+/** `flags` of region(): enum mg_flags. */
+export const GUARD_ALIAS = 1;
+export const GUARD_SYSCALLS = 2;
+export const GUARD_NO_READ = 4;
+
+export interface GuardFunctions {
+  /**
+   * Registers the whole pages inside the slice: a region id. `extent` receives the offset of these
+   * pages from the slice's start, and their bytes. Nothing is protected yet. -EINVAL: no whole
+   * page, or options that exclude each other; -EEXIST: overlaps a region; -ENOSPC, -ENOMEM.
+   */
+  region(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    label: string,
+    mode: number,
+    flags: number,
+    allow: string,
+    extent: Float64Array,
+  ): number;
+  /** Offset from the start of the slice that was given to region(). mprotect(2); -ENOENT. */
+  protect(id: number, offset: number, bytes: number, generation: number): number;
+  unprotect(id: number, offset: number, bytes: number): number;
+  /** Unprotects and forgets. */
+  regionEnd(id: number): number;
+  /** `counts` receives the faults that were reported, and the writes that `allow` let pass. */
+  regionCounts(id: number, counts: Float64Array): number;
+  problem(): string;
+
+  /** This thread's name and role in reports: at most 31 bytes each; '' leaves what is there. */
+  nameThread(name: string, role: string): number;
+}
+
+export type GuardFunctionName = keyof GuardFunctions;
+
+const NAMES: Readonly<Record<GuardFunctionName, true>> = {
+  region: true,
+  protect: true,
+  unprotect: true,
+  regionEnd: true,
+  regionCounts: true,
+  problem: true,
+  nameThread: true,
+};
+export const GUARD_FUNCTION_NAMES = Object.keys(NAMES) as readonly GuardFunctionName[];
+
+let loaded: GuardFunctions | undefined;
+
+/** The guard's functions in this thread. Errors: MR_ADDON, MR_GUARD_CPU. */
+export function guardNative(): GuardFunctions {
+  loaded ??= loadGuard();
+  return loaded;
+}
+
+/** Loads without the cache of guardNative(). */
+export function loadGuard(options: LoadOptions & { readonly arch?: string } = {}): GuardFunctions {
+  const { arch = process.arch } = options;
+  if (arch !== 'x64') {
+    throw new MillraceError(
+      'MR_GUARD_CPU',
+      `the memory-corruption guard needs an x86-64 processor, found ${arch}`,
+      'run the program on x86-64 Linux to find who writes; all else of Millrace works here',
+    );
+  }
+  return loadNativeFile('millrace-guard.node', GUARD_FUNCTION_NAMES, options) as GuardFunctions;
+}
