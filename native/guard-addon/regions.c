@@ -1,6 +1,7 @@
 /* Regions: protect and unprotect pages that typed arrays lie in. */
 #include "door.h"
 
+#define FLAGS_MAX (MG_ALIAS | MG_SYSCALLS | MG_NO_READ | MG_ONCE)
 #define OFFSET_MAX 9007199254740991.0
 
 /* region(bytes, offset, length, label, mode, flags, allow, extent): its id. extent receives the
@@ -19,7 +20,7 @@ static napi_value region(napi_env env, napi_callback_info info)
 	if (!door_args(env, info, args, 8) || !door_slice(env, args, &data, &length) ||
 	    !door_string(env, args[3], "label", label, sizeof(label)) ||
 	    !door_int(env, args[4], "mode", MG_THROW, &mode) ||
-	    !door_number(env, args[5], "flags", MG_ALIAS | MG_SYSCALLS | MG_NO_READ, &flags) ||
+	    !door_number(env, args[5], "flags", FLAGS_MAX, &flags) ||
 	    !door_string(env, args[6], "allow", allow, sizeof(allow)) ||
 	    !door_doubles(env, args[7], 2, &out))
 		return NULL;

@@ -313,6 +313,7 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 	struct mg_region *region;
 	struct mg_page *page;
 	uint32_t state;
+	bool is_seen;
 
 	thread->stage = "looking for the page";
 	if (mg_uffd_signal(thread, info, context))
@@ -333,7 +334,9 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 	}
 	atomic_fetch_add(&region->faults, 1);
 	choose_end(&thread->event);
-	publish(thread);
+	is_seen = mg_seen_before(&thread->event) && (region->flags & MG_ONCE);
+	if (!is_seen || thread->event.is_fatal)
+		publish(thread);
 	act(thread, region, info, context);
 	return true;
 }

@@ -173,9 +173,9 @@ static int check_new(uint64_t start, uint64_t bytes, const struct mg_options *op
 	if (mg_is_own(start, bytes))
 		return mg_fail(EINVAL, "the memory belongs to the guard itself");
 	if ((options->flags & MG_NO_READ) && options->mode == MG_CONTINUE)
-		return mg_fail(EINVAL, "reads cannot be reported in the mode `continue`");
+		return mg_fail(EOPNOTSUPP, "reads cannot be reported in the mode `continue`");
 	if ((options->flags & MG_ALIAS) && options->mode != MG_CONTINUE)
-		return mg_fail(EINVAL, "an alias serves the mode `continue` alone");
+		return mg_fail(EOPNOTSUPP, "an alias serves the mode `continue` alone");
 	for (uint64_t at = start; at < start + bytes; at += MG_PAGE)
 		if (mg_region_at(at) != NULL)
 			return mg_fail(EEXIST, "a page of it belongs to another region already");

@@ -85,10 +85,6 @@ export const ERRORS = {
   MR_HTTP_TOP: { exit: EXIT_FAILED, meaning: 'a top cannot be computed now' },
   MR_HTTP_PAGE: { exit: EXIT_FAILED, meaning: 'the live page has not been built' },
   MR_HTTP_FAILED: { exit: EXIT_FAILED, meaning: 'an HTTP request failed inside the server' },
-  MR_GUARD_CPU: {
-    exit: EXIT_FAILED,
-    meaning: 'the memory-corruption guard does not exist for this processor',
-  },
   MR_ASSERT: {
     exit: EXIT_FAILED,
     meaning: 'an invariant does not hold: a bug in Millrace, or in a program that uses its toolkit',

@@ -3,3 +3,4 @@
  */
 
 export { GuardError, type GuardErrorCode } from './guard-error.ts';
+export type { GuardFunctions } from './native.ts';

@@ -10,8 +10,8 @@
  *             failure in this thread. Wrong arguments throw TypeError or RangeError from C.
  * REFUSED     addresses as numbers: typed array, offset and length instead, checked in C.
  */
-import { MillraceError } from '../base/errors.ts';
 import { type LoadOptions, loadNativeFile } from '../sys/index.ts';
+import { GuardError } from './guard-error.ts';
 
 /** `mode` of region(): enum mg_mode. */
 export const GUARD_MODES = { report: 0, continue: 1, divert: 2, throw: 3 } as const;
@@ -19,6 +19,7 @@ export const GUARD_MODES = { report: 0, continue: 1, divert: 2, throw: 3 } as co
 export const GUARD_ALIAS = 1;
 export const GUARD_SYSCALLS = 2;
 export const GUARD_NO_READ = 4;
+export const GUARD_ONCE = 8;
 
 export interface GuardFunctions {
   /**
@@ -74,10 +75,10 @@ export function guardNative(): GuardFunctions {
 export function loadGuard(options: LoadOptions & { readonly arch?: string } = {}): GuardFunctions {
   const { arch = process.arch } = options;
   if (arch !== 'x64') {
-    throw new MillraceError(
+    throw new GuardError(
       'MR_GUARD_CPU',
       `the memory-corruption guard needs an x86-64 processor, found ${arch}`,
-      'run the program on x86-64 Linux to find who writes; all else of Millrace works here',
+      'run the program on x86-64 Linux; elsewhere AddressSanitizer and valgrind may help',
     );
   }
   return loadNativeFile('millrace-guard.node', GUARD_FUNCTION_NAMES, options) as GuardFunctions;
