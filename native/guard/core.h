@@ -223,6 +223,14 @@ int mg_scratch_end(struct mg_region *region);
 
 /* unwind.c: fills frames from the context, innermost first; returns their number. */
 HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, uint32_t max);
+/* cfi.c: the caller's registers by the .eh_frame of the module whose .eh_frame_hdr is at hdr. */
+enum { MG_RBP = 6, MG_RSP = 7, MG_RA = 16, MG_REGISTERS = 17 }; /* as DWARF numbers them */
+struct mg_registers {
+	uint64_t reg[MG_REGISTERS]; /* RA: where the frame executes */
+	uint32_t known;             /* bits */
+};
+enum mg_cfi { MG_CFI_NONE, MG_CFI_STEPPED, MG_CFI_END /* outermost */, MG_CFI_BROKEN };
+HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers);
 /* symbols.c */
 int mg_symbols_start(void);
 HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);
