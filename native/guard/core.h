@@ -253,10 +253,9 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 			      struct mg_frame *frames, uint32_t max);
 
 /* report.c */
+#define MG_REPORT_BYTES 32768 /* a longer report loses its outermost frames */
 /* Text to stderr, JSON to the file and into the ring. */
 HANDLER void mg_report_write(const struct mg_event *event);
-HANDLER void mg_choose_culprit(struct mg_event *event);
-HANDLER bool mg_is_allowed(const struct mg_event *event);
 /* The JSON line of report `seq` (the last 64 are kept): its length, 0: not yet, -ENOENT: gone. */
 int mg_report_take(uint64_t seq, char *out, size_t bytes);
 
@@ -273,6 +272,11 @@ struct mg_seen {
 };
 HANDLER bool mg_seen_before(const struct mg_event *event);
 const struct mg_seen *mg_seen_at(uint32_t index); /* NULL: nothing there */
+
+/* culprit.c */
+HANDLER void mg_choose_culprit(struct mg_event *event);
+HANDLER bool mg_is_allowed(const struct mg_event *event);
+HANDLER bool mg_has_engine(void); /* V8 is in this process */
 
 /* watch.c, uffd.c, alloc.c */
 HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,

@@ -23,26 +23,6 @@ PENDING bool mg_v8_is_known(void) { return false; }
 PENDING uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers, struct mg_frame
 	*frames, uint32_t max) { (void)pc; (void)fp; (void)registers; (void)frames; (void)max; return
 	0; }
-#include <unistd.h>
-PENDING void mg_report_write(const struct mg_event *event) {
-	static const char DIGITS[] = "0123456789abcdef";
-	char line[128] = "segmentation fault at 0x";
-	size_t length = strlen(line);
-	for (int shift = 44; shift >= 0; shift -= 4)
-		line[length++] = DIGITS[event->address >> shift & 15];
-	line[length++] = ' ';
-	if (event->label != NULL)
-		memcpy(line + length, event->label, strlen(event->label));
-	length = strlen(line);
-	line[length++] = '\n';
-	if (write(2, line, length) < 0)
-		return;
-}
-PENDING void mg_choose_culprit(struct mg_event *event) { event->culprit = event->frame_count; }
-PENDING bool mg_is_allowed(const struct mg_event *event) { (void)event; return false; }
-PENDING int mg_report_take(uint64_t seq, char *out, size_t bytes) { (void)seq; (void)out;
-	(void)bytes; return 0; }
-PENDING int mg_report_file(const char *path) { (void)path; return -ENOSYS; }
 PENDING bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info, const ucontext_t
 	*context) { (void)thread; (void)info; (void)context; return false; }
 PENDING int mg_watch(void *address, size_t bytes, int reads_too, const struct mg_options

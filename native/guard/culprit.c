@@ -1,0 +1,77 @@
+/*
+ * The culprit: the first frame that the program's author wrote, not the machinery between it and
+ * the write. All of it may run in a signal handler.
+ */
+#include "core.h"
+
+/* A function of V8: the module that has it is the engine. NULL: no engine in this process. */
+extern void engine_function(void) __asm__("_ZN2v87Isolate10GetCurrentEv") __attribute__((weak));
+
+HANDLER bool mg_has_engine(void)
+{
+	return engine_function != NULL;
+}
+
+/* 0: the program's own code; the others count only where there is nothing better. */
+HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
+{
+	static const char *const runtimes[] = { "libc.", "libc-", "libc++", "libm.", "libm-", "ld-",
+		"libstdc++", "libgcc_s", "libpthread", "libdl.", "librt.", "libmillrace-guard",
+		"millrace-guard", "[vdso", "linux-vdso", "libasan" };
+	const char *name = strrchr(frame->module, '/');
+	uint64_t base = 0, bias, header;
+
+	if (frame->kind == MG_FRAME_JS || frame->kind == MG_FRAME_WASM)
+		return strncmp(frame->file, "node:", 5) == 0; /* Buffer's methods, and the like */
+	if (frame->kind == MG_FRAME_BUILTIN || frame->module[0] == '\0')
+		return 4;
+	name = name ? name + 1 : frame->module;
+	for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
+		if (strncmp(name, runtimes[i], strlen(runtimes[i])) == 0)
+			return 3;
+	return engine && mg_module(frame->pc, &base, &bias, &header) && base == engine ? 2 : 0;
+}
+
+HANDLER void mg_choose_culprit(struct mg_event *event)
+{
+	uint64_t engine = 0, bias, header;
+	int best = 5;
+
+	if (engine_function)
+		mg_module((uint64_t)engine_function, &engine, &bias, &header);
+	event->culprit = event->frame_count;
+	if (event->kind == MG_EVENT_CANARY)
+		return; /* this stack only found the damage */
+	for (uint32_t i = 0; i < event->frame_count && best > 0; i++) {
+		int found = distance(&event->frames[i], engine);
+
+		if (found < best) {
+			best = found;
+			event->culprit = i;
+		}
+	}
+}
+
+/* Whether one of the words, "a|b", is in the text. */
+HANDLER static bool has_word(const char *text, const char *words)
+{
+	while (*words) {
+		size_t length = strcspn(words, "|");
+
+		for (const char *at = text; length > 0 && *at; at++)
+			if (strncmp(at, words, length) == 0)
+				return true;
+		words += length + (words[length] == '|');
+	}
+	return false;
+}
+
+HANDLER bool mg_is_allowed(const struct mg_event *event)
+{
+	const struct mg_frame *frame = &event->frames[event->culprit];
+
+	if (!event->region || event->culprit >= event->frame_count)
+		return false;
+	return has_word(frame->function, event->region->allow) ||
+	       has_word(frame->file, event->region->allow);
+}
