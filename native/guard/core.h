@@ -204,8 +204,15 @@ void mg_threads_forked(void);
 
 /* handler.c */
 int mg_handlers_install(void); /* puts ours on top again */
-/* Walks the stack, chooses the culprit, writes thread->event. */
-HANDLER void mg_report_event(struct mg_thread *thread, const ucontext_t *context);
+/* What an event has from the thread; and from the place that it is about. */
+HANDLER void mg_event_start(struct mg_thread *thread, enum mg_event_kind kind,
+			    const ucontext_t *context);
+HANDLER void mg_event_place(struct mg_event *event, const struct mg_region *region,
+			    uint64_t address);
+/* Walks the stack (NULL: the frames are there), chooses the culprit, writes thread->event, unless
+   it is allowed (then false). */
+HANDLER bool mg_report_event(struct mg_thread *thread, const ucontext_t *context);
+HANDLER void mg_die(struct mg_thread *thread, int signal); /* by the signal, after a report */
 HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);
 
 /* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
@@ -278,7 +285,21 @@ HANDLER void mg_choose_culprit(struct mg_event *event);
 HANDLER bool mg_is_allowed(const struct mg_event *event);
 HANDLER bool mg_has_engine(void); /* V8 is in this process */
 
-/* watch.c, uffd.c, alloc.c */
+/* alloc.c */
+/* A pattern before and behind data, which nobody may overwrite. */
+struct mg_fence {
+	uint64_t data, bytes;
+	uint64_t before, after;     /* bytes of the pattern on each side */
+	const char *label;
+};
+/* Writes the pattern (is_new), or looks at it: 0, or the number of broken sides, each reported. */
+int mg_fence(const struct mg_fence *fence, bool is_new);
+/* mg_alloc() in whole pages of somebody else: the first and the last one close. */
+void *mg_alloc_in(void *map, size_t bytes, size_t align_end, const char *label);
+int mg_free_in(void *memory);   /* closes the data: no quarantine, the owner calls the next one */
+void mg_forget_in(void *map, size_t map_bytes); /* opens all pages */
+
+/* watch.c, uffd.c */
 HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
 			  const ucontext_t *context);
 int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);

@@ -191,10 +191,22 @@ static void publish(struct mg_thread *thread)
 		atomic_store(&writer_tid, 0);
 }
 
-void mg_report_event(struct mg_thread *thread, const ucontext_t *context)
+bool mg_report_event(struct mg_thread *thread, const ucontext_t *context)
 {
-	walk(thread, context);
-	publish(thread);
+	const struct mg_event *event = &thread->event;
+
+	if (context != NULL)
+		walk(thread, context);
+	if (mg_is_allowed(event)) {
+		atomic_fetch_add(&((struct mg_region *)event->region)->allowed, 1);
+		return false;
+	}
+	if (event->region != NULL)
+		atomic_fetch_add(&((struct mg_region *)event->region)->faults, 1);
+	if (!mg_seen_before(event) || event->is_fatal || event->region == NULL ||
+	    !(event->region->flags & MG_ONCE))
+		publish(thread);
+	return true;
 }
 
 /* Its own report is written; another thread's death takes this one along. */
@@ -209,23 +221,14 @@ static void wait_for_turn(struct mg_thread *thread)
 		pause_ms(1000);
 }
 
-static void fill_event(struct mg_thread *thread, struct mg_region *region, uint64_t address,
-		       const ucontext_t *context)
+void mg_event_start(struct mg_thread *thread, enum mg_event_kind kind, const ucontext_t *context)
 {
 	const greg_t *registers = context->uc_mcontext.gregs;
-	uint64_t to_page_end = MG_PAGE - ((uint64_t)registers[REG_RIP] & (MG_PAGE - 1));
 	struct mg_event *event = &thread->event;
-	size_t room = sizeof(event->code) - 1;
 
 	memset(event, 0, offsetof(struct mg_event, frames));
-	event->kind = registers[REG_ERR] & ERROR_WRITE ? MG_EVENT_WRITE : MG_EVENT_READ;
+	event->kind = kind;
 	event->time_ns = mg_now_ns(true);
-	event->address = address;
-	event->region = region;
-	event->label = region->label;
-	event->page_index = (uint32_t)((address - region->start) / MG_PAGE);
-	event->page = region->pages[event->page_index];
-	event->offset = address - region->given;
 	event->tid = atomic_load(&thread->tid);
 	memcpy(event->thread_name, thread->name, sizeof(event->thread_name));
 	memcpy(event->thread_role, thread->role, sizeof(event->thread_role));
@@ -233,6 +236,29 @@ static void fill_event(struct mg_thread *thread, struct mg_region *region, uint6
 	event->sp = (uint64_t)registers[REG_RSP];
 	event->fp = (uint64_t)registers[REG_RBP];
 	event->syscall_number = -1;
+}
+
+void mg_event_place(struct mg_event *event, const struct mg_region *region, uint64_t address)
+{
+	event->address = address;
+	event->region = region;
+	event->label = region->label;
+	event->page_index = (uint32_t)((address - region->start) / MG_PAGE);
+	event->page = region->pages[event->page_index];
+	event->offset = address - region->given;
+}
+
+static void fill_event(struct mg_thread *thread, struct mg_region *region, uint64_t address,
+		       const ucontext_t *context)
+{
+	bool is_write = context->uc_mcontext.gregs[REG_ERR] & ERROR_WRITE;
+	struct mg_event *event = &thread->event;
+	size_t room = sizeof(event->code) - 1;
+	uint64_t to_page_end;
+
+	mg_event_start(thread, is_write ? MG_EVENT_WRITE : MG_EVENT_READ, context);
+	mg_event_place(event, region, address);
+	to_page_end = MG_PAGE - (event->pc & (MG_PAGE - 1));
 	if (!mg_read(event->pc, event->code, room)) {
 		room = to_page_end < room ? to_page_end : room;
 		if (!mg_read(event->pc, event->code, room))
@@ -264,6 +290,13 @@ static void choose_end(struct mg_event *event)
 	}
 	if (event->is_fatal)
 		event->end = "dies";
+}
+
+void mg_die(struct mg_thread *thread, int signal)
+{
+	wait_for_turn(thread);
+	atomic_store(&thread->entered_ns, 0);
+	die_by(signal);
 }
 
 /* The older handler's turn, then the end of the process; false for "the instruction again". */
@@ -364,8 +397,12 @@ static __attribute__((noinline)) void on_signal(int signal, siginfo_t *info, voi
 			thread->chain = 0;
 		if (thread->chain != 0)
 			level = thread->chain - 1;
-		if (atomic_fetch_add(&thread->depth, 1) > 0)
-			mg_give_up(thread, "a fault inside of the handler");
+		if (atomic_fetch_add(&thread->depth, 1) > 0) {
+			if (signal != SIGTRAP || !mg_watch_hit(thread, info, context))
+				mg_give_up(thread, "a fault inside of the handler");
+			atomic_fetch_sub(&thread->depth, 1);
+			return;
+		}
 		atomic_store(&thread->entered_ns, mg_now_ns(false));
 		is_done = dispatch(thread, signal, info, context);
 		atomic_store(&thread->entered_ns, 0);

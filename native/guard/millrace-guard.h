@@ -63,9 +63,12 @@ MG_PUBLIC int mg_unprotect(int region, size_t offset, size_t bytes);
 /* Unprotects, and forgets the region. */
 MG_PUBLIC int mg_region_end(int region);
 
-/* Guard pages before and after, `align_end` puts the last byte before the second one. */
+/* Guard pages before and after. `align_end` 1 puts the last byte before the second one; 2, 4, 8 ..
+   do so as far as that alignment allows; 0 puts the first byte behind the first one. What the
+   outer pages of the data have beside it is filled with a pattern that mg_free() looks at. */
 MG_PUBLIC void *mg_alloc(size_t bytes, int align_end, const char *label);
-/* Inaccessible from now on for a while: a later use is reported. */
+/* Inaccessible from now on for a while: a later use is reported. The number of sides on which
+   the pattern was broken, each of them reported. */
 MG_PUBLIC int mg_free(void *memory);
 
 /* Hardware watchpoint on 1 .. 32 bytes in all threads of the process; a watch id. */

@@ -23,17 +23,9 @@ PENDING bool mg_v8_is_known(void) { return false; }
 PENDING uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers, struct mg_frame
 	*frames, uint32_t max) { (void)pc; (void)fp; (void)registers; (void)frames; (void)max; return
 	0; }
-PENDING bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info, const ucontext_t
-	*context) { (void)thread; (void)info; (void)context; return false; }
-PENDING int mg_watch(void *address, size_t bytes, int reads_too, const struct mg_options
-	*options) { (void)address; (void)bytes; (void)reads_too; (void)options; return -ENOSYS; }
-PENDING int mg_watch_end(int watch) { (void)watch; return -ENOSYS; }
 PENDING int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool
 	is_on) { (void)region; (void)start; (void)bytes; (void)is_on; return -ENOSYS; }
 PENDING int mg_uffd_fd(void) { return -1; }
 PENDING void mg_uffd_serve(void) { }
 PENDING bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info, ucontext_t
 	*context) { (void)thread; (void)info; (void)context; return false; }
-PENDING void *mg_alloc(size_t bytes, int align_end, const char *label) { (void)bytes;
-	(void)align_end; (void)label; return NULL; }
-PENDING int mg_free(void *memory) { (void)memory; return -ENOSYS; }
