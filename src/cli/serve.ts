@@ -21,6 +21,7 @@ interface ServeOptions {
   readonly http?: string;
   readonly sink?: 'store' | 'null';
   readonly stages?: Config['stages'];
+  readonly guard?: true | 'report' | 'continue';
   readonly check?: boolean;
   readonly printPlan?: boolean;
 }
@@ -34,6 +35,7 @@ Examples:
   $ millrace serve
   $ millrace serve --listen 0.0.0.0:33000 --listen [::]:33000 --data /var/lib/millrace
   $ millrace serve -c millrace.yaml --check
+  $ millrace serve --guard=continue             find out who corrupts records
   $ millrace serve --print-plan`;
 
 export function registerServe(program: Command): void {
@@ -52,6 +54,13 @@ export function registerServe(program: Command): void {
       new Option('--stages <name>', 'benchmarks: how far records go')
         .choices(['frame', 'journal', 'decode', 'latency', 'all'])
         .hideHelp(),
+    )
+    .addOption(
+      new Option(
+        '--guard [mode]',
+        'write-protect pages that nobody may write, and report who does: then die (report, also' +
+          ' without a word), or continue',
+      ).choices(['report', 'continue']),
     )
     .option('--check', 'check the configuration and end')
     .option('--print-plan', 'print workers, their CPUs, rings and memory, and end')
@@ -81,7 +90,7 @@ async function serve(options: ServeOptions): Promise<void> {
 async function configOf(options: ServeOptions): Promise<Config> {
   const { makeConfig, readConfigFile } = await import('../server/index.ts');
   const fromFile = options.config === undefined ? {} : readConfigFile(options.config);
-  const { data, listen, sink, stages } = options;
+  const { data, listen, sink, stages, guard } = options;
   return makeConfig(
     {
       ...fromFile,
@@ -89,6 +98,7 @@ async function configOf(options: ServeOptions): Promise<Config> {
       ...(listen === undefined ? {} : { listen }),
       ...(sink === undefined ? {} : { sink }),
       ...(stages === undefined ? {} : { stages }),
+      ...(guard === undefined ? {} : { guard: { mode: guard === true ? 'report' : guard } }),
       ...(options.http === undefined ? {} : { http: options.http === 'off' ? null : options.http }),
     },
     options.config ?? 'command line',

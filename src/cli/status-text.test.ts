@@ -21,6 +21,18 @@ test('a ledger that does not close says so', () => {
   assert.match(statusLines(open).join('\n'), /DOES NOT CLOSE: 248 bytes/);
 });
 
+test('a guarded server says what it caught, and where the reports are', () => {
+  const snapshot = new FakeSource({ seed: 1 }).snapshot();
+  const lineOf = (guard: Partial<typeof snapshot.guard>): string | undefined =>
+    statusLines({ ...snapshot, guard: { ...snapshot.guard, ...guard } }).find((line) =>
+      line.startsWith('guard'),
+    );
+  assert.equal(lineOf({ mode: 'off' }), undefined);
+  assert.equal(lineOf({ mode: 'report', faults: 0 }), 'guard report: no bad write so far');
+  const two = lineOf({ mode: 'continue', faults: 2, refused: 3, file: '/d/r.jsonl' });
+  assert.equal(two, 'guard continue: bad writes 2: /d/r.jsonl; the kernel refused 3 times');
+});
+
 test('numbers, bytes, spans and tables for people', () => {
   assert.equal(countText(1234567), '1,234,567');
   assert.equal(countText(-1234), '-1,234');

@@ -25,6 +25,7 @@ export function statusLines(snapshot: Snapshot): string[] {
     );
   }
   lines.push(...pinningLines(snapshot));
+  lines.push(...guardLines(snapshot));
   lines.push(...reasonLines('refused connections', snapshot.refused));
   lines.push(...reasonLines('malformed records', snapshot.malformed));
   lines.push(...reasonLines('lost lines of the log', snapshot.log.dropped));
@@ -43,6 +44,14 @@ function pinningLines({ pinning }: Snapshot): string[] {
   const words = state === 'pinned' ? places.join(', ') : reasons.join('; ');
   const text = words === '' ? '' : `: ${words}`;
   return [`cpu.pin ${mode}, ${STATE_WORDS[state]}${text}`, ...reasonLines('not pinned', fallbacks)];
+}
+
+/** Nothing for `off`. */
+function guardLines({ guard: { mode, faults, refused, file } }: Snapshot): string[] {
+  if (mode === 'off') return [];
+  const found = faults === 0 ? 'no bad write so far' : `bad writes ${countText(faults)}: ${file}`;
+  const gaps = refused === 0 ? '' : `; the kernel refused ${countText(refused)} times`;
+  return [`guard ${mode}: ${found}${gaps}`];
 }
 
 const STATE_WORDS = {

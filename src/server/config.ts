@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
 import { parseCidr } from './address.ts';
+import { GUARD_MODES } from './guard-status.ts';
 
 const MIB = 1024 * 1024;
 const GB = 1_000_000_000;
@@ -140,6 +141,17 @@ const store = z.strictObject({
     .describe('malformed records kept with their bytes; the others are only counted'),
 });
 
+const guard = z.strictObject({
+  mode: z
+    .enum(GUARD_MODES)
+    .default('off')
+    .describe(
+      'write-protects pages that are shared, in flight or free, and reports who writes into them:' +
+        ' report: the server then dies as after a crash; continue: it goes on;' +
+        ' see docs/guides/find-memory-corruption.md',
+    ),
+});
+
 const dashboard = z.strictObject({
   clientCountMax: z.number().int().min(1).max(1_000).default(32).describe('live pages at once'),
 });
@@ -205,6 +217,7 @@ export const configSchema = z.strictObject({
   journal: journal.prefault({}),
   store: store.prefault({}),
   cpu: cpu.prefault({}),
+  guard: guard.prefault({}),
   dashboard: dashboard.prefault({}),
   log: log.prefault({}),
 });

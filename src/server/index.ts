@@ -6,15 +6,18 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { wallMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { closeFd } from '../toolkit/sys/index.ts';
 import { formatEndpoint, isLoopback, parseEndpoint } from './address.ts';
+import type { ArenaGuard } from './arena-guard.ts';
 import { type Listener, openListeners } from './collect/listener.ts';
 import type { Config } from './config.ts';
 import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
+import type { GuardStatus } from './guard-status.ts';
 import { recoverJournal } from './journal/recovery.ts';
 import { type Logger, makeLog } from './log.ts';
 import { Memory } from './memory.ts';
@@ -31,6 +34,8 @@ export { formatPlan, makePlan, type Plan } from './plan.ts';
 export type { Snapshot } from './snapshot.ts';
 
 const SAMPLE_MS = 1_000;
+/** In the data folder: a line of JSON for each write that the guard has caught. */
+const GUARD_REPORTS = 'guard-reports.jsonl';
 
 export interface Server {
   readonly config: Config;
@@ -112,9 +117,11 @@ class RunningServer implements Server {
   ports: { listen: readonly string[]; http: string | null } = { listen: [], http: null };
   readonly closed: Promise<void>;
   readonly #parts: Parts;
+  readonly #memory: Memory;
   readonly #supervisor: Supervisor;
   readonly #sampler: Sampler;
   readonly #store: StoreDoor;
+  #guard: ArenaGuard | null = null;
   #timer: NodeJS.Timeout | null = null;
   #dashboard: Dashboard | null = null;
   #snapshot: Snapshot;
@@ -132,6 +139,7 @@ class RunningServer implements Server {
       log.warn({ tornBytes: recovered.tornBytes }, 'the torn end of the journal was cut off');
     }
     const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
+    this.#memory = memory;
     pinning.placeArena(memory.pool.bytes);
     this.#supervisor = new Supervisor(memory, plan, log, pinning);
     const listen = listeners.map((listener) => formatEndpoint(listener));
@@ -150,6 +158,7 @@ class RunningServer implements Server {
         tornBytes: recovered.tornBytes,
         listeners: listen,
         pinning: () => pinning.status(),
+        guard: () => this.#guardStatus(),
       },
       this.#supervisor.state,
     );
@@ -164,11 +173,13 @@ class RunningServer implements Server {
   static async start(parts: Parts): Promise<RunningServer> {
     const server = new RunningServer(parts);
     try {
+      await server.#guardArena();
       await server.#supervisor.start();
       await server.#startDashboard();
     } catch (error) {
       await server.#supervisor.stop();
       parts.pinning.stop();
+      server.#guard?.end();
       throw error;
     }
     server.#timer = setInterval(() => server.#sample(), SAMPLE_MS);
@@ -216,9 +227,31 @@ class RunningServer implements Server {
     for (const listener of this.#parts.listeners) closeFd(listener.fd);
     // A store that was left behind still owns the folder: the lock goes when its thread has ended.
     void this.#supervisor.ended().then(() => {
+      this.#guard?.end();
       this.#parts.folder.close();
       this.#resolveClosed();
     });
+  }
+
+  /** Before the first worker: each finds the guard in its setup. */
+  async #guardArena(): Promise<void> {
+    const { mode } = this.config.guard;
+    if (mode === 'off') return;
+    const { ArenaGuard } = await import('./arena-guard.ts');
+    this.#guard = new ArenaGuard(this.#memory.pool, mode);
+    this.#memory.guardWith(this.#guard.handle);
+    this.#parts.log.info({ mode, reports: this.#guardFile() }, 'pages are guarded');
+  }
+
+  #guardFile(): string {
+    return join(this.#parts.folder.path, GUARD_REPORTS);
+  }
+
+  #guardStatus(): GuardStatus {
+    const guard = this.#guard;
+    if (guard === null) return { mode: 'off', faults: 0, refused: 0, file: '' };
+    const { faults, refused } = guard;
+    return { mode: this.config.guard.mode, faults, refused, file: this.#guardFile() };
   }
 
   async #startDashboard(): Promise<void> {

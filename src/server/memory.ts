@@ -16,6 +16,7 @@ import {
   SpscRing,
 } from '../toolkit/ring/index.ts';
 import { checked, eventfdCreate } from '../toolkit/sys/index.ts';
+import type { ArenaGuardHandle } from './arena-guard.ts';
 import { COLLECT_COUNTERS, type CollectCounter } from './collect/counters.ts';
 import type { Listener } from './collect/listener.ts';
 import type { Config } from './config.ts';
@@ -63,7 +64,7 @@ export class Memory {
     slotBytes: SLOT_BYTES,
     readerCount: READER_COUNT,
   });
-  readonly shared: SharedMemory;
+  shared: SharedMemory;
   /** A slab for each collector. */
   readonly collect: Counters<CollectCounter>;
   readonly journalCounters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
@@ -102,6 +103,7 @@ export class Memory {
     const indexes = Array.from({ length: config.collect.workers }, (_, index) => index);
     this.shared = {
       pool: this.pool.handle,
+      guard: null,
       rings: indexes.map(() => createSlotRing().handle),
       broadcast: this.broadcast.handle,
       sealed: SpscRing.create({ capacity: SEALED_SLOTS, creditEvery: 1 }).handle,
@@ -124,6 +126,11 @@ export class Memory {
     this.wakeFds = indexes.map(() => checked('eventfd', eventfdCreate()));
     const perCollector = Math.ceil(config.collect.connectionCountMax / config.collect.workers);
     this.fds = indexes.map(() => new SharedArrayBuffer(4 * (perCollector + 1)));
+  }
+
+  /** Before the first worker starts. */
+  guardWith(guard: ArenaGuardHandle): void {
+    this.shared = { ...this.shared, guard };
   }
 
   setupOf(role: Role, index: number): WorkerSetup {

@@ -53,3 +53,11 @@ test('the plan reads as text', () => {
   assert.match(text, /pages: 512 of 256 KiB = 128 MiB/);
   assert.equal(plan.memoryBytesMax, config.pages.arenaBytes + config.store.memoryLimitBytes);
 });
+
+test('the plan says what is guarded, and nothing where nothing is', () => {
+  const textOf = (mode: 'off' | 'report' | 'continue'): string =>
+    formatPlan(makePlan(makeConfig({ guard: { mode } })), 2);
+  assert.doesNotMatch(textOf('off'), /guard/);
+  assert.match(textOf('report'), /^guard: pages .* dies$/m);
+  assert.match(textOf('continue'), /^guard: pages .* go on$/m);
+});

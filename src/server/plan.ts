@@ -35,6 +35,8 @@ export interface Plan {
     readonly pageBytes: number;
   };
   readonly rings: readonly { readonly name: string; readonly slots: number }[];
+  /** What is write-protected, in words; empty: nothing. */
+  readonly guard: string;
   /** What the server will use at most: arena + DuckDB; V8 and code come on top. */
   readonly memoryBytesMax: number;
 }
@@ -77,9 +79,16 @@ export function makePlan(config: Config): Plan {
       })),
       { name: 'journal -> readers (broadcast)', slots: BROADCAST_SLOTS },
     ],
+    guard: GUARD_TEXT[config.guard.mode],
     memoryBytesMax: config.pages.arenaBytes + config.store.memoryLimitBytes,
   };
 }
+
+const GUARD_TEXT: Readonly<Record<Config['guard']['mode'], string>> = {
+  off: '',
+  report: 'pages that nobody may write are protected; who does is reported, and the server dies',
+  continue: 'pages that nobody may write are protected; who does is reported, and may go on',
+};
 
 function planPages(config: Config): Plan['pages'] {
   const total = Math.floor(config.pages.arenaBytes / PAGE_BYTES);
@@ -128,6 +137,7 @@ export function formatPlan(plan: Plan, cpuCount: number, cpus?: CpuPlanText): st
     `  ${String(filling).padStart(6)} filling, one per connection`,
     `  ${String(packing).padStart(6)} packing, one per collector`,
     `  ${String(inFlight).padStart(6)} in flight between collector, journal and readers`,
+    ...(plan.guard === '' ? [] : [`guard: ${plan.guard}`]),
     `memory at most: ${mib(plan.memoryBytesMax)} (arena and DuckDB), code and V8 on top`,
   );
   return lines.join('\n');

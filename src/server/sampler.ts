@@ -14,6 +14,7 @@ import { CounterReader, type Counters } from '../toolkit/counters/index.ts';
 import type { PagePool } from '../toolkit/pages/index.ts';
 import type { CollectCounter } from './collect/counters.ts';
 import type { ExporterTotals, SinkReport } from './control.ts';
+import type { GuardStatus } from './guard-status.ts';
 import type { JournalCounter, KeeperCounter } from './journal/counters.ts';
 import type { JournalShared } from './journal/shared.ts';
 import type { LogCounter } from './log-ring.ts';
@@ -39,6 +40,7 @@ export interface SamplerSources {
   readonly tornBytes: number;
   readonly listeners: readonly string[];
   readonly pinning: () => PinningStatus;
+  readonly guard: () => GuardStatus;
 }
 
 /** What the supervisor knows and counts itself. */
@@ -131,6 +133,7 @@ export class Sampler {
       process: processUse(),
       listeners: sources.listeners,
       pinning: sources.pinning(),
+      guard: sources.guard(),
     };
     this.#lastMs = nowMs;
     this.#lastRecords = collect.records;

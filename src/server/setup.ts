@@ -4,6 +4,7 @@
 import type { CounterHandle } from '../toolkit/counters/index.ts';
 import type { PagePoolHandle } from '../toolkit/pages/index.ts';
 import type { BroadcastRingHandle, IdleHandle, SpscRingHandle } from '../toolkit/ring/index.ts';
+import type { ArenaGuardHandle } from './arena-guard.ts';
 import type { Config } from './config.ts';
 import type { JournalSharedHandle } from './journal/shared.ts';
 import type { LogHandle } from './log-ring.ts';
@@ -19,6 +20,8 @@ export const CONNECTION_COUNT_WORD = 0;
 
 export interface SharedMemory {
   readonly pool: PagePoolHandle;
+  /** null: the server is not guarded. */
+  readonly guard: ArenaGuardHandle | null;
   /** One per collector. */
   readonly rings: readonly SpscRingHandle[];
   readonly broadcast: BroadcastRingHandle;

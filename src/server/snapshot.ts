@@ -10,6 +10,7 @@
  *             sum(dropped) + pending.  Each term is counted at its own place; `difference` is what
  *             is left over and 0 when the ledger closes.
  */
+import type { GuardStatus } from './guard-status.ts';
 import type { PinningStatus } from './pinning-status.ts';
 
 export interface IntakeLedger {
@@ -120,4 +121,5 @@ export interface Snapshot {
   readonly process: { readonly rssBytes: number; readonly cpuSeconds: number };
   readonly listeners: readonly string[];
   readonly pinning: PinningStatus;
+  readonly guard: GuardStatus;
 }

@@ -72,6 +72,10 @@ async function main(setup: WorkerSetup): Promise<void> {
   let stage: Stage;
   try {
     registerThread(`${setup.role}-${setup.index}`);
+    if (setup.shared.guard !== null) {
+      const { nameThread } = await import('./arena-guard.ts');
+      nameThread(`${setup.role}-${setup.index}`, setup.role);
+    }
     stage = await (await MAKERS[setup.role]())(setup, tell, (answer) => onRequest(tell, answer));
     await stage.onStart();
   } catch (error) {

@@ -203,6 +203,7 @@ export class FakeSource implements DashboardSource {
         helperMasks: 0,
         fallbacks: NO_FALLBACKS,
       },
+      guard: { mode: 'continue', faults: 1, refused: 0, file: '/data/guard-reports.jsonl' },
     };
   }
 

@@ -67,8 +67,11 @@ const MEETING = [
 
 /** Files beside the stages that each of them may use. */
 const CONTRACT = [
+  'arena-guard',
   'config',
   'control',
+  'guard-status',
+  'open-pool',
   'setup',
   'slot',
   'stage',

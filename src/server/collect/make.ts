@@ -2,20 +2,20 @@
  * Makes the collect stage of a worker from its setup.
  */
 import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
-import { PagePool } from '../../toolkit/pages/index.ts';
 import { IdleStrategy, SpscRing } from '../../toolkit/ring/index.ts';
 import { parseCidr } from '../address.ts';
 import { Control, type Tell } from '../control.ts';
+import { openPool } from '../open-pool.ts';
 import type { WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
 import { CollectStage } from './collect-stage.ts';
 import type { CollectCounter } from './counters.ts';
 import { Receiver } from './receiver.ts';
 
-export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
+export async function makeStage(setup: WorkerSetup, tell: Tell): Promise<Stage> {
   const { config, shared, index } = setup;
   const owner = index + 1;
-  const pool = new PagePool(shared.pool);
+  const pool = await openPool(shared);
   const ring = SpscRing.producer(shared.rings[index]!);
   const counters = Counters.writer(setup.counters as CounterHandle<CollectCounter>, index);
   const journal = IdleStrategy.waker(shared.journalIdle);

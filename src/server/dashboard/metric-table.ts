@@ -7,6 +7,7 @@
  *           `millrace_intake_*` and `millrace_sink_*` are the two ledgers, term by term.
  * LABELS    reason, sink, table, exporter, state, source: all from closed or bounded lists.
  */
+import { GUARD_MODES } from '../guard-status.ts';
 import { PINNING_STATES } from '../pinning-status.ts';
 import type { Snapshot } from '../snapshot.ts';
 
@@ -85,6 +86,25 @@ const PINNING: readonly Metric[] = [
     'Times that a thread did not get or keep its CPUs, by reason.',
     'reason',
     (s) => s.pinning.fallbacks,
+  ),
+];
+
+const GUARD: readonly Metric[] = [
+  {
+    name: 'millrace_guard_mode',
+    help: '1 for the mode of the memory-corruption guard, 0 for the others.',
+    labels: ['mode'],
+    read: ({ guard }) => GUARD_MODES.map((mode): Sample => [guard.mode === mode ? 1 : 0, { mode }]),
+  },
+  one(
+    'millrace_guard_faults_total',
+    'Writes into protected pages that were caught; the reports name the culprits.',
+    (s) => s.guard.faults,
+  ),
+  one(
+    'millrace_guard_refused_total',
+    'Times that the kernel refused to protect a slice, or to open a page.',
+    (s) => s.guard.refused,
   ),
 ];
 
@@ -373,6 +393,7 @@ const SERVER: readonly Metric[] = [
 export const METRICS: readonly Metric[] = [
   ...SERVER,
   ...PINNING,
+  ...GUARD,
   ...INTAKE,
   ...SINK,
   ...COLLECT,

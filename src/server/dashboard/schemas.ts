@@ -3,6 +3,7 @@
  * answers by them. `additionalProperties` stays true in answers: a key that is new in the snapshot
  * must reach the page even before it is written down here (a test then asks for it).
  */
+import { GUARD_MODES } from '../guard-status.ts';
 import { HISTORY_POINTS } from './history.ts';
 import { TOP_MEASURES, TOP_ROWS_MAX, TOP_SUBJECTS, TOP_WINDOWS } from './source.ts';
 
@@ -81,6 +82,11 @@ export const snapshotSchema = object({
     memory: text,
     ...numbersOf('pins', 'helperMasks'),
     fallbacks: counts,
+  }),
+  guard: object({
+    mode: { type: 'string', enum: GUARD_MODES },
+    ...numbersOf('faults', 'refused'),
+    file: text,
   }),
 });
 

@@ -4,10 +4,11 @@
 
 import { assert } from '../../toolkit/base/assert.ts';
 import { type CounterHandle, Counters } from '../../toolkit/counters/index.ts';
-import { PAGE_OWNER_MAX, PagePool } from '../../toolkit/pages/index.ts';
+import { PAGE_OWNER_MAX } from '../../toolkit/pages/index.ts';
 import { BroadcastRing, IdleStrategy, SpscRing } from '../../toolkit/ring/index.ts';
 import type { Config } from '../config.ts';
 import { Control, type Tell } from '../control.ts';
+import { openPool } from '../open-pool.ts';
 import type { WorkerSetup } from '../setup.ts';
 import { SLOT_PAGE } from '../slot.ts';
 import type { Stage } from '../stage.ts';
@@ -40,9 +41,9 @@ function freePageCountMin(config: Config, pageCount: number): number {
  */
 const POOL_OWNER = PAGE_OWNER_MAX;
 
-export function makeJournalStage(setup: WorkerSetup, tell: Tell): Stage {
+export async function makeJournalStage(setup: WorkerSetup, tell: Tell): Promise<Stage> {
   const { config, shared } = setup;
-  const pool = new PagePool(shared.pool, POOL_OWNER);
+  const pool = await openPool(shared, POOL_OWNER);
   const sealed = SpscRing.producer(shared.sealed);
   const keeperWaker = IdleStrategy.waker(shared.keeperIdle);
   const writer = new SegmentWriter(

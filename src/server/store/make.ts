@@ -4,11 +4,11 @@
 
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PagePool } from '../../toolkit/pages/index.ts';
 import { BroadcastRing, IdleStrategy } from '../../toolkit/ring/index.ts';
 import { Control, type SinkReport, type Tell, type WorkerRequest } from '../control.ts';
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
+import { openPool } from '../open-pool.ts';
 import { STORE_READER, type WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
 import { optionsOf } from './config-options.ts';
@@ -23,11 +23,15 @@ type OnRequest = (answer: (request: WorkerRequest) => unknown) => void;
 /** Between two looks at whether the keeper has synced what a commit waits for. */
 const SYNC_POLL_MS = 2;
 
-export function makeStage(setup: WorkerSetup, tell: Tell, onRequest: OnRequest): Stage {
+export async function makeStage(
+  setup: WorkerSetup,
+  tell: Tell,
+  onRequest: OnRequest,
+): Promise<Stage> {
   const { shared } = setup;
   const journal = new JournalShared(shared.journal);
   const control = new Control(setup.commands);
-  const pool = new PagePool(shared.pool);
+  const pool = await openPool(shared);
   const openSource = (position: number): RingBlockSource =>
     new RingBlockSource(pool, BroadcastRing.reader(shared.broadcast, STORE_READER), {
       folder: setup.journalFolder,
