@@ -107,6 +107,14 @@ HANDLER static void put_signed(struct mg_out *out, int64_t number)
 	put_number(out, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, 1);
 }
 
+HANDLER static void put_known(struct mg_out *out, uint32_t number)
+{
+	if (number)
+		put_number(out, number, 10, 1);
+	else
+		put(out, "null", 4);
+}
+
 HANDLER void mg_say(struct mg_out *out, const char *format, ...)
 {
 	va_list args;
@@ -123,6 +131,7 @@ HANDLER void mg_say(struct mg_out *out, const char *format, ...)
 		case 'D': put_signed(out, va_arg(args, int64_t)); break;
 		case 'u': put_number(out, va_arg(args, uint32_t), 10, 1); break;
 		case '2': put_number(out, va_arg(args, uint32_t), 10, 2); break;
+		case 'z': put_known(out, va_arg(args, uint32_t)); break;
 		case 'U': put_number(out, va_arg(args, uint64_t), 10, 1); break;
 		case 'X': put(out, "0x", 2); put_number(out, va_arg(args, uint64_t), 16, 1); break;
 		case 'T': put_time(out, va_arg(args, uint64_t)); break;

@@ -45,6 +45,21 @@ static const struct { int32_t number; const char *name; } syscalls[] = {
 	{ 332, "statx" }, { 89, "readlink" }, { 217, "getdents64" }, { 228, "clock_gettime" },
 };
 
+static const char *const ends[][2] = {
+	{ "dies", "the process dies of it" },
+	{ "goes on", "it was let through, the program goes on" },
+	{ "diverted", "it went to a copy: the data are as they were, the program goes on" },
+	{ "throws", "it is WebAssembly's RuntimeError now: the data are as they were" },
+};
+
+HANDLER static const char *end_text(const char *end)
+{
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (strcmp(ends[i][0], end) == 0)
+			return ends[i][1];
+	return end;
+}
+
 HANDLER static const char *syscall_name(int32_t number)
 {
 	for (size_t i = 0; i < sizeof syscalls / sizeof syscalls[0]; i++)
@@ -240,7 +255,7 @@ HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 		say_page(out, event);
 	mg_say(out, "\n  code      %B at %X\n  then      %s", event->code,
 	       (uint32_t)(event->insn.length ? event->insn.length : sizeof event->code), event->pc,
-	       event->end);
+	       end_text(event->end));
 	if (names_source(event)[1] == 'o')
 		mg_say(out, "\n  note      functions of this version of Node.js cannot be named; start"
 			    " it with --perf-basic-prof --interpreted-frames-native-stack");
@@ -257,7 +272,7 @@ HANDLER static void json_frame(struct mg_out *out, const struct mg_event *event,
 	bool is_first = true;
 
 	mg_say(out, index ? ",{" : "{");
-	mg_say(out, "\"kind\":\"%s\",\"function\":\"%s\",\"file\":\"%s\",\"line\":%u,\"column\":%u,"
+	mg_say(out, "\"kind\":\"%s\",\"function\":\"%s\",\"file\":\"%s\",\"line\":%z,\"column\":%z,"
 		    "\"module\":\"%s\",\"moduleOffset\":\"%X\",\"pc\":\"%X\",\"notes\":[",
 	       kinds[frame->kind], frame->function, frame->file, frame->line, frame->column,
 	       frame->module, frame->module_offset, frame->pc);
@@ -278,7 +293,7 @@ HANDLER static void say_json(struct mg_out *out, const struct mg_event *event)
 
 	mg_say(out, "{\"seq\":%U,\"kind\":\"%s\",\"time\":%T,\"pid\":%d,\"tid\":%d,"
 		    "\"threadName\":\"%s\",\"threadRole\":\"%s\",\"label\":\"%s\",\"address\":\"%X\","
-		    "\"offset\":%D,\"width\":%u,\"beyond\":%U,", event->seq, kinds[event->kind],
+		    "\"offset\":%D,\"width\":%z,\"beyond\":%U,", event->seq, kinds[event->kind],
 	       event->time_ns, (int32_t)getpid(), event->tid, event->thread_name,
 	       event->thread_role, event->label, event->address, event->offset, event->width,
 	       bytes_beyond(event));
@@ -288,8 +303,8 @@ HANDLER static void say_json(struct mg_out *out, const struct mg_event *event)
 	       event->insn.is_atomic ? "true" : "false");
 	if (event->region)
 		mg_say(out, "\"place\":\"%s\",\"page\":%u,\"generation\":%u,\"slicePage\":%u,"
-			    "\"slicePages\":%u,\"protectTime\":%T,\"protectTid\":%d,"
-			    "\"unprotectTime\":%T,\"unprotectTid\":%d,",
+			    "\"slicePages\":%u,\"protectTime\":%T,\"protectTid\":%z,"
+			    "\"unprotectTime\":%T,\"unprotectTid\":%z,",
 		       places[event->region->kind], event->page_index, page->generation,
 		       page->slice_first, page->slice_count, page->protect_ns, page->protect_tid,
 		       page->unprotect_ns, page->unprotect_tid);
@@ -298,9 +313,10 @@ HANDLER static void say_json(struct mg_out *out, const struct mg_event *event)
 			    "\"syscallArgs\":[\"%X\",\"%X\",\"%X\"],", event->syscall_number,
 		       syscall_name(event->syscall_number), event->syscall_args[0],
 		       event->syscall_args[1], event->syscall_args[2]);
-	mg_say(out, "\"isFatal\":%s,\"end\":\"%s\",\"names\":\"%s\",\"culprit\":%d,\"frames\":[",
-	       event->is_fatal ? "true" : "false", event->end, names_source(event),
-	       event->culprit < event->frame_count ? (int32_t)event->culprit : -1);
+	mg_say(out, "\"isFatal\":%s,\"end\":\"%s\",\"names\":\"%s\",\"culprit\":",
+	       event->is_fatal ? "true" : "false", event->end, names_source(event));
+	mg_say(out, event->culprit < event->frame_count ? "%u" : "null", event->culprit);
+	mg_say(out, ",\"frames\":[");
 	mg_say(out, "],\"framesCut\":%u}\n", say_frames(out, event, json_frame));
 }
 

@@ -73,7 +73,7 @@ static void common(void)
 				   .label = "records", .address = 0x14124, .offset = 0x5114,
 				   .page_index = 4, .width = 4, .old_known = 4, .new_known = 4,
 				   .tid = 4242, .thread_name = "decoder", .thread_role = "decode",
-				   .pc = 0x7700020, .is_fatal = true, .end = "the process dies" };
+				   .pc = 0x7700020, .is_fatal = true, .end = "dies" };
 	event.time_ns = 1798727045000000042ul; /* 2026-12-31 */
 	event.page = (struct mg_page){ .state = MG_PAGE_PROTECTED, .generation = 12,
 				       .slice_first = 3, .slice_count = 4,

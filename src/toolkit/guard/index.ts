@@ -4,3 +4,11 @@
 
 export { GuardError, type GuardErrorCode } from './guard-error.ts';
 export type { GuardFunctions } from './native.ts';
+export {
+  culpritOf,
+  type GuardFrame,
+  type GuardFrameNote,
+  type GuardReport,
+  parseReport,
+  parseReports,
+} from './report.ts';
