@@ -20,6 +20,10 @@ struct door_function {
 
 extern const struct door_function REGION_FUNCTIONS[];
 extern const struct door_function THREAD_FUNCTIONS[];
+extern const struct door_function SEEN_FUNCTIONS[];
+
+/* Of an environment that goes. */
+void door_end_regions(napi_env env);
 
 /* Each returns false after throwing. Names are those in the error's text. */
 bool door_args(napi_env env, napi_callback_info info, napi_value *args, size_t count);

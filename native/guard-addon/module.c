@@ -7,11 +7,12 @@
 static const struct door_function *const LISTS[] = {
 	REGION_FUNCTIONS,
 	THREAD_FUNCTIONS,
+	SEEN_FUNCTIONS,
 };
 
-static void leave(void *nothing)
+static void leave(void *env)
 {
-	(void)nothing;
+	door_end_regions(env);
 	mg_thread_leave();
 }
 
@@ -37,7 +38,7 @@ NAPI_MODULE_INIT()
 		napi_throw_error(env, NULL, mg_problem());
 		return exports;
 	}
-	napi_add_env_cleanup_hook(env, leave, NULL);
+	napi_add_env_cleanup_hook(env, leave, env);
 	for (size_t i = 0; i < sizeof(LISTS) / sizeof(LISTS[0]) && status == napi_ok; i++)
 		status = export_list(env, exports, LISTS[i]);
 	if (status != napi_ok)

@@ -1,8 +1,36 @@
-/* Regions: protect and unprotect pages that typed arrays lie in. */
+/*
+ * Regions: protect and unprotect pages that typed arrays lie in. A region ends with the environment
+ * that made it: the memory of a worker is freed behind it, and is other memory the next moment.
+ */
 #include "door.h"
+
+#include <stdatomic.h>
 
 #define FLAGS_MAX (MG_ALIAS | MG_SYSCALLS | MG_NO_READ | MG_ONCE)
 #define OFFSET_MAX 9007199254740991.0
+
+/* By slot of the id; an entry is written by the thread that has the slot, until its region ends. */
+static struct {
+	_Atomic(napi_env) env;
+	int id;
+} owners[MG_REGIONS_MAX];
+
+static void set_owner(int id, napi_env env)
+{
+	unsigned slot = (unsigned)id % MG_REGIONS_MAX;
+
+	owners[slot].id = id;
+	atomic_store(&owners[slot].env, env);
+}
+
+void door_end_regions(napi_env env)
+{
+	for (size_t i = 0; i < MG_REGIONS_MAX; i++)
+		if (atomic_load(&owners[i].env) == env) {
+			set_owner(owners[i].id, NULL);
+			mg_region_end(owners[i].id);
+		}
+}
 
 /* region(bytes, offset, length, label, mode, flags, allow, extent): its id. extent receives the
    offset of the whole pages from the slice's start, and their length. */
@@ -30,6 +58,8 @@ static napi_value region(napi_env env, napi_callback_info info)
 	id = mg_region(data, length, &options, &extent);
 	out[0] = (double)extent.offset;
 	out[1] = (double)extent.bytes;
+	if (id > 0)
+		set_owner(id, env);
 	return door_result(env, id);
 }
 
@@ -71,6 +101,8 @@ static napi_value region_end(napi_env env, napi_callback_info info)
 
 	if (!door_args(env, info, args, 1) || !door_int(env, args[0], "id", INT32_MAX, &id))
 		return NULL;
+	if (mg_region_of(id) != NULL)
+		set_owner(id, NULL);
 	return door_result(env, mg_region_end(id));
 }
 

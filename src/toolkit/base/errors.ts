@@ -63,7 +63,10 @@ export const ERRORS = {
   MR_GUARD_RANGE: { exit: EXIT_FAILED, meaning: 'a slice lies outside of its guarded buffer' },
   MR_GUARD_OVERLAP: { exit: EXIT_FAILED, meaning: 'a page has a guard already' },
   MR_GUARD_ENDED: { exit: EXIT_FAILED, meaning: 'there is no such guard, or no longer' },
-  MR_GUARD_MODE: { exit: EXIT_FAILED, meaning: 'a mode of the guard cannot work there' },
+  MR_GUARD_MODE: {
+    exit: EXIT_FAILED,
+    meaning: 'a mode or an option of the guard cannot work there',
+  },
   MR_GUARD_PERMISSION: {
     exit: EXIT_FAILED,
     meaning: 'this user may not watch memory by perf events or userfaultfd',

@@ -1,9 +1,21 @@
 /**
  * Memory-corruption guard: who writes into my memory?
+ *
+ * Pages that hold data are write-protected; the processor stops the culprit in the act, and the
+ * report names its thread, its native stack and its JavaScript stack. x86-64 Linux.
  */
 
+export { culprits, type GuardCulprit } from './culprits.ts';
+export {
+  Guard,
+  type GuardHandle,
+  type GuardMode,
+  type ProtectOptions,
+  protect,
+  unprotect,
+} from './guard.ts';
 export { GuardError, type GuardErrorCode } from './guard-error.ts';
-export type { GuardFunctions } from './native.ts';
+export type { Guardable, WasmMemory } from './guarded-bytes.ts';
 export {
   culpritOf,
   type GuardFrame,

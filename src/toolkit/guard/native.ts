@@ -48,6 +48,11 @@ export interface GuardFunctions {
 
   /** This thread's name and role in reports: at most 31 bytes each; '' leaves what is there. */
   nameThread(name: string, role: string): number;
+
+  /** Culprit number 0 to 1023: label, function, file, line, column, count; null: none there. */
+  seen(index: number): readonly [string, string, string, number, number, number] | null;
+  /** A bug on purpose, for the demonstration and for tests: up to 4096 bytes, unchecked. */
+  scribble(bytes: Uint8Array, offset: number, count: number, value: number): number;
 }
 
 export type GuardFunctionName = keyof GuardFunctions;
@@ -60,6 +65,8 @@ const NAMES: Readonly<Record<GuardFunctionName, true>> = {
   regionCounts: true,
   problem: true,
   nameThread: true,
+  seen: true,
+  scribble: true,
 };
 export const GUARD_FUNCTION_NAMES = Object.keys(NAMES) as readonly GuardFunctionName[];
 
