@@ -19,6 +19,7 @@ struct door_function {
 };
 
 extern const struct door_function REGION_FUNCTIONS[];
+extern const struct door_function REPORT_FUNCTIONS[];
 extern const struct door_function THREAD_FUNCTIONS[];
 extern const struct door_function SEEN_FUNCTIONS[];
 

@@ -6,6 +6,7 @@
 
 static const struct door_function *const LISTS[] = {
 	REGION_FUNCTIONS,
+	REPORT_FUNCTIONS,
 	THREAD_FUNCTIONS,
 	SEEN_FUNCTIONS,
 };

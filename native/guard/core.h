@@ -265,6 +265,7 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 HANDLER void mg_report_write(const struct mg_event *event);
 /* The JSON line of report `seq` (the last 64 are kept): its length, 0: not yet, -ENOENT: gone. */
 int mg_report_take(uint64_t seq, char *out, size_t bytes);
+uint64_t mg_report_last(void); /* seq of the newest, 0: none */
 
 /* seen.c: distinct culprits and how often each wrote. handler.c asks for each event that is not
    allowed, and where the region has MG_ONCE writes no report of one that was seen before. */

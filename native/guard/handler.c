@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -473,11 +474,14 @@ static void after_fork_child(void)
 
 int mg_start(void)
 {
+	const char *file = getenv("MILLRACE_GUARD_REPORT");
 	int error = 0;
 
 	pthread_mutex_lock(&start_mutex);
 	if (!is_started) {
-		error = mg_regions_start();
+		error = file && file[0] ? mg_report_file(file) : 0;
+		if (error == 0)
+			error = mg_regions_start();
 		if (error == 0)
 			error = mg_threads_start();
 		if (error == 0)

@@ -369,6 +369,11 @@ HANDLER void mg_report_write(const struct mg_event *event)
 	errno = error;
 }
 
+uint64_t mg_report_last(void)
+{
+	return atomic_load(&ring_latest);
+}
+
 int mg_report_take(uint64_t seq, char *out, size_t bytes)
 {
 	struct kept *slot = &ring[seq % RING_REPORTS];

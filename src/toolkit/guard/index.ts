@@ -24,3 +24,10 @@ export {
   parseReport,
   parseReports,
 } from './report.ts';
+export {
+  onReport,
+  type ReportListener,
+  type ReportSubscription,
+  reports,
+  setReportFile,
+} from './reports.ts';

@@ -46,6 +46,16 @@ export interface GuardFunctions {
   regionCounts(id: number, counts: Float64Array): number;
   problem(): string;
 
+  /**
+   * Copies the JSON line of report `seq` into the slice: its bytes; 0: not written yet; -ENOENT:
+   * no longer kept; -ENOSPC: the slice is too short for it (32 KiB are enough for all).
+   */
+  takeReport(bytes: Uint8Array, offset: number, length: number, seq: number): number;
+  /** seq of the newest report; 0: none. */
+  lastReport(): number;
+  /** Appends reports to this file from now on; '': to none. open(2), the path's errors. */
+  reportFile(path: string): number;
+
   /** This thread's name and role in reports: at most 31 bytes each; '' leaves what is there. */
   nameThread(name: string, role: string): number;
 
@@ -64,6 +74,9 @@ const NAMES: Readonly<Record<GuardFunctionName, true>> = {
   regionEnd: true,
   regionCounts: true,
   problem: true,
+  takeReport: true,
+  lastReport: true,
+  reportFile: true,
   nameThread: true,
   seen: true,
   scribble: true,
