@@ -9,14 +9,17 @@ import { assertNone } from './tidy/assert-none.ts';
 import { checkLinks, checkUnits, compareNames } from './tidy/documents.ts';
 import { functionSpans } from './tidy/functions.ts';
 import { readPackage } from './tidy/packages.ts';
-import { listFiles, ROOT, readSources } from './tidy/sources.ts';
+import { listFiles, ROOT, readSources, type SourceFile } from './tidy/sources.ts';
 import { STYLE_CHECKS } from './tidy/style.ts';
 
 const SCRIPTS_MAX = 11;
 const NATIVE_FUNCTIONS_MAX = 60;
 const NATIVE_LINES_MAX = 1500;
-/** The guard's fault handler runs where no JavaScript can; it has limits of its own. */
-const GUARD_LINES_MAX = 3000;
+/**
+ * The guard's fault handler runs where no JavaScript can; it has limits of its own. Lines with
+ * code: what may run in a handler, and why, is to be written down at length.
+ */
+const GUARD_LINES_MAX = 5000;
 const GUARD_ADDON_LINES_MAX = 450;
 
 /** Numbers that count things for which no unit would say more. */
@@ -30,6 +33,10 @@ for (const [what, check] of Object.entries(STYLE_CHECKS)) {
   test(what, () => assertNone(files.flatMap(check)));
 }
 
+function codeLines(file: SourceFile): number {
+  return file.scan.code.split('\n').filter((line) => line.trim() !== '').length;
+}
+
 test('the native part stays small', () => {
   const native = files.filter((file) => /^native\/[^/]+\.[ch]$/.test(file.path));
   const lines = native.reduce((sum, file) => sum + file.text.split('\n').length, 0);
@@ -37,10 +44,10 @@ test('the native part stays small', () => {
   assert.ok(lines <= NATIVE_LINES_MAX, `${lines} lines of C`);
   assert.ok(spans.length <= NATIVE_FUNCTIONS_MAX, `${spans.length} functions of C`);
   const guard = files.filter((file) => /^native\/guard\/.*\.[ch]$/.test(file.path));
-  const guardLines = guard.reduce((sum, file) => sum + file.text.split('\n').length, 0);
+  const guardLines = guard.reduce((sum, file) => sum + codeLines(file), 0);
   assert.ok(guardLines <= GUARD_LINES_MAX, `${guardLines} lines of C in the guard`);
   const door = files.filter((file) => /^native\/guard-addon\/.*\.[ch]$/.test(file.path));
-  const doorLines = door.reduce((sum, file) => sum + file.text.split('\n').length, 0);
+  const doorLines = door.reduce((sum, file) => sum + codeLines(file), 0);
   assert.ok(doorLines <= GUARD_ADDON_LINES_MAX, `${doorLines} lines of C in the guard's addon`);
 });
 
