@@ -2,40 +2,38 @@
  * One step out of a native function by its call frame information (.eh_frame, DWARF).
  *
  * WHY      Code built without frame pointers (libc, node's C++, memset) can be left no other way.
- * HANDLER  All of it. Tables are found by the binary search index of .eh_frame_hdr and are read
- *          where they are mapped through a cursor that ends where its record says and reads by
- *          mg_read() only: garbage ends the step, it cannot fault. Rules kept: those of x86-64
- *          compilers, with the expressions of PLT stubs and realigned stacks.
- * REFUSED  Modules without an index (crt code linked without it): frame pointers serve; 64-bit
- *          DWARF; registers of floating point.
+ * HANDLER  All of it. The record of a function is found by the sorted index in .eh_frame_hdr and
+ *          copied by mg_read(), then read through readers that end where the copy ends: garbage
+ *          ends the step, it cannot fault. Rules: those of x86-64 compilers, with the expressions
+ *          of PLT stubs and realigned stacks.
+ * REFUSED  Modules without the index (a static program linked without it): frame pointers serve;
+ *          64-bit DWARF; registers of floating point; records of more than RECORD_BYTES.
  */
-#include "core.h"
+#include "reader.h"
 
-enum { SAVED_ROWS = 8, EXPRESSION_DEPTH = 16, EXPRESSION_OPS = 256, ROW_OPS = 65536 };
-
-struct cursor {
-	uint64_t at, end;
-	uint64_t from;              /* bytes[] are those from here on */
-	uint32_t have;
-	bool is_bad;
-	uint8_t bytes[256];
-};
-
+enum { RECORD_BYTES = 4096, SAVED_ROWS = 8, DEPTH_MAX = 16 };
 enum rule_kind { SAME, UNDEFINED, AT_CFA, CFA_PLUS, REGISTER, AT_EXPRESSION, EXPRESSION };
 
 struct rule {
-	uint8_t kind;               /* of rule_kind */
-	uint8_t number;             /* REGISTER, plus value */
-	uint32_t bytes;             /* of the expression at value */
+	enum rule_kind kind;
+	uint32_t number;         /* REGISTER, plus value */
 	int64_t value;
+	struct reader expression;
 };
 
 struct row {
 	struct rule cfa, reg[MG_REGISTERS + 1]; /* the last: registers that are not followed */
 };
 
+/* A record of .eh_frame, and where it is mapped. */
+struct record {
+	struct reader reader;
+	uint64_t address;
+	uint8_t bytes[RECORD_BYTES];
+};
+
 struct program {
-	struct cursor cursor;
+	struct reader reader;    /* of the instructions */
 	uint64_t location, code_align;
 	int64_t data_align;
 	uint8_t encoding;
@@ -44,209 +42,126 @@ struct program {
 	struct row row, initial, saved[SAVED_ROWS];
 };
 
-static uint8_t next_byte(struct cursor *cursor)
-{
-	if (cursor->at >= cursor->end || cursor->is_bad) {
-		cursor->is_bad = true;
-		return 0;
-	}
-	if (cursor->at - cursor->from >= cursor->have) {
-		uint64_t bytes = MG_PAGE - cursor->at % MG_PAGE; /* what follows may not be there */
-
-		if (bytes > sizeof cursor->bytes)
-			bytes = sizeof cursor->bytes;
-		if (bytes > cursor->end - cursor->at)
-			bytes = cursor->end - cursor->at;
-		cursor->from = cursor->at;
-		cursor->have = (uint32_t)bytes;
-		if (!mg_read(cursor->at, cursor->bytes, bytes)) {
-			cursor->is_bad = true;
-			cursor->have = 0;
-			return 0;
-		}
-	}
-	return cursor->bytes[cursor->at++ - cursor->from];
-}
-
-static uint64_t fixed(struct cursor *cursor, int bytes)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < bytes; i++)
-		value |= (uint64_t)next_byte(cursor) << (8 * i);
-	return value;
-}
-
-static int64_t fixed_signed(struct cursor *cursor, int bytes)
-{
-	return (int64_t)(fixed(cursor, bytes) << (64 - 8 * bytes)) >> (64 - 8 * bytes);
-}
-
-static uint64_t leb(struct cursor *cursor, bool is_signed)
-{
-	uint64_t value = 0;
-	unsigned shift = 0;
-	uint8_t byte;
-
-	do {
-		byte = next_byte(cursor);
-		if (shift < 64)
-			value |= (uint64_t)(byte & 0x7f) << shift;
-		shift += 7;
-	} while ((byte & 0x80) && !cursor->is_bad);
-	if (is_signed && (byte & 0x40) && shift < 64)
-		value |= ~0ull << shift;
-	return value;
-}
-
-#define ULEB(cursor) leb(cursor, false)
-#define SLEB(cursor) ((int64_t)leb(cursor, true))
-
 /* A pointer in one of the encodings DW_EH_PE_*; relative ones to where they stand. */
-static uint64_t encoded(struct cursor *cursor, uint8_t encoding)
+static uint64_t read_pointer(struct record *record, uint8_t encoding)
 {
-	uint64_t here = cursor->at, value;
+	static const uint8_t sizes[16] = { 8, 0, 2, 4, 8, 0, 0, 0, 0, 0, 2, 4, 8 };
+	struct reader *reader = &record->reader;
+	uint64_t here = record->address + (uint64_t)(reader->at - record->bytes);
+	unsigned bits = sizes[encoding & 0x0f] * 8u;
+	uint64_t value = read_fixed(reader, bits / 8);
 
-	switch (encoding & 0x0f) {
-	case 0x00: case 0x04: case 0x0c: value = fixed(cursor, 8); break;
-	case 0x01: value = ULEB(cursor); break;
-	case 0x02: value = fixed(cursor, 2); break;
-	case 0x03: value = fixed(cursor, 4); break;
-	case 0x09: value = (uint64_t)SLEB(cursor); break;
-	case 0x0a: value = (uint64_t)fixed_signed(cursor, 2); break;
-	case 0x0b: value = (uint64_t)fixed_signed(cursor, 4); break;
-	default: cursor->is_bad = true; return 0;
-	}
-	if ((encoding & 0x70) == 0x10)
-		value += here;
-	else if ((encoding & 0x70) != 0)
-		cursor->is_bad = true;
-	return value;
+	reader->is_bad |= bits == 0 || ((encoding & 0x70) != 0 && (encoding & 0x70) != 0x10);
+	if ((encoding & 0x08) && bits > 0)
+		value = (uint64_t)((int64_t)(value << (64 - bits)) >> (64 - bits));
+	return (encoding & 0x70) == 0x10 ? value + here : value;
 }
 
-/* Record of .eh_frame: the cursor stands behind its length; its id, or where it points. */
-static bool open_record(struct cursor *cursor, uint64_t address, uint64_t *cie)
+/* Copies it; `common` is where the record that it points to is, 0: it is such a one. */
+static bool open_record(struct record *record, uint64_t address, uint64_t *common)
 {
 	uint32_t head[2];
 
-	if (!mg_read(address, head, sizeof head) || head[0] < 4 || head[0] > 0x7fffffff)
+	if (!mg_read(address, head, sizeof head) || head[0] < 4 || head[0] > RECORD_BYTES ||
+	    !mg_read(address + 8, record->bytes, head[0] - 4))
 		return false;
-	*cursor = (struct cursor){ .at = address + 8, .end = address + 4 + head[0] };
-	*cie = head[1] == 0 ? 0 : address + 4 - head[1];
+	record->reader = (struct reader){ record->bytes, record->bytes + head[0] - 4, false };
+	record->address = address + 8;
+	*common = head[1] == 0 ? 0 : address + 4 - head[1];
 	return true;
 }
 
 /* Address of the last record whose code begins at or below pc. */
 static uint64_t find_record(uint64_t hdr, uint64_t pc)
 {
-	uint8_t head[12];
+	struct { uint8_t version, pointer, count, table; int32_t eh_frame; uint32_t entries; } head;
 	int32_t entry[2];
 	uint32_t low = 0, high;
 
-	if (!mg_read(hdr, head, sizeof head) || head[0] != 1 || (head[1] & 0x0f) != 0x0b ||
-	    head[2] != 0x03 || head[3] != 0x3b)
+	if (!mg_read(hdr, &head, sizeof head) || head.version != 1 || head.count != 0x03 ||
+	    (head.pointer & 0x0f) != 0x0b || head.table != 0x3b || head.entries == 0)
 		return 0;
-	memcpy(&high, head + 8, sizeof high);
-	while (high - low > 1) {
+	for (high = head.entries; high - low > 1;) {
 		uint32_t middle = low + (high - low) / 2;
 
 		if (!mg_read(hdr + 12 + 8ull * middle, entry, sizeof entry))
 			return 0;
-		if (hdr + (int64_t)entry[0] <= pc)
+		if (hdr + (uint64_t)(int64_t)entry[0] <= pc)
 			low = middle;
 		else
 			high = middle;
 	}
-	if (high == 0 || !mg_read(hdr + 12 + 8ull * low, entry, sizeof entry))
-		return 0;
-	return hdr + (int64_t)entry[1];
+	return mg_read(hdr + 12 + 8ull * low, entry, sizeof entry) ?
+	       hdr + (uint64_t)(int64_t)entry[1] : 0;
 }
 
-/* Common part of the functions of a file; the cursor is left at its instructions. */
-static bool open_common(struct program *program, uint64_t address)
+/* What the functions of a file have in common; the reader is left at its instructions. */
+static bool open_common(struct record *record, uint64_t address, struct program *program)
 {
-	struct cursor *cursor = &program->cursor;
-	uint64_t id, end;
-	char text[8] = "";
+	struct reader *reader = &record->reader, behind;
+	uint64_t none;
+	const char *text;
 	uint8_t version;
 
-	if (!open_record(cursor, address, &id) || id != 0)
+	if (!open_record(record, address, &none) || none != 0)
 		return false;
-	version = next_byte(cursor);
-	for (unsigned i = 0; i < sizeof text; i++) {
-		text[i] = (char)next_byte(cursor);
-		if (text[i] == 0)
-			break;
-	}
-	if ((version != 1 && version != 3) || text[sizeof text - 1] != 0)
+	version = (uint8_t)read_fixed(reader, 1);
+	text = read_text(reader);
+	program->code_align = read_uleb(reader);
+	program->data_align = read_sleb(reader);
+	if ((version != 1 && version != 3) || read_uleb(reader) != MG_RA || (*text != 0 && *text != 'z'))
 		return false;
-	program->code_align = ULEB(cursor);
-	program->data_align = SLEB(cursor);
-	if ((version == 1 ? next_byte(cursor) : ULEB(cursor)) != MG_RA)
-		return false;
-	program->has_augmentation = text[0] == 'z';
-	if (text[0] != 'z')
-		return text[0] == 0;
-	end = ULEB(cursor);
-	end += cursor->at;
-	for (const char *c = text + 1; *c != 0; c++) {
-		if (*c == 'R')
-			program->encoding = next_byte(cursor);
-		else if (*c == 'P')
-			encoded(cursor, next_byte(cursor) & 0x7f); /* indirect or not */
-		else if (*c == 'L')
-			next_byte(cursor);
-		else if (*c != 'S')
-			break;
-	}
-	cursor->at = end;
-	return !cursor->is_bad;
-}
+	program->has_augmentation = *text == 'z';
+	if (program->has_augmentation) {
+		uint64_t bytes = read_uleb(reader);
 
-static struct rule block(struct cursor *cursor, uint8_t kind)
-{
-	uint64_t bytes = ULEB(cursor);
-	struct rule rule = { .kind = kind, .bytes = (uint32_t)bytes, .value = (int64_t)cursor->at };
-
-	if (bytes > cursor->end - cursor->at)
-		cursor->is_bad = true;
-	else
-		cursor->at += bytes;
-	return rule;
+		behind = *reader;
+		read_part(&behind, bytes);
+		for (; *text != 0; text++) {
+			if (*text == 'R')
+				program->encoding = (uint8_t)read_fixed(reader, 1);
+			else if (*text == 'P')
+				read_pointer(record, read_fixed(reader, 1) & 0x7f);
+			else if (*text == 'L')
+				read_fixed(reader, 1);
+		}
+		behind.is_bad |= reader->is_bad;
+		*reader = behind;
+	}
+	return !reader->is_bad;
 }
 
 /* The instructions <op> <register> <rule>. */
 static void set_rule(struct program *program, uint8_t op)
 {
-	struct cursor *cursor = &program->cursor;
-	uint64_t number = ULEB(cursor);
+	struct reader *reader = &program->reader;
+	uint64_t number = read_uleb(reader);
 	struct rule rule = { .kind = SAME };
 
-	if (number > MG_REGISTERS)
-		number = MG_REGISTERS;
+	number = number < MG_REGISTERS ? number : MG_REGISTERS;
 	switch (op) {
 	case 0x05: case 0x14: /* offset_extended, val_offset */
-		rule.kind = op == 0x05 ? AT_CFA : CFA_PLUS;
-		rule.value = (int64_t)ULEB(cursor) * program->data_align;
-		break;
 	case 0x11: case 0x15: /* .. and signed */
-		rule.kind = op == 0x11 ? AT_CFA : CFA_PLUS;
-		rule.value = SLEB(cursor) * program->data_align;
+		rule.kind = op == 0x05 || op == 0x11 ? AT_CFA : CFA_PLUS;
+		rule.value = (int64_t)read_leb(reader, op != 0x05 && op != 0x14) *
+			     program->data_align;
 		break;
 	case 0x06: rule = program->initial.reg[number]; break;
 	case 0x07: rule.kind = UNDEFINED; break;
 	case 0x08: break; /* same_value */
-	case 0x09: rule.kind = REGISTER; rule.number = (uint8_t)ULEB(cursor); break;
-	case 0x10: rule = block(cursor, AT_EXPRESSION); break;
-	case 0x16: rule = block(cursor, EXPRESSION); break;
-	default: cursor->is_bad = true;
+	case 0x09: rule.kind = REGISTER; rule.number = (uint32_t)read_uleb(reader); break;
+	case 0x10: case 0x16:
+		rule.kind = op == 0x10 ? AT_EXPRESSION : EXPRESSION;
+		rule.expression = read_part(reader, read_uleb(reader));
+		break;
+	default: reader->is_bad = true;
 	}
 	program->row.reg[number] = rule;
 }
 
 static void run_one(struct program *program, uint8_t op)
 {
-	struct cursor *cursor = &program->cursor;
+	struct reader *reader = &program->reader;
 	struct row *row = &program->row;
 	unsigned low = (op & 0x3f) < MG_REGISTERS ? op & 0x3f : MG_REGISTERS;
 
@@ -254,49 +169,46 @@ static void run_one(struct program *program, uint8_t op)
 	case 0x40: program->location += (op & 0x3f) * program->code_align; break;
 	case 0x80:
 		row->reg[low].kind = AT_CFA;
-		row->reg[low].value = (int64_t)ULEB(cursor) * program->data_align;
+		row->reg[low].value = (int64_t)read_uleb(reader) * program->data_align;
 		break;
 	case 0xc0: row->reg[low] = program->initial.reg[low]; break;
 	case 0x00: break;
-	case 0x01: program->location = encoded(cursor, program->encoding); break;
 	case 0x02: case 0x03: case 0x04: /* advance_loc1, 2, 4 */
-		program->location += fixed(cursor, 1 << (op - 2)) * program->code_align;
+		program->location += read_fixed(reader, 1u << (op - 2)) * program->code_align;
 		break;
 	case 0x0a: /* remember_state */
-		cursor->is_bad |= program->depth == SAVED_ROWS;
-		if (!cursor->is_bad)
+		reader->is_bad |= program->depth == SAVED_ROWS;
+		if (!reader->is_bad)
 			program->saved[program->depth++] = *row;
 		break;
 	case 0x0b: /* restore_state */
-		cursor->is_bad |= program->depth == 0;
-		if (!cursor->is_bad)
+		reader->is_bad |= program->depth == 0;
+		if (!reader->is_bad)
 			*row = program->saved[--program->depth];
 		break;
 	case 0x0c: case 0x12: /* def_cfa, def_cfa_sf */
 		row->cfa.kind = REGISTER;
-		row->cfa.number = (uint8_t)ULEB(cursor);
-		row->cfa.value = op == 0x0c ? (int64_t)ULEB(cursor) :
-				 SLEB(cursor) * program->data_align;
+		row->cfa.number = (uint32_t)read_uleb(reader);
+		row->cfa.value = op == 0x0c ? (int64_t)read_uleb(reader) :
+				 read_sleb(reader) * program->data_align;
 		break;
-	case 0x0d: row->cfa.number = (uint8_t)ULEB(cursor); break;
-	case 0x0e: row->cfa.value = (int64_t)ULEB(cursor); break;
-	case 0x13: row->cfa.value = SLEB(cursor) * program->data_align; break;
-	case 0x0f: row->cfa = block(cursor, EXPRESSION); break;
-	case 0x2e: ULEB(cursor); break; /* GNU_args_size */
+	case 0x0d: row->cfa.number = (uint32_t)read_uleb(reader); break;
+	case 0x0e: row->cfa.value = (int64_t)read_uleb(reader); break;
+	case 0x0f: /* def_cfa_expression */
+		row->cfa.kind = EXPRESSION;
+		row->cfa.expression = read_part(reader, read_uleb(reader));
+		break;
+	case 0x13: row->cfa.value = read_sleb(reader) * program->data_align; break;
+	case 0x2e: read_uleb(reader); break; /* GNU_args_size */
 	default: set_rule(program, op);
 	}
 }
 
 static bool run(struct program *program, uint64_t pc)
 {
-	struct cursor *cursor = &program->cursor;
-
-	for (int i = 0; cursor->at < cursor->end && program->location <= pc; i++) {
-		run_one(program, next_byte(cursor));
-		if (cursor->is_bad || i == ROW_OPS)
-			return false;
-	}
-	return true;
+	while (program->reader.at < program->reader.end && program->location <= pc)
+		run_one(program, (uint8_t)read_fixed(&program->reader, 1));
+	return !program->reader.is_bad;
 }
 
 static bool calculate(uint8_t op, uint64_t a, uint64_t b, uint64_t *out)
@@ -304,16 +216,12 @@ static bool calculate(uint8_t op, uint64_t a, uint64_t b, uint64_t *out)
 	switch (op) {
 	case 0x1a: *out = a & b; break;
 	case 0x1c: *out = a - b; break;
-	case 0x1e: *out = a * b; break;
 	case 0x21: *out = a | b; break;
 	case 0x22: *out = a + b; break;
 	case 0x24: *out = b < 64 ? a << b : 0; break;
 	case 0x25: *out = b < 64 ? a >> b : 0; break;
-	case 0x27: *out = a ^ b; break;
 	case 0x29: *out = a == b; break;
 	case 0x2a: *out = (int64_t)a >= (int64_t)b; break;
-	case 0x2b: *out = (int64_t)a > (int64_t)b; break;
-	case 0x2c: *out = (int64_t)a <= (int64_t)b; break;
 	case 0x2d: *out = (int64_t)a < (int64_t)b; break;
 	case 0x2e: *out = a != b; break;
 	default: return false;
@@ -321,124 +229,97 @@ static bool calculate(uint8_t op, uint64_t a, uint64_t b, uint64_t *out)
 	return true;
 }
 
-/* A DWARF expression on the registers; `first` is on its stack (the CFA, for registers' rules). */
-static bool evaluate(const struct rule *rule, const struct mg_registers *registers,
-		     const uint64_t *first, uint64_t *out)
+/* A DWARF expression on the registers; `cfa` is on its stack at first, for rules of registers. */
+static bool evaluate(struct reader code, const struct mg_registers *registers, const uint64_t *cfa,
+		     uint64_t *out)
 {
-	struct cursor cursor = { .at = (uint64_t)rule->value,
-				 .end = (uint64_t)rule->value + rule->bytes };
-	uint64_t stack[EXPRESSION_DEPTH + 1], value;
-	int depth = 0;
+	uint64_t stack[DEPTH_MAX] = { cfa != NULL ? *cfa : 0 }, value;
+	unsigned depth = cfa != NULL;
 
-	if (first != NULL)
-		stack[depth++] = *first;
-	while (cursor.at < cursor.end) {
-		uint8_t op = next_byte(&cursor);
+	while (code.at < code.end) {
+		uint8_t op = (uint8_t)read_fixed(&code, 1);
 
 		if (op >= 0x70 && op < 0x70 + MG_REGISTERS) { /* breg */
 			if (!(registers->known & 1u << (op - 0x70)))
 				return false;
-			value = registers->reg[op - 0x70] + (uint64_t)SLEB(&cursor);
-		} else if (op >= 0x30 && op <= 0x4f) {
-			value = op - 0x30;
-		} else if (op >= 0x08 && op <= 0x0f) { /* const1u .. const8s */
-			value = op & 1 ? (uint64_t)fixed_signed(&cursor, 1 << ((op - 8) / 2)) :
-				fixed(&cursor, 1 << ((op - 8) / 2));
-		} else if (op == 0x10 || op == 0x11) {
-			value = leb(&cursor, op == 0x11);
-		} else if (depth == 0) {
-			return false;
-		} else if (op == 0x12) { /* dup */
-			value = stack[depth - 1];
-		} else if (op == 0x06) { /* deref */
+			value = registers->reg[op - 0x70] + (uint64_t)read_sleb(&code);
+		} else if (op >= 0x30 && op <= 0x4f) { /* lit */
+			value = op - 0x30u;
+		} else if (op == 0x08 || op == 0x10 || op == 0x11) { /* const1u, constu, consts */
+			value = op == 0x08 ? read_fixed(&code, 1) : read_leb(&code, op == 0x11);
+		} else if (depth > 0 && op == 0x06) { /* deref */
 			if (!mg_read(stack[--depth], &value, sizeof value))
 				return false;
-		} else if (op == 0x23) { /* plus_uconst */
-			value = stack[--depth] + ULEB(&cursor);
-		} else if (depth < 2 || !calculate(op, stack[depth - 2], stack[depth - 1], &value)) {
-			return false;
-		} else {
+		} else if (depth > 0 && op == 0x23) { /* plus_uconst */
+			value = stack[--depth] + read_uleb(&code);
+		} else if (depth > 1 && calculate(op, stack[depth - 2], stack[depth - 1], &value)) {
 			depth -= 2;
+		} else {
+			return false;
 		}
-		if (cursor.is_bad || depth == EXPRESSION_DEPTH)
+		if (code.is_bad || depth == DEPTH_MAX)
 			return false;
 		stack[depth++] = value;
 	}
-	*out = depth > 0 ? stack[depth - 1] : 0;
+	*out = stack[depth > 0 ? depth - 1 : 0];
 	return depth > 0;
 }
 
-/* The caller's registers by a row's rules; false: stack or tables are damaged. */
-static bool apply(const struct row *row, struct mg_registers *registers)
+static bool apply_rule(const struct rule *rule, const struct mg_registers *registers,
+		       const uint64_t *cfa, uint64_t *out)
 {
-	struct mg_registers caller = *registers;
-	uint64_t cfa;
+	uint64_t at = (cfa != NULL ? *cfa : 0) + (uint64_t)rule->value;
 
-	if (row->cfa.kind == EXPRESSION) {
-		if (!evaluate(&row->cfa, registers, NULL, &cfa))
+	switch (rule->kind) {
+	case CFA_PLUS: *out = at; return true;
+	case AT_CFA: return mg_read(at, out, sizeof *out);
+	case EXPRESSION: return evaluate(rule->expression, registers, cfa, out);
+	case AT_EXPRESSION:
+		return evaluate(rule->expression, registers, cfa, &at) &&
+		       mg_read(at, out, sizeof *out);
+	case REGISTER:
+		if (rule->number >= MG_REGISTERS || !(registers->known & 1u << rule->number))
 			return false;
-	} else if (row->cfa.kind == REGISTER && row->cfa.number < MG_REGISTERS &&
-		   (registers->known & 1u << row->cfa.number)) {
-		cfa = registers->reg[row->cfa.number] + (uint64_t)row->cfa.value;
-	} else {
-		return false;
+		*out = registers->reg[rule->number] + (uint64_t)rule->value;
+		return true;
+	default: return false;
 	}
-	caller.reg[MG_RSP] = cfa;
-	for (unsigned i = 0; i < MG_REGISTERS; i++) {
-		const struct rule *rule = &row->reg[i];
-		uint64_t at = cfa + (uint64_t)rule->value;
-		bool is_known = true;
-
-		if (rule->kind == CFA_PLUS)
-			caller.reg[i] = at;
-		else if (rule->kind == REGISTER && rule->number < MG_REGISTERS)
-			caller.reg[i] = registers->reg[rule->number];
-		else if (rule->kind == EXPRESSION)
-			is_known = evaluate(rule, registers, &cfa, &caller.reg[i]);
-		else if (rule->kind == AT_CFA)
-			is_known = mg_read(at, &caller.reg[i], sizeof at);
-		else if (rule->kind == AT_EXPRESSION)
-			is_known = evaluate(rule, registers, &cfa, &at) &&
-				   mg_read(at, &caller.reg[i], sizeof at);
-		else if (rule->kind != SAME)
-			is_known = false;
-		if (!is_known)
-			caller.known &= ~(1u << i);
-		else if (rule->kind != SAME)
-			caller.known |= 1u << i;
-	}
-	*registers = caller;
-	return true;
 }
 
 HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers)
 {
-	struct program program = { .encoding = 0 };
-	struct cursor entry;
-	uint64_t record = find_record(hdr, pc), common = 0, bytes;
+	struct record own, common;
+	struct program program = { .depth = 0 };
+	struct mg_registers caller = *registers;
+	uint64_t address = find_record(hdr, pc), start, bytes, cfa;
 
-	if (record == 0 || !open_record(&entry, record, &common) || common == 0 ||
-	    !open_common(&program, common))
+	if (address == 0 || !open_record(&own, address, &address) ||
+	    !open_common(&common, address, &program))
 		return MG_CFI_NONE;
-	program.location = encoded(&entry, program.encoding);
-	bytes = encoded(&entry, program.encoding & 0x0f);
-	if (entry.is_bad || pc - program.location >= bytes)
+	start = read_pointer(&own, program.encoding);
+	bytes = read_pointer(&own, program.encoding & 0x0f);
+	if (program.has_augmentation)
+		read_part(&own.reader, read_uleb(&own.reader));
+	if (own.reader.is_bad || pc - start >= bytes)
 		return MG_CFI_NONE;
-	if (program.has_augmentation) {
-		bytes = ULEB(&entry);
-		entry.at += bytes <= entry.end - entry.at ? bytes : entry.end - entry.at;
-	}
-	/* The common instructions come first, wherever the pc is. */
-	bytes = program.location;
-	program.location = 0;
+	program.reader = common.reader;
 	if (!run(&program, pc))
 		return MG_CFI_BROKEN;
 	program.initial = program.row;
-	program.cursor = entry;
-	program.location = bytes;
-	if (!run(&program, pc) || !apply(&program.row, registers))
+	program.reader = own.reader;
+	program.location = start;
+	if (!run(&program, pc) || !apply_rule(&program.row.cfa, registers, NULL, &cfa))
 		return MG_CFI_BROKEN;
-	if (program.row.reg[MG_RA].kind == UNDEFINED || registers->reg[MG_RA] == 0)
+	caller.reg[MG_RSP] = cfa;
+	for (unsigned i = 0; i < MG_REGISTERS; i++) {
+		if (program.row.reg[i].kind == SAME)
+			continue;
+		caller.known &= ~(1u << i);
+		if (apply_rule(&program.row.reg[i], registers, &cfa, &caller.reg[i]))
+			caller.known |= 1u << i;
+	}
+	*registers = caller;
+	if (program.row.reg[MG_RA].kind == UNDEFINED || caller.reg[MG_RA] == 0)
 		return MG_CFI_END;
-	return registers->known & 1u << MG_RA ? MG_CFI_STEPPED : MG_CFI_BROKEN;
+	return caller.known & 1u << MG_RA ? MG_CFI_STEPPED : MG_CFI_BROKEN;
 }

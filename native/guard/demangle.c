@@ -16,10 +16,9 @@ struct name {
 
 static void put(struct name *name, const char *text, size_t length)
 {
-	if (length >= name->bytes - name->used) {
-		name->is_bad = true;
+	name->is_bad |= length >= name->bytes - name->used;
+	if (name->is_bad)
 		return;
-	}
 	memcpy(name->out + name->used, text, length);
 	name->used += length;
 }
@@ -31,91 +30,64 @@ static size_t length_at(struct name *name)
 
 	while (*name->at >= '0' && *name->at <= '9' && length < 1000)
 		length = length * 10 + (size_t)(*name->at++ - '0');
-	if (strnlen(name->at, length) < length)
-		name->is_bad = true;
+	name->is_bad |= strnlen(name->at, length) < length;
 	return name->is_bad ? 0 : length;
 }
 
-/* S_, S0_, T_, T0_ and the like, or St, Sa, Ss .. */
-static void skip_back_reference(struct name *name)
-{
-	bool is_template = *name->at++ == 'T';
-
-	if (!is_template && *name->at >= 'a' && *name->at <= 'z') {
-		name->at++;
-		return;
-	}
-	while ((*name->at >= '0' && *name->at <= '9') || (*name->at >= 'A' && *name->at <= 'Z'))
-		name->at++;
-	name->is_bad |= *name->at != '_';
-	name->at += *name->at == '_';
-}
-
-/* L <type> <value> E; a literal's digits are no length. */
-static void skip_literal(struct name *name)
-{
-	if (name->at[1] == '_' || name->at[1] < 'a' || name->at[1] > 'z') {
-		name->is_bad = true; /* of a named type, or an address: rare */
-		return;
-	}
-	for (name->at += 2; *name->at != 'E' && *name->at != 0; name->at++)
-		;
-	name->is_bad |= *name->at != 'E';
-	name->at += *name->at == 'E';
-}
-
-/* I .. E: template arguments, with all that nests within. */
+/* I .. E: template arguments, with what nests within; the simple ones. */
 static void skip_arguments(struct name *name)
 {
 	int depth = 0;
 
 	do {
-		char c = *name->at;
+		char c = *name->at++;
 
 		if (c >= '0' && c <= '9') {
+			name->at--;
 			name->at += length_at(name);
-		} else if (c == 'L') {
-			skip_literal(name);
-		} else if (c == 'S' || c == 'T') {
-			skip_back_reference(name);
-		} else if (c == 0 || c == 'X' || c == 'A' || c == 'D' || c == 'Z') {
-			name->is_bad = true; /* expressions, arrays, decltype, local names */
+		} else if (c == 'L' && *name->at >= 'a' && *name->at <= 'z') {
+			name->at += strcspn(name->at, "E"); /* a literal: its digits are no length */
+			name->is_bad |= *name->at++ == 0;
+		} else if (c == 'S' && *name->at >= 'a' && *name->at <= 'z') {
+			name->at++; /* std:: */
+		} else if (c == 'S' || c == 'T') { /* what was before, a parameter: S_, S1_, T_ */
+			name->at += strspn(name->at, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+			name->is_bad |= *name->at != '_';
+			name->at += *name->at == '_';
 		} else {
-			depth += c == 'I' || c == 'N' || c == 'J' || c == 'F';
+			/* expressions, arrays, decltype, local names, literals of named types */
+			name->is_bad |= c == 0 || strchr("XADZL", c) != NULL;
+			depth += strchr("INJF", c) != NULL;
 			depth -= c == 'E';
-			name->at++;
 		}
 	} while (depth > 0 && !name->is_bad);
 }
 
 static bool put_part(struct name *name, const char **last, size_t *last_length)
 {
-	char c = *name->at;
-
-	if (c == 'L')
-		c = *++name->at; /* internal linkage */
-	if (c >= '0' && c <= '9') {
+	name->at += *name->at == 'L'; /* internal linkage */
+	if (*name->at >= '0' && *name->at <= '9') {
 		*last_length = length_at(name);
 		*last = name->at;
 		name->at += *last_length;
-		if (*last_length >= 10 && memcmp(*last, "_GLOBAL__N", 10) == 0)
+		if (strncmp(*last, "_GLOBAL__N", 10) == 0)
 			put(name, "(anonymous)", 11);
 		else
 			put(name, *last, *last_length);
-	} else if (c == 'S' && name->at[1] == 't') {
+		return !name->is_bad;
+	}
+	if (strncmp(name->at, "St", 2) == 0) {
 		put(name, "std", 3);
-		name->at += 2;
-	} else if (((c == 'C' && name->at[1] >= '1' && name->at[1] <= '3') ||
-		    (c == 'D' && name->at[1] >= '0' && name->at[1] <= '2')) && *last != NULL) {
-		put(name, "~", c == 'D');
-		put(name, *last, *last_length);
-		name->at += 2;
-	} else if (c == 'c' && name->at[1] == 'l') {
+	} else if (strncmp(name->at, "cl", 2) == 0) {
 		put(name, "operator()", 10);
-		name->at += 2;
+	} else if ((*name->at == 'C' || *name->at == 'D') && name->at[1] >= '0' &&
+		   name->at[1] <= '3' && *last != NULL) {
+		put(name, "~", *name->at == 'D');
+		put(name, *last, *last_length);
 	} else {
 		return false;
 	}
+	name->at += 2;
 	return !name->is_bad;
 }
 
@@ -123,47 +95,34 @@ static bool put_name(struct name *name)
 {
 	const char *last = NULL;
 	size_t last_length = 0;
-	bool is_nested = *name->at == 'N', is_first = true;
+	bool is_nested = *name->at == 'N', is_std;
 
-	if (is_nested)
-		name->at++;
-	while (is_nested && strchr("rVKRO", *name->at) != NULL && *name->at != 0)
-		name->at++;
-	for (;;) {
-		bool is_std = name->at[0] == 'S' && name->at[1] == 't';
-
-		if (!is_first)
+	name->at += is_nested;
+	name->at += is_nested ? strspn(name->at, "rVKRO") : 0;
+	do {
+		is_std = strncmp(name->at, "St", 2) == 0;
+		if (name->used > 0)
 			put(name, "::", 2);
 		if (!put_part(name, &last, &last_length))
 			return false;
-		is_first = false;
 		if (*name->at == 'I') {
 			put(name, "<>", 2);
 			skip_arguments(name);
 		}
-		if (name->is_bad || (!is_nested && !is_std))
-			return !name->is_bad;
-		if (is_nested && *name->at == 'E')
-			return true;
-	}
+	} while (!name->is_bad && (is_std || (is_nested && *name->at != 'E')));
+	return !name->is_bad;
 }
 
 HANDLER void mg_demangle(const char *mangled, char *out, size_t bytes)
 {
 	struct name name = { mangled + 2, out, 0, bytes, false };
-	size_t length;
+	bool is_cpp = strncmp(mangled, "_Z", 2) == 0;
 
-	if (mangled[0] == '_' && mangled[1] == 'Z' && put_name(&name)) {
-		out[name.used] = 0;
-		return;
+	if (!is_cpp || !put_name(&name)) {
+		/* What the compiler (.part.0) or the linker (@GLIBC) added to a name of C goes. */
+		name.used = is_cpp || *mangled == 0 ? strlen(mangled) : 1 + strcspn(mangled + 1, ".@");
+		name.used = name.used < bytes ? name.used : bytes - 1;
+		memcpy(out, mangled, name.used);
 	}
-	/* C: what the compiler (.part.0, .constprop.0) or the linker (@GLIBC) added goes. */
-	length = mangled[0] == '_' && mangled[1] == 'Z' ? strlen(mangled) :
-		 1 + strcspn(mangled + 1, ".@");
-	if (mangled[0] == 0)
-		length = 0;
-	if (length >= bytes)
-		length = bytes - 1;
-	memcpy(out, mangled, length);
-	out[length] = 0;
+	out[name.used] = 0;
 }

@@ -2,16 +2,15 @@
  * Which module and function a pc lies in, from /proc/self/maps and the ELF files themselves.
  *
  * WHY      dladdr() and backtrace_symbols() take locks and allocate, and know exported names only.
- * HANDLER  All but mg_symbols_start. Executable mappings are kept in a table, read anew by read(2)
- *          when a pc is not in it and at the latest after a second; ELF headers of running code are
- *          read by mg_read(), symbol tables from a read-only mapping of the file, made once a
- *          module. Every offset in a file is checked against its size: it may be garbage.
- * THREADS  Many handlers at once: the table is double-buffered and validated by its generation; who
- *          finds another thread reading the maps waits for it, at most 100 ms.
- * REFUSED  Files that changed on disk since they were mapped (their first page says so); names
- *          in compressed debug data; files outside the mount namespace. They are named, without
- *          functions; their frames are walked all the same. A file that is truncated during the
- *          look-up is a fault within the handler (handler.c says so and ends).
+ * HANDLER  All of it. Executable mappings are kept in a table, read anew by read(2) when a pc is
+ *          not in it and at the latest after a second; ELF headers of running code are read by
+ *          mg_read(), symbols from a read-only mapping of the file, made once a module. Every
+ *          offset in a file is checked against its size: it may be garbage.
+ * THREADS  Many handlers at once: the table is double-buffered and validated by its generation;
+ *          who finds another thread reading the maps waits for it, at most 100 ms.
+ * REFUSED  Files that changed on disk since they were mapped (their first page tells), deleted
+ *          ones: they are named, without functions, and their frames are walked all the same. A
+ *          file truncated during the look-up is a fault in the handler: it says so and ends.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -23,194 +22,157 @@
 
 #include "core.h"
 
-#define MODULES_MAX 512
-#define MAPPINGS_MAX 2048
 #define MAPS_AGE_NS 1000000000ull
 #define NO_FILE ((const uint8_t *)1)
 
+enum { MODULES_MAX = 512, MAPPINGS_MAX = 2048, FOUND = 251 };
+
 struct module {
 	char path[256];
-	uint64_t device, inode;
-	uint64_t base;         /* where file offset 0 is mapped */
-	uint64_t end;          /* of its last segment */
+	uint64_t inode;
+	uint64_t base, end;         /* where file offset 0 and the end of its segments are mapped */
 	uint64_t eh_frame_hdr;
 	size_t elf_bytes;
 	const uint8_t *_Atomic elf; /* NULL: not tried */
 };
 
 struct mapping {
-	uint64_t start, end;
-	uint64_t bias;
-	int32_t module;        /* -1: code made at run time */
-};
-
-struct table {
-	uint64_t read_ns;
-	uint32_t count;
-	struct mapping mappings[MAPPINGS_MAX];
-};
-
-/* One line of maps, and what the lines before it said of the same file. */
-struct line {
-	uint64_t start, end, offset, device, inode, base;
-	bool is_code;
-	const char *path;
-	int32_t module;        /* of the last code */
+	uint64_t start, end, bias;
+	struct module *module;      /* NULL: code made at run time */
 };
 
 static struct module modules[MODULES_MAX];
-static _Atomic uint32_t module_count;
-static struct table tables[2];
+static uint32_t module_count; /* written by `reader` alone */
+static struct table {
+	uint64_t read_ns;
+	uint32_t count;
+	struct mapping mappings[MAPPINGS_MAX];
+} tables[2];
 static _Atomic uint32_t generation; /* tables[generation & 1] is valid */
 static _Atomic int32_t reader;      /* tid that reads maps, or 0 */
 
-/* The address that the linker gave to a byte of the file, minus its offset; false: not code. */
-static bool read_segments(struct module *module, uint64_t offset, uint64_t *slide)
+/* Reads a module's headers where they are mapped; the bias of its code at this file offset. */
+static uint64_t read_segments(struct module *module, uint64_t start, uint64_t offset)
 {
+	uint64_t bias = start - offset, shift = 0, hdr = 0, end = 0;
 	Elf64_Ehdr header;
 	Elf64_Phdr segment;
-	uint64_t first = 0, hdr = 0, end = 0;
-	bool is_found = false, has_first = false;
 
 	if (module->base == 0 || !mg_read(module->base, &header, sizeof header) ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phentsize != sizeof segment)
-		return false;
-	for (int i = 0; i < header.e_phnum && i < 64; i++) {
+	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+		return bias;
+	for (uint64_t i = 0; i < header.e_phnum && i < 64; i++) {
 		if (!mg_read(module->base + header.e_phoff + i * sizeof segment, &segment,
 			     sizeof segment))
-			return false;
+			break;
 		if (segment.p_type == PT_GNU_EH_FRAME)
 			hdr = segment.p_vaddr;
 		if (segment.p_type != PT_LOAD)
 			continue;
-		if (!has_first)
-			first = segment.p_vaddr - segment.p_offset;
-		has_first = true;
-		end = segment.p_vaddr + segment.p_memsz;
+		if (end == 0)
+			shift = module->base - segment.p_vaddr + segment.p_offset;
+		end = shift + segment.p_vaddr + segment.p_memsz;
 		if ((segment.p_flags & PF_X) && offset < segment.p_offset + segment.p_filesz &&
-		    offset + MG_PAGE > segment.p_offset) {
-			*slide = segment.p_vaddr - segment.p_offset;
-			is_found = true;
-		}
+		    offset + MG_PAGE > segment.p_offset)
+			bias = start - offset - segment.p_vaddr + segment.p_offset;
 	}
-	module->eh_frame_hdr = hdr != 0 ? module->base - first + hdr : 0;
-	module->end = module->base - first + end;
-	return is_found;
+	module->eh_frame_hdr = hdr == 0 ? 0 : hdr + shift;
+	module->end = end;
+	return bias;
 }
 
-/* The module of this line's file, or -1. A file may be mapped elsewhere too: V8 does so. */
-static int32_t module_of(const struct line *line, uint64_t *bias)
+/* A file mapped once more elsewhere is the same module: V8 does so with its builtins. */
+static struct module *module_of(const char *path, uint64_t inode, uint64_t base)
 {
-	uint32_t count = atomic_load(&module_count), i;
-	struct module *module;
-	uint64_t slide = 0;
+	struct module *module = modules;
 
-	for (i = 0; i < count; i++) {
-		module = &modules[i];
-		if (module->inode == line->inode && module->device == line->device &&
-		    (line->base == 0 || module->base == line->base) &&
-		    strncmp(module->path, line->path, sizeof module->path - 1) == 0)
-			break;
-	}
-	if (i == MODULES_MAX)
-		return -1;
-	module = &modules[i];
-	if (i == count) {
-		memset(module, 0, sizeof *module);
-		module->device = line->device;
-		module->inode = line->inode;
-		module->base = line->base;
-		strncpy(module->path, line->path, sizeof module->path - 1);
-		atomic_store(&module_count, count + 1);
-	}
-	if (!read_segments(module, line->offset, &slide))
-		slide = 0;
-	*bias = line->start - line->offset - slide;
-	return (int32_t)i;
+	for (; module < modules + module_count; module++)
+		if (module->inode == inode && (base == 0 || module->base == base) &&
+		    strncmp(module->path, path, sizeof module->path - 1) == 0)
+			return module;
+	if (module_count == MODULES_MAX)
+		return NULL;
+	strncpy(module->path, path, sizeof module->path - 1);
+	module->inode = inode;
+	module->base = base;
+	module_count++;
+	return module;
 }
 
 static uint64_t number(const char **at, unsigned base)
 {
 	uint64_t value = 0;
 
-	for (;; (*at)++) {
+	for (;;) {
 		char c = **at;
 		unsigned digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
 
+		*at += c != 0; /* with what ends it */
 		if (digit >= base)
 			return value;
 		value = value * base + digit;
 	}
 }
 
-static void add_line(struct table *table, struct line *line, const char *at)
-{
-	uint64_t device = line->device, inode = line->inode, bias = 0;
-	struct mapping *last = table->count > 0 ? &table->mappings[table->count - 1] : NULL;
-	int32_t module = -1;
+/* What the lines of maps so far said of the last file. */
+struct file {
+	uint64_t inode, base;
+};
 
-	line->start = number(&at, 16);
-	at++;
-	line->end = number(&at, 16);
-	line->is_code = at[0] == ' ' && at[1] != 0 && at[2] != 0 && at[3] == 'x';
-	for (at++; *at != ' ' && *at != 0; at++)
-		;
-	at++;
-	line->offset = number(&at, 16);
-	at++;
-	line->device = number(&at, 16) << 32;
-	at++;
-	line->device |= number(&at, 16);
-	at++;
-	line->inode = number(&at, 10);
-	while (*at == ' ')
-		at++;
-	line->path = at;
-	if (line->offset == 0)
-		line->base = line->start;
-	else if (line->device != device || line->inode != inode)
-		line->base = 0;
-	if (!line->is_code || table->count == MAPPINGS_MAX)
+static void add_line(struct table *table, struct file *file, const char *at)
+{
+	struct mapping mapping = { number(&at, 16), number(&at, 16), 0, NULL };
+	struct mapping *last = table->count > 0 ? &table->mappings[table->count - 1] : NULL;
+	bool is_code = strnlen(at, 5) == 5 && at[2] == 'x';
+	uint64_t offset, inode;
+
+	at += strcspn(at, " ") + 1;
+	offset = number(&at, 16);
+	number(&at, 16), number(&at, 16); /* device */
+	inode = number(&at, 10);
+	at += strspn(at, " ");
+	if (offset == 0)
+		file->base = mapping.start;
+	else if (inode != file->inode)
+		file->base = 0;
+	file->inode = inode;
+	if (!is_code || table->count == MAPPINGS_MAX)
 		return;
 	if (*at == '/' || strcmp(at, "[vdso]") == 0) {
-		module = module_of(line, &bias);
-		line->module = module;
-	} else if (line->module >= 0 && line->start < modules[line->module].end && last != NULL) {
-		module = last->module; /* huge pages instead of the file: node --use-largepages */
-		bias = last->bias;
-	} else if (last != NULL && last->module < 0 && last->end == line->start) {
-		last->end = line->end;
+		mapping.module = module_of(at, inode, file->base);
+		if (mapping.module != NULL)
+			mapping.bias = read_segments(mapping.module, mapping.start, offset);
+	} else if (last != NULL && last->module != NULL && mapping.start < last->module->end) {
+		mapping.module = last->module; /* huge pages in its place: --use-largepages */
+		mapping.bias = last->bias;
+	} else if (last != NULL && last->module == NULL && last->end == mapping.start) {
+		last->end = mapping.end;
 		return;
 	}
-	table->mappings[table->count++] = (struct mapping){ line->start, line->end, bias, module };
+	table->mappings[table->count++] = mapping;
 }
 
 static void read_maps(struct table *table)
 {
-	char text[8192 + 1];
+	char text[8192 + 1], *from, *end;
 	size_t have = 0;
 	ssize_t got;
-	struct line line = { .module = -1 };
+	struct file file = { 0, 0 };
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 
 	table->count = 0;
 	table->read_ns = mg_now_ns(false);
-	if (fd < 0)
-		return;
-	while ((got = read(fd, text + have, sizeof text - 1 - have)) > 0) {
-		char *from = text, *end;
-
+	while (fd >= 0 && (got = read(fd, text + have, sizeof text - 1 - have)) > 0) {
 		have += (size_t)got;
-		for (; (end = memchr(from, '\n', have - (from - text))) != NULL; from = end + 1) {
+		for (from = text; (end = memchr(from, '\n', have)) != NULL; from = end + 1) {
 			*end = 0;
-			add_line(table, &line, from);
+			have -= (size_t)(end + 1 - from);
+			add_line(table, &file, from);
 		}
-		have -= (size_t)(from - text);
 		memmove(text, from, have);
-		if (have == sizeof text - 1)
-			have = 0; /* no line is that long */
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void refresh(void)
@@ -231,14 +193,15 @@ static void refresh(void)
 	atomic_store(&reader, 0);
 }
 
-static bool find_in_table(uint64_t pc, struct mapping *out)
+/* The mapping that executes pc, out of a table that is valid and fresh. */
+static bool find(uint64_t pc, struct mapping *out)
 {
-	for (;;) {
+	for (int tries = 0; tries < 3; tries++) {
 		uint32_t now = atomic_load(&generation), low = 0, high;
 		const struct table *table = &tables[now & 1];
-		bool is_found;
+		bool is_fresh = mg_now_ns(false) - table->read_ns < MAPS_AGE_NS;
 
-		for (high = table->count; high - low > 1 && high <= MAPPINGS_MAX;) {
+		for (high = table->count; high - low > 1;) {
 			uint32_t middle = (low + high) / 2;
 
 			if (table->mappings[middle].start <= pc)
@@ -246,73 +209,55 @@ static bool find_in_table(uint64_t pc, struct mapping *out)
 			else
 				high = middle;
 		}
-		*out = table->mappings[low < MAPPINGS_MAX ? low : 0];
-		is_found = table->count > 0 && pc >= out->start && pc < out->end;
-		if (atomic_load(&generation) == now)
-			return is_found && mg_now_ns(false) - table->read_ns < MAPS_AGE_NS;
+		*out = table->mappings[low];
+		if (high > 0 && is_fresh && pc >= out->start && pc < out->end &&
+		    atomic_load(&generation) == now)
+			return true;
+		if (tries == 0)
+			refresh();
 	}
-}
-
-static bool find(uint64_t pc, struct mapping *out)
-{
-	if (find_in_table(pc, out))
-		return true;
-	refresh();
-	return find_in_table(pc, out);
+	return false;
 }
 
 HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr)
 {
 	struct mapping mapping;
+	bool is_found = find(pc, &mapping), has_module = is_found && mapping.module != NULL;
 
-	if (!find(pc, &mapping))
-		return false;
-	*base = mapping.module < 0 ? 0 : modules[mapping.module].base;
-	*bias = mapping.bias;
-	*eh_frame_hdr = mapping.module < 0 ? 0 : modules[mapping.module].eh_frame_hdr;
-	return true;
+	*base = has_module ? mapping.module->base : 0;
+	*bias = has_module ? mapping.bias : 0;
+	*eh_frame_hdr = has_module ? mapping.module->eh_frame_hdr : 0;
+	return is_found;
 }
 
-/* Maps the file, if it still is the one whose first page is mapped as the module's. */
+/* The module's file, mapped whole, if it still is the one whose first page the module shows. */
 static const uint8_t *map_file(struct module *module)
 {
 	uint8_t here[MG_PAGE];
 	struct stat status;
-	const uint8_t *elf = NO_FILE;
+	const uint8_t *elf = MAP_FAILED;
 	int fd = open(module->path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return NO_FILE;
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
 	    status.st_size >= (off_t)sizeof here && mg_read(module->base, here, sizeof here)) {
-		elf = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (elf == MAP_FAILED) {
-			elf = NO_FILE;
-		} else if (memcmp(elf, here, sizeof here) != 0) {
-			munmap((void *)elf, (size_t)status.st_size);
-			elf = NO_FILE;
-		}
 		module->elf_bytes = (size_t)status.st_size;
+		elf = mmap(NULL, module->elf_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
 	}
-	close(fd);
-	return elf;
+	if (fd >= 0)
+		close(fd);
+	return elf == MAP_FAILED || memcmp(elf, here, sizeof here) != 0 ? NO_FILE : elf;
 }
 
-static const uint8_t *elf_of(struct module *module, const struct mapping *mapping)
+/* Two threads may map it both, once: the other mapping stays. */
+static const uint8_t *elf_of(struct module *module)
 {
-	const uint8_t *elf = atomic_load(&module->elf), *ours;
+	const uint8_t *elf = atomic_load(&module->elf);
 
 	if (elf == NULL) {
-		if (module->path[0] == '[') {
-			module->elf_bytes = mapping->end - mapping->start;
-			ours = (const uint8_t *)mapping->start;
-		} else {
-			ours = map_file(module);
-		}
-		if (atomic_compare_exchange_strong(&module->elf, &elf, ours))
-			elf = ours;
-		else if (ours != NO_FILE && module->path[0] != '[')
-			munmap((void *)ours, module->elf_bytes);
+		if (module->path[0] == '[')
+			module->elf_bytes = module->end - module->base;
+		elf = module->path[0] == '[' ? (const uint8_t *)module->base : map_file(module);
+		atomic_store(&module->elf, elf);
 	}
 	return elf == NO_FILE ? NULL : elf;
 }
@@ -324,9 +269,8 @@ static bool section_at(const uint8_t *elf, size_t bytes, uint32_t index, Elf64_S
 	if (bytes < sizeof header)
 		return false;
 	memcpy(&header, elf, sizeof header);
-	if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shentsize != sizeof *out ||
-	    index >= header.e_shnum || header.e_shoff > bytes ||
-	    (bytes - header.e_shoff) / sizeof *out <= index)
+	if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || index >= header.e_shnum ||
+	    header.e_shoff > bytes || (bytes - header.e_shoff) / sizeof *out <= index)
 		return false;
 	memcpy(out, elf + header.e_shoff + index * sizeof *out, sizeof *out);
 	return out->sh_type == SHT_NOBITS ||
@@ -337,17 +281,17 @@ HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *
 {
 	Elf64_Ehdr header;
 	Elf64_Shdr names, section;
+	size_t name_bytes = strlen(name) + 1;
 
 	if (bytes < sizeof header)
 		return NULL;
 	memcpy(&header, elf, sizeof header);
 	if (!section_at(elf, bytes, header.e_shstrndx, &names) || names.sh_type != SHT_STRTAB)
 		return NULL;
-	for (uint32_t i = 1; i < header.e_shnum; i++) {
-		if (!section_at(elf, bytes, i, &section) || section.sh_type == SHT_NOBITS ||
-		    (section.sh_flags & SHF_COMPRESSED) || section.sh_name >= names.sh_size ||
-		    names.sh_size - section.sh_name <= strlen(name) ||
-		    memcmp(elf + names.sh_offset + section.sh_name, name, strlen(name) + 1) != 0)
+	for (uint32_t i = 1; section_at(elf, bytes, i, &section) || i < header.e_shnum; i++) {
+		if (section.sh_type == SHT_NOBITS || (section.sh_flags & SHF_COMPRESSED) ||
+		    section.sh_name > names.sh_size || names.sh_size - section.sh_name < name_bytes ||
+		    memcmp(elf + names.sh_offset + section.sh_name, name, name_bytes) != 0)
 			continue;
 		*size = section.sh_size;
 		return elf + section.sh_offset;
@@ -371,7 +315,7 @@ static bool is_better(const Elf64_Sym *a, const Elf64_Sym *b, uint64_t address, 
 	return names[a->st_name] != '_' && names[b->st_name] == '_';
 }
 
-/* Name of the function at the address. Symbols without a size reach to the next symbol. */
+/* Name of the function at the address. A symbol without a size reaches to the next one. */
 static const char *best_symbol(const uint8_t *elf, size_t bytes, const char *table,
 			       const char *table_names, uint64_t address)
 {
@@ -384,53 +328,77 @@ static const char *best_symbol(const uint8_t *elf, size_t bytes, const char *tab
 	if (symbols == NULL || names == NULL || name_bytes == 0 || names[name_bytes - 1] != 0)
 		return NULL;
 	for (size_t at = 0; at + sizeof symbol <= size; at += sizeof symbol) {
-		unsigned type = symbols[at + offsetof(Elf64_Sym, st_info)] & 15;
-
 		memcpy(&symbol, symbols + at, sizeof symbol);
-		if (symbol.st_value <= address && symbol.st_shndx != SHN_UNDEF &&
-		    symbol.st_name < name_bytes &&
-		    (type == STT_FUNC || type == STT_NOTYPE || type == STT_GNU_IFUNC) &&
+		if (symbol.st_value > address || symbol.st_shndx == SHN_UNDEF ||
+		    symbol.st_name >= name_bytes)
+			continue;
+		unsigned type = ELF64_ST_TYPE(symbol.st_info);
+		if ((type == STT_FUNC || type == STT_NOTYPE || type == STT_GNU_IFUNC) &&
 		    (best.st_shndx == SHN_UNDEF || is_better(&symbol, &best, address, names)))
 			best = symbol;
 	}
-	if (best.st_shndx == SHN_UNDEF ||
-	    (best.st_size != 0 && address - best.st_value >= best.st_size) ||
-	    (best.st_size == 0 && (!section_at(elf, bytes, best.st_shndx, &section) ||
-				   address - section.sh_addr >= section.sh_size)))
+	if (best.st_shndx == SHN_UNDEF || (best.st_size != 0 ?
+	    address - best.st_value >= best.st_size :
+	    !section_at(elf, bytes, best.st_shndx, &section) ||
+	    address - section.sh_addr >= section.sh_size))
 		return NULL;
 	return names + best.st_name;
 }
 
+static void name_frame(struct module *module, uint64_t offset, struct mg_frame *frame)
+{
+	size_t length = strlen(module->path), cut = sizeof frame->module - 1;
+	const uint8_t *elf = elf_of(module);
+	const char *name;
+
+	memset(frame, 0, sizeof *frame);
+	frame->module_offset = offset;
+	/* Of a long path the end says more. */
+	memcpy(frame->module, module->path + (length > cut ? length - cut : 0),
+	       length > cut ? cut : length);
+	if (elf == NULL)
+		return;
+	name = best_symbol(elf, module->elf_bytes, ".symtab", ".strtab", offset);
+	if (name == NULL)
+		name = best_symbol(elf, module->elf_bytes, ".dynsym", ".dynstr", offset);
+	if (name != NULL)
+		mg_demangle(name, frame->function, sizeof frame->function);
+	mg_line(elf, module->elf_bytes, offset, frame);
+}
 
 HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame)
 {
-	uint64_t at = pc - (is_return_address ? 1 : 0);
+	static struct {
+		_Atomic uint32_t version; /* odd: somebody writes */
+		struct module *module;
+		struct mg_frame frame;
+	} found[FOUND], *slot;
 	struct mapping mapping;
-	struct module *module;
-	const uint8_t *elf;
-	const char *name;
-	size_t length;
+	uint64_t offset;
+	uint32_t version;
 
-	memset(frame, 0, sizeof *frame);
+	if (!find(pc - is_return_address, &mapping) || mapping.module == NULL) {
+		memset(frame, 0, sizeof *frame);
+		frame->pc = pc;
+		return false;
+	}
+	offset = pc - is_return_address - mapping.bias;
+	slot = &found[offset % FOUND];
+	version = atomic_load(&slot->version);
+	*frame = slot->frame;
+	atomic_thread_fence(memory_order_acquire);
+	if ((version & 1) || slot->module != mapping.module || frame->module_offset != offset ||
+	    atomic_load(&slot->version) != version) {
+		name_frame(mapping.module, offset, frame);
+		if (!(version & 1) &&
+		    atomic_compare_exchange_strong(&slot->version, &version, version + 1)) {
+			slot->frame = *frame;
+			slot->module = mapping.module;
+			atomic_store(&slot->version, version + 2);
+		}
+	}
 	frame->kind = MG_FRAME_NATIVE;
 	frame->pc = pc;
-	if (!find(at, &mapping) || mapping.module < 0)
-		return false;
-	module = &modules[mapping.module];
-	frame->module_offset = at - mapping.bias;
-	length = strlen(module->path);
-	memcpy(frame->module, module->path + (length < sizeof frame->module ? 0 :
-	       length - sizeof frame->module + 1), sizeof frame->module - 1);
-	elf = elf_of(module, &mapping);
-	if (elf == NULL)
-		return true;
-	name = best_symbol(elf, module->elf_bytes, ".symtab", ".strtab", frame->module_offset);
-	if (name == NULL)
-		name = best_symbol(elf, module->elf_bytes, ".dynsym", ".dynstr",
-				   frame->module_offset);
-	if (name != NULL)
-		mg_demangle(name, frame->function, sizeof frame->function);
-	mg_line(elf, module->elf_bytes, frame->module_offset, frame);
 	return true;
 }
 
