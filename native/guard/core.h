@@ -30,6 +30,11 @@
 #define MG_BYTES_MAX 64  /* old and new bytes in a report */
 #define MG_REGIONS_MAX 65536
 #define MG_THREADS_MAX 1024
+#define MG_STEP_PAGES_MAX 32 /* that one instruction writes to: vscatter, 16 elements */
+
+#ifndef TRAP_PERF
+#define TRAP_PERF 6
+#endif
 
 #define HANDLER /* may run in a signal handler */
 
@@ -46,6 +51,7 @@ struct mg_page {
 	int32_t protect_tid;
 	int32_t unprotect_tid;
 	_Atomic uint32_t busy;       /* claimed by a thread that changes it */
+	uint32_t openers;            /* threads that step over a write to it; under the claim */
 };
 
 enum mg_region_kind { MG_KIND_VIEW, MG_KIND_GUARD_BEFORE, MG_KIND_GUARD_AFTER, MG_KIND_FREED };
@@ -62,7 +68,8 @@ struct mg_region {
 	uint64_t given;              /* the address that mg_region() was given */
 	uint64_t given_bytes;
 	uint64_t alias;              /* second, writable mapping of the same pages, or 0 */
-	uint64_t scratch;            /* MG_DIVERT: where writes go, or 0 */
+	uint64_t scratch;            /* MG_DIVERT: where writes go, then as much for copies; or 0 */
+	_Atomic bool is_moving;      /* its pages are being replaced: whoever faults tries again */
 	struct mg_page *pages;
 	_Atomic uint64_t allowed;    /* writes that `allow` let pass */
 	_Atomic uint64_t faults;
@@ -70,7 +77,7 @@ struct mg_region {
 	char allow[128];
 };
 
-/* One instruction that accesses memory, as far as decode.c knows it. */
+/* One instruction that accesses memory, as decode.c knows it. Registers are gregs indices. */
 struct mg_insn {
 	uint8_t length;     /* 0: not known */
 	uint16_t width;     /* bytes accessed at the address; 0: not known */
@@ -78,12 +85,19 @@ struct mg_insn {
 	bool is_atomic;     /* lock prefix or xchg */
 	bool is_rep;        /* REP MOVS / STOS */
 	uint8_t string_op;  /* 0, 'm' (movs), 's' (stos) */
-	bool is_shiftable;  /* base_reg can carry another address: it has no other part in it */
-	int8_t base_reg;    /* index into gregs of the register to shift, or -1 */
-	int8_t value_reg;   /* gregs index of the stored general register, or -1 */
-	int64_t immediate;  /* stored immediate where has_immediate */
-	bool has_immediate;
 	bool is_plain_mov;  /* a plain store of value_reg or immediate: new bytes can be told */
+	bool has_immediate;
+	int64_t immediate;  /* stored immediate where has_immediate */
+	int8_t value_reg;   /* the stored general register, or -1 */
+	int8_t vector_reg;  /* number of the plainly stored vector register, or -1 */
+	uint8_t value_byte; /* first byte of the register that is stored: 1 for ah, 8 for movhps */
+	bool knows_address; /* base + (index << scale) + displacement is where it accesses */
+	int8_t base_reg;    /* or -1; REG_RIP: counted from the next instruction */
+	int8_t index_reg;   /* or -1 */
+	uint8_t scale;
+	int64_t displacement;
+	int8_t shift_reg;   /* base or index that has no other part in the instruction, or -1 */
+	uint8_t shift_scale;
 };
 
 enum mg_frame_kind { MG_FRAME_NATIVE, MG_FRAME_BUILTIN, MG_FRAME_JS, MG_FRAME_WASM };
@@ -158,14 +172,18 @@ struct mg_thread {
 	const char *volatile stage; /* where the handler is, for a fault in itself */
 	/* step.c: what to put back after the single step */
 	struct {
-		bool is_on;
+		bool is_on, is_divert, had_trap_flag;
+		bool is_late;       /* the report is written after it: new bytes are known then */
+		int8_t shifted_reg; /* or -1 */
+		uint8_t page_count;
+		uint64_t pc, mask;  /* signals, as the kernel counts them */
+		uint64_t shift;     /* added to the register */
+		uint64_t moved;     /* the bytes went to event.address + this */
 		struct mg_region *region;
-		uint64_t page_start, page_bytes; /* to be protected again */
-		int shifted_reg;    /* gregs index or -1 */
-		uint64_t shift;
-		uint64_t restore_address; uint32_t restore_bytes; uint8_t restore[MG_BYTES_MAX];
-		bool had_trap_flag;
-		sigset_t mask;
+		struct {
+			struct mg_region *region;
+			uint64_t index;
+		} pages[MG_STEP_PAGES_MAX];
 	} step;
 	struct mg_event event;
 };
@@ -213,16 +231,22 @@ HANDLER void mg_event_place(struct mg_event *event, const struct mg_region *regi
    it is allowed (then false). */
 HANDLER bool mg_report_event(struct mg_thread *thread, const ucontext_t *context);
 HANDLER void mg_die(struct mg_thread *thread, int signal); /* by the signal, after a report */
+HANDLER void mg_publish(struct mg_thread *thread); /* writes the report of thread->event */
 HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);
 
 /* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
 HANDLER bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn);
 /* step.c */
 HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context); /* old, new, width */
-/* Continue or divert: prepares the context for the write; true: return from the handler now. */
-HANDLER bool mg_step_over(struct mg_thread *thread, struct mg_region *region, ucontext_t *context);
-/* SIGTRAP after the single step; false: not ours. */
-HANDLER bool mg_step_done(struct mg_thread *thread, ucontext_t *context);
+/* Lets the write happen, or elsewhere: done, or prepared in the context for a single step; true:
+   return from the handler now. */
+HANDLER bool mg_step_over(struct mg_thread *thread, struct mg_region *region, bool is_divert,
+			  ucontext_t *context);
+/* SIGTRAP after the single step; false: not ours (alone). */
+HANDLER bool mg_step_done(struct mg_thread *thread, const siginfo_t *info, ucontext_t *context);
+/* A fault within the single step; true: another page is open for it. False: the step is undone. */
+HANDLER bool mg_step_again(struct mg_thread *thread, uint64_t address, ucontext_t *context);
+/* alias.c */
 int mg_alias_make(struct mg_region *region);   /* before its first protect */
 int mg_alias_end(struct mg_region *region);
 int mg_scratch_make(struct mg_region *region);

@@ -173,7 +173,7 @@ static void walk(struct mg_thread *thread, const ucontext_t *context)
 	mg_choose_culprit(event);
 }
 
-static void publish(struct mg_thread *thread)
+void mg_publish(struct mg_thread *thread)
 {
 	int32_t tid = mg_tid(), nobody = 0;
 	bool is_mine = false;
@@ -206,7 +206,7 @@ bool mg_report_event(struct mg_thread *thread, const ucontext_t *context)
 		atomic_fetch_add(&((struct mg_region *)event->region)->faults, 1);
 	if (!mg_seen_before(event) || event->is_fatal || event->region == NULL ||
 	    !(event->region->flags & MG_ONCE))
-		publish(thread);
+		mg_publish(thread);
 	return true;
 }
 
@@ -320,8 +320,10 @@ static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *i
 
 	thread->stage = "letting the write happen";
 	if (region->mode == MG_CONTINUE || region->mode == MG_DIVERT) {
-		if (mg_step_over(thread, region, context))
+		if (mg_step_over(thread, region, region->mode == MG_DIVERT, context))
 			return;
+		if (thread->step.is_late)
+			mg_publish(thread);
 		mg_give_up(thread, "the write cannot be let through");
 	}
 	if (region->mode == MG_THROW && !thread->event.is_fatal) {
@@ -340,6 +342,15 @@ static bool retry(struct mg_thread *thread, uint64_t address)
 	return madvise((void *)(address & ~(MG_PAGE - 1)), MG_PAGE, MADV_POPULATE_WRITE) == 0;
 }
 
+/* Its new bytes are known when it has happened (`lock add`): mg_step_over() publishes it then. */
+static bool is_known_later(const struct mg_event *event)
+{
+	bool happens = event->region->mode == MG_CONTINUE || event->region->mode == MG_DIVERT;
+	uint32_t wanted = event->width < MG_BYTES_MAX ? event->width : MG_BYTES_MAX;
+
+	return happens && event->kind == MG_EVENT_WRITE && event->new_known < wanted;
+}
+
 static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 {
 	uint64_t address = (uint64_t)info->si_addr;
@@ -350,7 +361,7 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 	bool is_seen;
 
 	thread->stage = "looking for the page";
-	if (mg_uffd_signal(thread, info, context))
+	if (mg_uffd_signal(thread, info, context) || mg_step_again(thread, address, context))
 		return true;
 	region = info->si_code == SEGV_ACCERR ? mg_region_at(address) : NULL;
 	if (region == NULL || (error & ERROR_FETCH) || address - region->start >= region->bytes)
@@ -362,15 +373,16 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 	thread->retries = 0;
 	fill_event(thread, region, address, context);
 	walk(thread, context);
-	if (mg_is_allowed(&thread->event) && mg_step_over(thread, region, context)) {
+	if (mg_is_allowed(&thread->event) && mg_step_over(thread, region, false, context)) {
 		atomic_fetch_add(&region->allowed, 1);
 		return true;
 	}
 	atomic_fetch_add(&region->faults, 1);
 	choose_end(&thread->event);
 	is_seen = mg_seen_before(&thread->event) && (region->flags & MG_ONCE);
-	if (!is_seen || thread->event.is_fatal)
-		publish(thread);
+	thread->step.is_late = !is_seen && is_known_later(&thread->event);
+	if (!thread->step.is_late && (!is_seen || thread->event.is_fatal))
+		mg_publish(thread);
 	act(thread, region, info, context);
 	return true;
 }
@@ -379,8 +391,12 @@ static bool dispatch(struct mg_thread *thread, int signal, siginfo_t *info, ucon
 {
 	if (signal == SIGSEGV)
 		return on_fault(thread, info, context);
-	if (signal == SIGTRAP)
-		return mg_step_done(thread, context) || mg_watch_hit(thread, info, context);
+	if (signal == SIGTRAP) {
+		bool is_stepped = mg_step_done(thread, info, context);
+
+		return mg_watch_hit(thread, info, context) || is_stepped;
+	}
+	mg_step_again(thread, 0, context); /* a bus error in the step: it is undone */
 	return false;
 }
 

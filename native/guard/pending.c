@@ -5,15 +5,6 @@
 #include "core.h"
 
 #define PENDING __attribute__((weak))
-PENDING bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn) {
-	(void)code; (void)available; memset(insn, 0, sizeof *insn); insn->base_reg = insn->value_reg =
-	-1; return false; }
-PENDING void mg_fill_bytes(struct mg_event *event, const ucontext_t *context) { (void)event;
-	(void)context; }
-PENDING bool mg_step_over(struct mg_thread *thread, struct mg_region *region, ucontext_t
-	*context) { (void)thread; (void)region; (void)context; return false; }
-PENDING bool mg_step_done(struct mg_thread *thread, ucontext_t *context) { (void)thread;
-	(void)context; return false; }
 PENDING int mg_alias_make(struct mg_region *region) { (void)region; return -ENOSYS; }
 PENDING int mg_alias_end(struct mg_region *region) { (void)region; return 0; }
 PENDING int mg_scratch_make(struct mg_region *region) { (void)region; return -ENOSYS; }
