@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CORE = join(ROOT, 'native/guard');
-const FLAGS = ['-g', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-pthread', `-I${CORE}`];
+const FLAGS = ['-g', '-Wall', '-Wextra', '-Werror', '-pthread', `-I${CORE}`];
 
 export interface CompileOptions {
   /** Further flags: `-O2`, `-fsanitize=address`, `-shared` ... */
@@ -34,7 +34,8 @@ export function compileC(name: string, options: CompileOptions = {}): string | n
   if (process.arch !== 'x64' || !hasCompiler(compiler)) return null;
   const core = coreSources(options.core ?? 'all');
   const sources = [join(ROOT, 'test/guard', name), ...core];
-  const words = [compiler, ...FLAGS, ...(options.flags ?? [])];
+  const standard = name.endsWith('.cpp') ? '-std=gnu++17' : '-std=gnu11';
+  const words = [compiler, standard, ...FLAGS, ...(options.flags ?? [])];
   const hash = createHash('sha256').update(words.join('\n'));
   for (const file of [...sources, ...headers()]) hash.update(readFileSync(file));
   const folder = join(ROOT, 'build/test-guard');
