@@ -2,10 +2,11 @@
  * Who writes into my memory? The program of the article, with the guard.
  *
  * A cache keeps its data in 8 pages and write-protects 4 of them, 4 to 7. Elsewhere somebody
- * computes a place, is wrong, and writes 50 bytes into the fifth page. Without the guard this works,
- * and the data are wrong; with bare mprotect the process dies and nobody knows of what. Here:
+ * computes a place, is wrong, and writes 50 bytes into the fifth page. Without the guard this
+ * works, and the data are wrong; with mprotect alone the process dies, and nobody knows of what.
+ * Here the first line that it prints is
  *
- *     segmentation fault at 0x7f..: scribble (scribble.c:32) wrote 1 byte at offset 16384 of 'cache'
+ *     segmentation fault at 0x7f..: scribble (scribble.c:31) wrote 1 byte at offset 16384 of ..
  *
  * Build and run, after `npm run build`:
  *

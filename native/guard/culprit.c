@@ -23,8 +23,10 @@ HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
 
 	if (frame->kind == MG_FRAME_JS || frame->kind == MG_FRAME_WASM)
 		return strncmp(frame->file, "node:", 5) == 0; /* Buffer's methods, and the like */
-	if (frame->kind == MG_FRAME_BUILTIN || frame->module[0] == '\0')
+	if (frame->kind == MG_FRAME_BUILTIN)
 		return 4;
+	if (frame->module[0] == '\0')
+		return 1; /* code made at run time: JavaScript that could not be named */
 	name = name ? name + 1 : frame->module;
 	for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
 		if (strncmp(name, runtimes[i], strlen(runtimes[i])) == 0)

@@ -79,12 +79,13 @@ HANDLER static const char *names_source(const struct mg_event *event)
 
 HANDLER static void say_name(struct mg_out *out, const struct mg_frame *frame)
 {
-	mg_say(out, "%s", frame->function[0] ? frame->function : frame->kind == MG_FRAME_NATIVE ?
-			  "function without a name" : "anonymous function");
+	mg_say(out, "%s", frame->function[0] ? frame->function :
+			  frame->kind != MG_FRAME_NATIVE ? "anonymous function" :
+			  frame->module[0] ? "function without a name" : "code made at run time");
 	if (frame->file[0])
 		mg_say(out, frame->column ? " (%s:%u:%u)" : frame->line ? " (%s:%u)" : " (%s)",
 		       frame->file, frame->line, frame->column);
-	else if (frame->kind == MG_FRAME_NATIVE && !frame->function[0])
+	else if (frame->kind == MG_FRAME_NATIVE && frame->module[0] && !frame->function[0])
 		mg_say(out, " (in %s)", frame->module);
 }
 

@@ -7,7 +7,12 @@ import { compileC, hasCompiler } from '../support/compile-c.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const EXAMPLE = 'examples/guard-article/scribble.c';
-const LINKED = ['-Wl,--no-as-needed', `-L${ROOT}/build`, `-Wl,-rpath,${ROOT}/build`, '-lmillrace-guard'];
+const LINKED = [
+  '-Wl,--no-as-needed',
+  `-L${ROOT}/build`,
+  `-Wl,-rpath,${ROOT}/build`,
+  '-lmillrace-guard',
+];
 
 const hasLibrary = existsSync(join(ROOT, 'build/libmillrace-guard.so'));
 const options = { skip: !hasLibrary && 'build/libmillrace-guard.so is not built' };
@@ -40,18 +45,15 @@ for (const level of ['-O0', '-O1', '-O2']) {
     assert.equal(stdout, '');
     const place = `\\(\\S*/scribble\\.c:${lineOf(EXAMPLE)}\\)`;
     const [first, ...rest] = stderr.split('\n');
-    assert.match(
-      first!,
-      new RegExp(
-        `^segmentation fault at 0x[0-9a-f]+: scribble ${place} wrote 1 byte at offset 16384 of 'cache'$`,
-      ),
-    );
+    const what = `scribble ${place} wrote 1 byte at offset 16384 of 'cache'`;
+    assert.match(first!, new RegExp(`^segmentation fault at 0x[0-9a-f]+: ${what}$`));
     const text = rest.join('\n');
     assert.match(text, / {2}bytes {5}01 -> 00\n/);
     assert.match(text, / {2}thread {4}main, tid (\d+) of process \1\n/);
     assert.match(text, / {2}slice {5}4 pages from page 4 on, generation 1: byte 0 of it\n/);
     assert.match(text, / {2}history {3}protected \S+ [mu]?s before by the same thread, never unp/);
-    const frame = (name: string) => `  \\S+/scribble-\\w+ \\[0x[0-9a-f]+\\]  ${name} \\(\\S+:\\d+\\)`;
+    const frame = (name: string) =>
+      `  \\S+/scribble-\\w+ \\[0x[0-9a-f]+\\]  ${name} \\(\\S+:\\d+\\)`;
     assert.match(
       text,
       new RegExp(`${frame('scribble')}  ← the culprit\n${frame('work')}\n${frame('main')}\n`),

@@ -1,6 +1,6 @@
 /**
- * The culprits of the matrix: one function a way to write, each with its line marked, and one caller
- * each, into which the optimiser can inline it.
+ * The culprits of the matrix: one function a way to write, each with its line marked, and one
+ * caller each, into which the optimiser can inline it.
  */
 
 export interface Target {

@@ -98,11 +98,11 @@ async function main() {
   const [tier, thread, door] = process.argv.slice(2);
   const row = { tier: tier as Tier, door: door! };
   if (thread === 'main') {
-    console.log(JSON.stringify(await runRow(row)));
+    process.stdout.write(JSON.stringify(await runRow(row)));
     return;
   }
   const worker = new Worker(new URL(import.meta.url), { workerData: row, name: 'scribbler' });
-  worker.once('message', (outcomes) => console.log(JSON.stringify(outcomes)));
+  worker.once('message', (outcomes) => process.stdout.write(JSON.stringify(outcomes)));
 }
 
 if (isMainThread) await main();
