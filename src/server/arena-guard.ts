@@ -17,6 +17,7 @@
  */
 import { guardError } from '../toolkit/guard/guard-error.ts';
 import { GUARD_MODES, GUARD_ONCE, guardNative } from '../toolkit/guard/native.ts';
+import { setReportFile } from '../toolkit/guard/reports.ts';
 import type { PageGuard, PagePool } from '../toolkit/pages/index.ts';
 import type { ServerGuardMode } from './guard-status.ts';
 
@@ -36,8 +37,10 @@ export class ArenaGuard {
   readonly #refused: Int32Array;
   readonly #counts = new Float64Array(2);
 
-  constructor(pool: PagePool, mode: Exclude<ServerGuardMode, 'off'>) {
+  /** `reportFile`: each report is a line of JSON there, besides its text on standard error. */
+  constructor(pool: PagePool, mode: Exclude<ServerGuardMode, 'off'>, reportFile: string | null) {
     const native = guardNative();
+    setReportFile(reportFile);
     const { bytes } = pool;
     const extent = new Float64Array(2);
     const number = GUARD_MODES[mode];
@@ -63,6 +66,7 @@ export class ArenaGuard {
   /** After the last worker has ended. */
   end(): void {
     guardNative().regionEnd(this.handle.region);
+    setReportFile(null);
   }
 }
 

@@ -238,7 +238,7 @@ class RunningServer implements Server {
     const { mode } = this.config.guard;
     if (mode === 'off') return;
     const { ArenaGuard } = await import('./arena-guard.ts');
-    this.#guard = new ArenaGuard(this.#memory.pool, mode);
+    this.#guard = new ArenaGuard(this.#memory.pool, mode, this.#guardFile());
     this.#memory.guardWith(this.#guard.handle);
     this.#parts.log.info({ mode, reports: this.#guardFile() }, 'pages are guarded');
   }
