@@ -15,6 +15,7 @@ import type { Bench, BenchValues } from './bench.ts';
 import { decodeBench } from './decode-bench.ts';
 import { writeBenchmarksPage } from './doc.ts';
 import { generateBench } from './generate-bench.ts';
+import { guardBench } from './guard.ts';
 import { describeOtherLoad } from './lib/machine.ts';
 import { formatTable, makeResult } from './lib/result.ts';
 import { pinningBench } from './pinning.ts';
@@ -28,6 +29,7 @@ const BENCHES: readonly Bench[] = [
   arenaBench,
   pinningBench,
   ringBench,
+  guardBench,
 ];
 
 const HELP_REMEDY = 'see npm run bench -- help';

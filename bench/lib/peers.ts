@@ -33,7 +33,7 @@ const CXX: Language = {
 };
 
 /** Path of the built program; compiles it when its source or the flags have changed. */
-export function buildPeer(name: 'yardstick' | 'sender' | 'ring'): string {
+export function buildPeer(name: 'yardstick' | 'sender' | 'ring' | 'guard' | 'corrupt'): string {
   const { extension, compiler, standard } = name === 'ring' ? CXX : C;
   const flags = [...FLAGS, standard];
   const source = join(ROOT, 'bench/peers', `${name}.${extension}`);

@@ -46,6 +46,7 @@ export async function startServer(
   more: readonly string[] = [],
   program: string = join(ROOT, 'dist/src/cli/main.js'),
   keys: ConfigInput = {},
+  node: readonly string[] = [],
 ): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
@@ -54,7 +55,15 @@ export async function startServer(
   const configPath = join(folder, 'config.yaml');
   // JSON is YAML.
   writeFileSync(configPath, JSON.stringify({ stages, ...keys }));
-  const parameters = [program, 'serve', '--config', configPath, '--data', join(folder, 'data')];
+  const parameters = [
+    ...node,
+    program,
+    'serve',
+    '--config',
+    configPath,
+    '--data',
+    join(folder, 'data'),
+  ];
   parameters.push('--listen', `127.0.0.1:${port}`, '--http', `127.0.0.1:${httpPort}`, ...more);
   const logPath = join(folder, 'server.log');
   const child = startChild(process.execPath, parameters);

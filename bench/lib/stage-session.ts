@@ -45,6 +45,8 @@ export interface SessionOptions {
   /** Stands in for the server in tests. */
   readonly program?: string;
   readonly standstillMs?: number;
+  /** Options of Node.js. */
+  readonly node?: readonly string[];
 }
 
 /** Changes as long as records arrive somewhere. */
@@ -73,8 +75,9 @@ export class StageSession {
     load: Load,
     options: SessionOptions = {},
   ): Promise<StageSession> {
-    const { more = [], program, standstillMs = STANDSTILL_MS } = options;
-    return new StageSession(await startServer(stages, more, program), stages, load, standstillMs);
+    const { more = [], program, standstillMs = STANDSTILL_MS, node = [] } = options;
+    const server = await startServer(stages, more, program, {}, node);
+    return new StageSession(server, stages, load, standstillMs);
   }
 
   /** Compiles the hot functions, fills the caches; not measured, but checked. */
