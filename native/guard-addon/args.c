@@ -1,6 +1,7 @@
 /* Arguments and results: as native/args.c, for the guard's addon. */
 #include "door.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 static bool refuse(napi_env env, const char *name, const char *want)
@@ -99,4 +100,33 @@ napi_value door_result(napi_env env, double value)
 	napi_value out;
 
 	return napi_create_double(env, value, &out) == napi_ok ? out : NULL;
+}
+
+bool door_take(napi_env env, napi_callback_info info, const char *format, ...)
+{
+	napi_value args[10], *arg = args;
+	size_t count = strlen(format);
+	bool is_good;
+	va_list out;
+
+	count += strchr(format, 'b') == NULL ? 0 : 2;
+	is_good = door_args(env, info, args, count);
+	va_start(out, format);
+	for (; is_good && *format != 0; format++, arg++) {
+		if (*format == 'n') {
+			is_good = door_number(env, *arg, "an argument", NUMBER_MAX,
+					      va_arg(out, double *));
+		} else if (*format == 's') {
+			is_good = door_string(env, *arg, "an argument", va_arg(out, char *), 64);
+		} else if (*format == 'v') {
+			*va_arg(out, napi_value *) = *arg;
+		} else {
+			uint8_t **data = va_arg(out, uint8_t **);
+
+			is_good = door_slice(env, arg, data, va_arg(out, size_t *));
+			arg += 2;
+		}
+	}
+	va_end(out);
+	return is_good;
 }

@@ -25,6 +25,9 @@ extern const struct door_function SEEN_FUNCTIONS[];
 
 /* Of an environment that goes. */
 void door_end_regions(napi_env env);
+extern const struct door_function MEMORY_FUNCTIONS[];
+
+#define NUMBER_MAX 9007199254740991.0
 
 /* Each returns false after throwing. Names are those in the error's text. */
 bool door_args(napi_env env, napi_callback_info info, napi_value *args, size_t count);
@@ -36,6 +39,9 @@ bool door_slice(napi_env env, const napi_value *args, uint8_t **data, size_t *le
 bool door_doubles(napi_env env, napi_value value, size_t count, double **data);
 /* At most size - 1 bytes; a longer string is cut. */
 bool door_string(napi_env env, napi_value value, const char *name, char *out, size_t size);
+/* All arguments by their letters: n (double *), s (char[64]), v (napi_value *), and at most one
+   b = Uint8Array, offset, length (uint8_t **, size_t *). */
+bool door_take(napi_env env, napi_callback_info info, const char *format, ...);
 napi_value door_result(napi_env env, double value);
 
 #endif

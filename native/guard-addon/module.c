@@ -9,6 +9,7 @@ static const struct door_function *const LISTS[] = {
 	REPORT_FUNCTIONS,
 	THREAD_FUNCTIONS,
 	SEEN_FUNCTIONS,
+	MEMORY_FUNCTIONS,
 };
 
 static void leave(void *env)

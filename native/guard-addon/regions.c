@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 
 #define FLAGS_MAX (MG_ALIAS | MG_SYSCALLS | MG_NO_READ | MG_ONCE)
-#define OFFSET_MAX 9007199254740991.0
 
 /* By slot of the id; an entry is written by the thread that has the slot, until its region ends. */
 static struct {
@@ -71,8 +70,8 @@ static napi_value protect(napi_env env, napi_callback_info info)
 	int id;
 
 	if (!door_args(env, info, args, 4) || !door_int(env, args[0], "id", INT32_MAX, &id) ||
-	    !door_number(env, args[1], "offset", OFFSET_MAX, &offset) ||
-	    !door_number(env, args[2], "bytes", OFFSET_MAX, &bytes) ||
+	    !door_number(env, args[1], "offset", NUMBER_MAX, &offset) ||
+	    !door_number(env, args[2], "bytes", NUMBER_MAX, &bytes) ||
 	    !door_number(env, args[3], "generation", UINT32_MAX, &generation))
 		return NULL;
 	return door_result(env, mg_protect(id, (size_t)offset, (size_t)bytes,
@@ -87,8 +86,8 @@ static napi_value unprotect(napi_env env, napi_callback_info info)
 	int id;
 
 	if (!door_args(env, info, args, 3) || !door_int(env, args[0], "id", INT32_MAX, &id) ||
-	    !door_number(env, args[1], "offset", OFFSET_MAX, &offset) ||
-	    !door_number(env, args[2], "bytes", OFFSET_MAX, &bytes))
+	    !door_number(env, args[1], "offset", NUMBER_MAX, &offset) ||
+	    !door_number(env, args[2], "bytes", NUMBER_MAX, &bytes))
 		return NULL;
 	return door_result(env, mg_unprotect(id, (size_t)offset, (size_t)bytes));
 }

@@ -101,12 +101,16 @@ static void end_at(uint64_t address)
 		mg_region_end(region->id);
 }
 
-void *mg_alloc_in(void *map, size_t bytes, size_t align_end, const char *label)
+void *mg_alloc_in(void *map, size_t map_bytes, size_t bytes, size_t align_end, const char *label)
 {
 	uint64_t start = (uint64_t)map + MG_PAGE, end = start + PAGES_OF(bytes);
 	uint64_t data = align_end ? (end - bytes) & -align_end : start;
 	struct mg_fence fence = { data, bytes, data - start, end - data - bytes, label };
 
+	if (start % MG_PAGE || map_bytes != end - start + 2 * MG_PAGE) {
+		mg_fail(EINVAL, "not whole pages, as many as these bytes need and two more");
+		return NULL;
+	}
 	if (close_pages(start - MG_PAGE, MG_PAGE, MG_KIND_GUARD_BEFORE, &fence) < 0)
 		return NULL;
 	if (close_pages(end, MG_PAGE, MG_KIND_GUARD_AFTER, &fence) < 0) {
@@ -132,30 +136,45 @@ void *mg_alloc(size_t bytes, int align_end, const char *label)
 		mg_fail(errno, "no memory for a guarded allocation");
 		return NULL;
 	}
-	data = mg_alloc_in(map, bytes, (size_t)align_end, label);
+	data = mg_alloc_in(map, all, bytes, (size_t)align_end, label);
 	if (data == NULL)
 		munmap(map, all);
 	return data;
 }
 
-int mg_free_in(void *memory)
+/* The fence of the allocation that begins there; its data may be closed already (is_freed). */
+static int find(void *memory, struct mg_fence *fence)
 {
 	uint64_t data = (uint64_t)memory, start = data & -MG_PAGE;
 	struct mg_region *freed = mg_region_at(start), *before = mg_region_at(start - MG_PAGE);
-	struct mg_fence fence = { .data = data };
-	int broken, id;
 
 	if (freed && freed->kind == MG_KIND_FREED)
 		return mg_fail(EALREADY, "this memory was freed before");
 	if (!before || before->kind != MG_KIND_GUARD_BEFORE || before->given != data)
 		return mg_fail(EINVAL, "no guarded allocation begins here");
-	fence.bytes = before->given_bytes;
-	fence.before = data - start;
-	fence.after = start + PAGES_OF(fence.bytes) - data - fence.bytes;
-	fence.label = before->label;
-	broken = mg_fence(&fence, false);
-	id = close_pages(start, PAGES_OF(fence.bytes), MG_KIND_FREED, &fence);
-	return id < 0 ? id : broken;
+	*fence = (struct mg_fence){ data, before->given_bytes, data - start, start +
+		PAGES_OF(before->given_bytes) - data - before->given_bytes, before->label };
+	return 0;
+}
+
+int mg_check(void *memory)
+{
+	struct mg_fence fence;
+	int result = find(memory, &fence);
+
+	return result < 0 ? result : mg_fence(&fence, false);
+}
+
+int mg_free_in(void *memory)
+{
+	struct mg_fence fence;
+	int result = find(memory, &fence), id;
+
+	if (result < 0)
+		return result;
+	result = mg_fence(&fence, false);
+	id = close_pages(fence.data & -MG_PAGE, PAGES_OF(fence.bytes), MG_KIND_FREED, &fence);
+	return id < 0 ? id : result;
 }
 
 void mg_forget_in(void *map, size_t bytes)

@@ -320,7 +320,7 @@ struct mg_fence {
 /* Writes the pattern (is_new), or looks at it: 0, or the number of broken sides, each reported. */
 int mg_fence(const struct mg_fence *fence, bool is_new);
 /* mg_alloc() in whole pages of somebody else: the first and the last one close. */
-void *mg_alloc_in(void *map, size_t bytes, size_t align_end, const char *label);
+void *mg_alloc_in(void *map, size_t map_bytes, size_t bytes, size_t align_end, const char *label);
 int mg_free_in(void *memory);   /* closes the data: no quarantine, the owner calls the next one */
 void mg_forget_in(void *map, size_t map_bytes); /* opens all pages */
 

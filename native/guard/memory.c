@@ -45,6 +45,7 @@ int32_t mg_tid(void)
 int mg_fail(int error, const char *problem)
 {
 	problem_text = problem;
+	errno = error;
 	return -error;
 }
 

@@ -70,6 +70,8 @@ MG_PUBLIC void *mg_alloc(size_t bytes, int align_end, const char *label);
 /* Inaccessible from now on for a while: a later use is reported. The number of sides on which
    the pattern was broken, each of them reported. */
 MG_PUBLIC int mg_free(void *memory);
+/* Looks at the pattern now; the result is as mg_free's. */
+MG_PUBLIC int mg_check(void *memory);
 
 /* Hardware watchpoint on 1 .. 32 bytes in all threads of the process; a watch id. */
 MG_PUBLIC int mg_watch(void *address, size_t bytes, int reads_too,

@@ -15,6 +15,7 @@ export {
   unprotect,
 } from './guard.ts';
 export { GuardError, type GuardErrorCode } from './guard-error.ts';
+export { type AllocGuardedOptions, allocGuarded, type GuardedBuffer } from './guarded-buffer.ts';
 export type { Guardable, WasmMemory } from './guarded-bytes.ts';
 export {
   culpritOf,
@@ -31,3 +32,4 @@ export {
   reports,
   setReportFile,
 } from './reports.ts';
+export { WATCH_BYTES_MAX, type Watch, type WatchOptions, watch } from './watch.ts';

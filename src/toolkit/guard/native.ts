@@ -63,6 +63,49 @@ export interface GuardFunctions {
   seen(index: number): readonly [string, string, string, number, number, number] | null;
   /** A bug on purpose, for the demonstration and for tests: up to 4096 bytes, unchecked. */
   scribble(bytes: Uint8Array, offset: number, count: number, value: number): number;
+  /**
+   * Memory between two inaccessible pages, its end at the second one as far as `align` (2^n)
+   * allows; 0: its start at the first one. Freed when it is collected. -EINVAL, -ENOMEM, -ENOSPC.
+   */
+  alloc(bytes: number, align: number, label: string): ArrayBuffer | number;
+  /** Detaches, closes the memory: the number of broken canaries. -EALREADY, -EEXIST. */
+  free(buffer: ArrayBuffer): number;
+  /**
+   * Closes the first and the last of these whole pages of a buffer of V8, and holds the buffer: the
+   * offset of `bytes` bytes between them, as by alloc().
+   */
+  close(
+    pages: Uint8Array,
+    offset: number,
+    length: number,
+    bytes: number,
+    align: number,
+    label: string,
+  ): number;
+  /** Opens what close() and check(.., 1) closed, and lets the buffer go. */
+  open(pages: Uint8Array): number;
+  /** Broken canaries of the allocation that begins here; `isFree` closes data between close(). */
+  check(view: Uint8Array, offset: number, length: number, isFree: 0 | 1): number;
+  /** Writes a pattern into the first and last bytes of a slice, or counts the broken ends. */
+  canary(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    before: number,
+    after: number,
+    isNew: 0 | 1,
+    label: string,
+  ): number;
+  /** perf_event_open(2): an id; -ENOSPC: no slot is free; -EACCES, -EPERM, -ENOENT, -ENOSYS. */
+  watch(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    reads: 0 | 1,
+    mode: number,
+    label: string,
+  ): number;
+  watchEnd(id: number): number;
 }
 
 export type GuardFunctionName = keyof GuardFunctions;
@@ -80,6 +123,14 @@ const NAMES: Readonly<Record<GuardFunctionName, true>> = {
   nameThread: true,
   seen: true,
   scribble: true,
+  alloc: true,
+  free: true,
+  close: true,
+  open: true,
+  check: true,
+  canary: true,
+  watch: true,
+  watchEnd: true,
 };
 export const GUARD_FUNCTION_NAMES = Object.keys(NAMES) as readonly GuardFunctionName[];
 
