@@ -4,95 +4,102 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static bool refuse(napi_env env, const char *name, const char *want)
-{
-	char text[160];
+#define NUMBER_MAX 9007199254740991.0
 
-	snprintf(text, sizeof(text), "%s must be %s", name, want);
-	napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", text);
+static bool refuse(napi_env env, bool is_range, const char *want)
+{
+	char text[120];
+
+	snprintf(text, sizeof(text), "an argument is not %s", want);
+	if (is_range)
+		napi_throw_range_error(env, "ERR_OUT_OF_RANGE", text);
+	else
+		napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", text);
 	return false;
 }
 
-bool door_args(napi_env env, napi_callback_info info, napi_value *args, size_t count)
+static bool take_number(napi_env env, napi_value value, double max, double *out)
 {
-	size_t found = count;
-
-	if (napi_get_cb_info(env, info, &found, args, NULL, NULL) != napi_ok || found < count)
-		return refuse(env, "the argument list", "longer: an argument is missing");
-	return true;
-}
-
-bool door_number(napi_env env, napi_value value, const char *name, double max, double *out)
-{
-	char text[160];
+	char text[64];
 
 	if (napi_get_value_double(env, value, out) != napi_ok)
-		return refuse(env, name, "a number");
-	/* The negation also refuses NaN; the limits keep the conversion defined. */
-	if (*out >= 0 && *out <= max && *out == (double)(int64_t)*out)
-		return true;
-	snprintf(text, sizeof(text), "%s must be an integer from 0 to %.0f, found %.17g", name, max,
-		 *out);
-	napi_throw_range_error(env, "ERR_OUT_OF_RANGE", text);
-	return false;
+		return refuse(env, false, "a number");
+	/* NaN is refused as well; the limits keep the conversion defined. */
+	snprintf(text, sizeof(text), "an integer from 0 to %.0f", max);
+	return (*out >= 0 && *out <= max && *out == (double)(int64_t)*out) ||
+	       refuse(env, true, text);
 }
 
-bool door_int(napi_env env, napi_value value, const char *name, int max, int *out)
-{
-	double number;
-
-	if (!door_number(env, value, name, max, &number))
-		return false;
-	*out = (int)number;
-	return true;
-}
-
-static bool get_array(napi_env env, napi_value value, napi_typedarray_type want, void **data,
-		      size_t *length)
+static bool take_array(napi_env env, napi_value value, napi_typedarray_type want, void *data,
+		       size_t *length)
 {
 	napi_typedarray_type type;
 
-	*data = NULL;
-	if (napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) != napi_ok ||
-	    type != want)
-		return refuse(env, "the array",
-			      want == napi_uint8_array ? "a Uint8Array" : "a Float64Array");
-	return true;
+	*(void **)data = NULL;
+	return (napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok &&
+		type == want) ||
+	       refuse(env, false, want == napi_uint8_array ? "a Uint8Array" : "a Float64Array");
 }
 
-bool door_slice(napi_env env, const napi_value *args, uint8_t **data, size_t *length)
+static bool take_slice(napi_env env, const napi_value *args, uint8_t **data, size_t *length)
 {
 	double offset, wanted;
-	void *address;
-	size_t have;
 
-	if (!get_array(env, args[0], napi_uint8_array, &address, &have) ||
-	    !door_number(env, args[1], "offset", (double)have, &offset) ||
-	    !door_number(env, args[2], "length", (double)have - offset, &wanted))
+	if (!take_array(env, args[0], napi_uint8_array, data, length) ||
+	    !take_number(env, args[1], (double)*length, &offset) ||
+	    !take_number(env, args[2], (double)*length - offset, &wanted))
 		return false;
-	*data = (uint8_t *)address + (size_t)offset;
+	*data += (size_t)offset;
 	*length = (size_t)wanted;
 	return true;
 }
 
-bool door_doubles(napi_env env, napi_value value, size_t count, double **data)
+static bool take(napi_env env, char letter, const napi_value *args, va_list *out)
 {
-	void *address;
-	size_t have;
+	void *to = va_arg(*out, void *);
+	double number;
+	size_t length;
 
-	if (!get_array(env, value, napi_float64_array, &address, &have))
-		return false;
-	if (have < count)
-		return refuse(env, "the array", "longer");
-	*data = address;
-	return true;
+	switch (letter) {
+	case 'i':
+		if (!take_number(env, args[0], INT32_MAX, &number))
+			return false;
+		*(int *)to = (int)number;
+		return true;
+	case 'n':
+		if (!take_number(env, args[0], NUMBER_MAX, &number))
+			return false;
+		*(uint64_t *)to = (uint64_t)number;
+		return true;
+	case 's':
+		length = va_arg(*out, size_t);
+		return napi_get_value_string_utf8(env, args[0], to, length, NULL) == napi_ok ||
+		       refuse(env, false, "a string");
+	case 'd':
+		return take_array(env, args[0], napi_float64_array, to, &length) &&
+		       (length >= va_arg(*out, size_t) || refuse(env, true, "long enough"));
+	case 'b':
+		return take_slice(env, args, to, va_arg(*out, size_t *));
+	default:
+		*(napi_value *)to = args[0];
+		return true;
+	}
 }
 
-bool door_string(napi_env env, napi_value value, const char *name, char *out, size_t size)
+bool door_take(napi_env env, napi_callback_info info, const char *letters, ...)
 {
-	if (napi_get_value_string_utf8(env, value, out, size, NULL) != napi_ok)
-		return refuse(env, name, "a string");
-	return true;
+	size_t count = strlen(letters) + (strchr(letters, 'b') == NULL ? 0 : 2), found = count;
+	bool is_good = true;
+	napi_value args[12], *arg = args;
+	va_list out;
+
+	if (napi_get_cb_info(env, info, &found, args, NULL, NULL) != napi_ok || found < count)
+		return refuse(env, false, "there");
+	va_start(out, letters);
+	for (; is_good && *letters != 0; arg += *letters++ == 'b' ? 3 : 1)
+		is_good = take(env, *letters, arg, &out);
+	va_end(out);
+	return is_good;
 }
 
 napi_value door_result(napi_env env, double value)
@@ -100,33 +107,4 @@ napi_value door_result(napi_env env, double value)
 	napi_value out;
 
 	return napi_create_double(env, value, &out) == napi_ok ? out : NULL;
-}
-
-bool door_take(napi_env env, napi_callback_info info, const char *format, ...)
-{
-	napi_value args[10], *arg = args;
-	size_t count = strlen(format);
-	bool is_good;
-	va_list out;
-
-	count += strchr(format, 'b') == NULL ? 0 : 2;
-	is_good = door_args(env, info, args, count);
-	va_start(out, format);
-	for (; is_good && *format != 0; format++, arg++) {
-		if (*format == 'n') {
-			is_good = door_number(env, *arg, "an argument", NUMBER_MAX,
-					      va_arg(out, double *));
-		} else if (*format == 's') {
-			is_good = door_string(env, *arg, "an argument", va_arg(out, char *), 64);
-		} else if (*format == 'v') {
-			*va_arg(out, napi_value *) = *arg;
-		} else {
-			uint8_t **data = va_arg(out, uint8_t **);
-
-			is_good = door_slice(env, arg, data, va_arg(out, size_t *));
-			arg += 2;
-		}
-	}
-	va_end(out);
-	return is_good;
 }

@@ -23,25 +23,16 @@ extern const struct door_function REPORT_FUNCTIONS[];
 extern const struct door_function THREAD_FUNCTIONS[];
 extern const struct door_function SEEN_FUNCTIONS[];
 
-/* Of an environment that goes. */
+/* Regions end with their environment, unless they ended before. */
+void door_own(int id, napi_env env);
 void door_end_regions(napi_env env);
 extern const struct door_function MEMORY_FUNCTIONS[];
 
-#define NUMBER_MAX 9007199254740991.0
-
-/* Each returns false after throwing. Names are those in the error's text. */
-bool door_args(napi_env env, napi_callback_info info, napi_value *args, size_t count);
-bool door_number(napi_env env, napi_value value, const char *name, double max, double *out);
-bool door_int(napi_env env, napi_value value, const char *name, int max, int *out);
-/* args[0] = Uint8Array, args[1] = offset, args[2] = length */
-bool door_slice(napi_env env, const napi_value *args, uint8_t **data, size_t *length);
-/* args[0] = Float64Array of at least `count` elements */
-bool door_doubles(napi_env env, napi_value value, size_t count, double **data);
-/* At most size - 1 bytes; a longer string is cut. */
-bool door_string(napi_env env, napi_value value, const char *name, char *out, size_t size);
-/* All arguments by their letters: n (double *), s (char[64]), v (napi_value *), and at most one
-   b = Uint8Array, offset, length (uint8_t **, size_t *). */
-bool door_take(napi_env env, napi_callback_info info, const char *format, ...);
+/* Takes all arguments, or throws and returns false. A letter each: i (int *, not negative),
+   n (uint64_t *), s (char *, size_t: cut to size - 1 bytes), d = Float64Array (double **, the count
+   that it must have), v (napi_value *), and at most one b = Uint8Array, offset, length (uint8_t **,
+   size_t *): a slice that lies inside. */
+bool door_take(napi_env env, napi_callback_info info, const char *letters, ...);
 napi_value door_result(napi_env env, double value);
 
 #endif

@@ -1,153 +1,119 @@
-/* Guarded allocations, canaries and watchpoints. */
+/*
+ * Guarded allocations, canaries and watchpoints. What an environment made ends with it: its regions
+ * have it as their owner, its watches a cleanup hook, its allocations a finalizer.
+ */
 #include "door.h"
 
-#include <stdlib.h>
+static struct mg_region *page_before(const void *data)
+{
+	return mg_region_at(((uint64_t)data & -MG_PAGE) - MG_PAGE);
+}
 
-/* Memory below a buffer, wrapped by it until it is freed. A buffer of V8 itself whose first and
-   last page are closed is held: they must be open before the memory goes back. */
-struct block {
-	void *start;
-	size_t bytes;
-	bool is_freed;
-	napi_ref held;
-};
-
-static void finalize(napi_env env, void *data, void *hint)
+/* The id tells whether this is still the allocation that it was: free() and others come before. */
+static void finalize(napi_env env, void *data, void *id)
 {
 	(void)env;
-	if (!((struct block *)hint)->is_freed)
+	if (mg_region_of((int)(intptr_t)id) != NULL)
 		mg_free(data);
-	free(hint);
 }
 
 /* alloc(bytes, align, label): an ArrayBuffer, freed when it is collected; or -errno */
 static napi_value alloc(napi_env env, napi_callback_info info)
 {
-	struct block *block;
-	double bytes, align;
-	napi_value out;
+	uint64_t bytes;
 	char label[64];
+	napi_value out;
+	void *data, *id;
+	int align;
 
-	if (!door_take(env, info, "nns", &bytes, &align, label))
+	if (!door_take(env, info, "nis", &bytes, &align, label, sizeof(label)))
 		return NULL;
-	block = calloc(1, sizeof(*block));
-	if (block != NULL)
-		block->start = mg_alloc((size_t)bytes, (int)(int64_t)align, label);
-	if (block == NULL || block->start == NULL) {
-		free(block);
+	data = mg_alloc(bytes, align, label);
+	if (data == NULL)
 		return door_result(env, -errno);
-	}
-	if (napi_create_external_arraybuffer(env, block->start, (size_t)bytes, finalize, block,
-					     &out) != napi_ok) {
-		finalize(env, block->start, block);
-		return door_result(env, -EOPNOTSUPP);
-	}
-	napi_wrap(env, out, block, NULL, NULL, NULL);
-	return out;
+	id = (void *)(intptr_t)page_before(data)->id;
+	if (napi_create_external_arraybuffer(env, data, bytes, finalize, id, &out) == napi_ok)
+		return out;
+	mg_free(data);
+	return door_result(env, -EOPNOTSUPP);
 }
 
-/* free(arrayBuffer): detaches it, and closes its memory; the number of broken canaries */
+/* free(arrayBuffer): closes its memory and detaches it; the number of broken canaries */
 static napi_value free_buffer(napi_env env, napi_callback_info info)
 {
 	napi_value buffer;
-	void *found;
+	void *data = NULL;
+	size_t length;
 	int result;
 
 	if (!door_take(env, info, "v", &buffer))
 		return NULL;
-	if (napi_unwrap(env, buffer, &found) != napi_ok)
-		return door_result(env, mg_fail(EALREADY, "this memory was freed before"));
-	result = mg_free(((struct block *)found)->start);
-	if (result < 0)
-		return door_result(env, result);
-	((struct block *)found)->is_freed = true;
-	napi_remove_wrap(env, buffer, &found);
-	napi_detach_arraybuffer(env, buffer);
+	napi_get_arraybuffer_info(env, buffer, &data, &length);
+	result = mg_free(data);
+	if (result >= 0)
+		napi_detach_arraybuffer(env, buffer);
 	return door_result(env, result);
 }
 
-static void forget(void *raw)
-{
-	struct block *block = raw;
-
-	mg_forget_in(block->start, block->bytes);
-	free(block);
-}
-
 /* close(pages, offset, length, bytes, align, label): closes the first and the last of these whole
-   pages; the offset of `bytes` bytes between them */
+   pages; the offset of `bytes` bytes between them. The pages must live until they open. */
 static napi_value close_ends(napi_env env, napi_callback_info info)
 {
-	struct block *block = NULL;
-	double bytes, align;
 	uint8_t *data, *map;
-	napi_value pages;
 	char label[64];
 	size_t length;
+	uint64_t bytes;
+	int align;
 
-	if (!door_take(env, info, "bnns", &map, &length, &bytes, &align, label) ||
-	    !door_take(env, info, "v", &pages))
+	if (!door_take(env, info, "bnis", &map, &length, &bytes, &align, label, sizeof(label)))
 		return NULL;
-	data = mg_alloc_in(map, length, (size_t)bytes, (size_t)align, label);
-	if (data == NULL || (block = calloc(1, sizeof(*block))) == NULL)
+	data = mg_alloc_in(map, length, bytes, (size_t)align, label);
+	if (data == NULL)
 		return door_result(env, -errno);
-	block->start = map;
-	block->bytes = length;
-	napi_create_reference(env, pages, 1, &block->held);
-	napi_wrap(env, pages, block, NULL, NULL, NULL);
-	napi_add_env_cleanup_hook(env, forget, block);
+	door_own(mg_region_at((uint64_t)map)->id, env);
+	door_own(mg_region_at((uint64_t)map + length - MG_PAGE)->id, env);
 	return door_result(env, (double)(data - map));
 }
 
-/* open(pages): all of them, and lets the buffer go */
-static napi_value open_all(napi_env env, napi_callback_info info)
-{
-	napi_value pages;
-	void *found;
-
-	if (!door_take(env, info, "v", &pages))
-		return NULL;
-	if (napi_remove_wrap(env, pages, &found) != napi_ok)
-		return door_result(env, mg_fail(EALREADY, "these pages are open"));
-	napi_remove_env_cleanup_hook(env, forget, found);
-	napi_delete_reference(env, ((struct block *)found)->held);
-	forget(found);
-	return door_result(env, 0);
-}
-
-/* check(view, offset, length, isFree): the number of broken canaries of the allocation that begins
-   with the slice; isFree closes its data, between pages of close() */
+/* check(view, offset, length, what): the number of broken canaries of the allocation that begins
+   with the slice. What: 1 closes its data, between pages of close(); 2 opens these pages again, the
+   slice is all of them. */
 static napi_value check(napi_env env, napi_callback_info info)
 {
 	uint8_t *data;
 	size_t length;
-	double is_free;
+	int what, result = 0;
 
-	if (!door_take(env, info, "bn", &data, &length, &is_free))
+	if (!door_take(env, info, "bi", &data, &length, &what))
 		return NULL;
-	return door_result(env, is_free != 0 ? mg_free_in(data) : mg_check(data));
+	if (what == 2)
+		mg_forget_in(data, length);
+	else
+		result = what == 1 ? mg_free_in(data) : mg_check(data);
+	if (what == 1 && result >= 0)
+		door_own(mg_region_at((uint64_t)data)->id, env);
+	return door_result(env, result);
 }
 
 /* canary(bytes, offset, length, before, after, isNew, label): bytes beside the slice's inner part
    hold a pattern: writes it, or returns the number of broken sides */
 static napi_value canary(napi_env env, napi_callback_info info)
 {
-	double before, after, is_new;
 	struct mg_fence fence;
 	uint8_t *data;
 	size_t length;
 	char label[64];
+	int is_new;
 
-	if (!door_take(env, info, "bnnns", &data, &length, &before, &after, &is_new, label))
+	if (!door_take(env, info, "bnnis", &data, &length, &fence.before, &fence.after, &is_new,
+		       label, sizeof(label)))
 		return NULL;
-	if (before + after > (double)length)
+	if (fence.before + fence.after > length)
 		return door_result(env, mg_fail(ERANGE, "the canaries are larger than the slice"));
-	fence.data = (uint64_t)data + (uint64_t)before;
-	fence.before = (uint64_t)before;
-	fence.after = (uint64_t)after;
+	fence.data = (uint64_t)data + fence.before;
 	fence.bytes = length - fence.before - fence.after;
 	fence.label = label;
-	return door_result(env, mg_fence(&fence, is_new != 0));
+	return door_result(env, mg_fence(&fence, is_new));
 }
 
 static void end_watch(void *id)
@@ -159,17 +125,16 @@ static void end_watch(void *id)
 static napi_value watch(napi_env env, napi_callback_info info)
 {
 	struct mg_options options = {0};
-	double reads, mode;
+	int reads, mode, id;
 	uint8_t *data;
 	size_t length;
 	char label[64];
-	int id;
 
-	if (!door_take(env, info, "bnns", &data, &length, &reads, &mode, label))
+	if (!door_take(env, info, "biis", &data, &length, &reads, &mode, label, sizeof(label)))
 		return NULL;
 	options.label = label;
-	options.mode = (enum mg_mode)(int64_t)mode;
-	id = mg_watch(data, length, reads != 0, &options);
+	options.mode = (enum mg_mode)mode;
+	id = mg_watch(data, length, reads, &options);
 	if (id >= 0)
 		napi_add_env_cleanup_hook(env, end_watch, (void *)(intptr_t)id);
 	return door_result(env, id);
@@ -178,19 +143,18 @@ static napi_value watch(napi_env env, napi_callback_info info)
 /* watchEnd(id) */
 static napi_value watch_end(napi_env env, napi_callback_info info)
 {
-	double id;
+	int id;
 
-	if (!door_take(env, info, "n", &id))
+	if (!door_take(env, info, "i", &id))
 		return NULL;
 	napi_remove_env_cleanup_hook(env, end_watch, (void *)(intptr_t)id);
-	return door_result(env, mg_watch_end((int)(intptr_t)id));
+	return door_result(env, mg_watch_end(id));
 }
 
 const struct door_function MEMORY_FUNCTIONS[] = {
 	{"alloc", alloc},
 	{"free", free_buffer},
 	{"close", close_ends},
-	{"open", open_all},
 	{"check", check},
 	{"canary", canary},
 	{"watch", watch},

@@ -14,7 +14,7 @@ static struct {
 	int id;
 } owners[MG_REGIONS_MAX];
 
-static void set_owner(int id, napi_env env)
+void door_own(int id, napi_env env)
 {
 	unsigned slot = (unsigned)id % MG_REGIONS_MAX;
 
@@ -26,7 +26,7 @@ void door_end_regions(napi_env env)
 {
 	for (size_t i = 0; i < MG_REGIONS_MAX; i++)
 		if (atomic_load(&owners[i].env) == env) {
-			set_owner(owners[i].id, NULL);
+			door_own(owners[i].id, NULL);
 			mg_region_end(owners[i].id);
 		}
 }
@@ -38,19 +38,16 @@ static napi_value region(napi_env env, napi_callback_info info)
 	struct mg_extent extent = {0, 0};
 	char label[64], allow[128];
 	struct mg_options options = {.label = label};
-	double *out, flags;
-	napi_value args[8];
+	int mode, flags, id;
 	uint8_t *data;
 	size_t length;
-	int mode, id;
+	double *out;
 
-	if (!door_args(env, info, args, 8) || !door_slice(env, args, &data, &length) ||
-	    !door_string(env, args[3], "label", label, sizeof(label)) ||
-	    !door_int(env, args[4], "mode", MG_THROW, &mode) ||
-	    !door_number(env, args[5], "flags", FLAGS_MAX, &flags) ||
-	    !door_string(env, args[6], "allow", allow, sizeof(allow)) ||
-	    !door_doubles(env, args[7], 2, &out))
+	if (!door_take(env, info, "bsiisd", &data, &length, label, sizeof(label), &mode, &flags,
+		       allow, sizeof(allow), &out, (size_t)2))
 		return NULL;
+	if (mode > MG_THROW || (flags & ~FLAGS_MAX) != 0)
+		return door_result(env, mg_fail(EINVAL, "no such mode or flag"));
 	options.mode = (enum mg_mode)mode;
 	options.flags = (unsigned)flags;
 	options.allow = allow[0] == 0 ? NULL : allow;
@@ -58,50 +55,41 @@ static napi_value region(napi_env env, napi_callback_info info)
 	out[0] = (double)extent.offset;
 	out[1] = (double)extent.bytes;
 	if (id > 0)
-		set_owner(id, env);
+		door_own(id, env);
 	return door_result(env, id);
 }
 
 /* protect(id, offset, bytes, generation) */
 static napi_value protect(napi_env env, napi_callback_info info)
 {
-	double offset, bytes, generation;
-	napi_value args[4];
+	uint64_t offset, bytes, generation;
 	int id;
 
-	if (!door_args(env, info, args, 4) || !door_int(env, args[0], "id", INT32_MAX, &id) ||
-	    !door_number(env, args[1], "offset", NUMBER_MAX, &offset) ||
-	    !door_number(env, args[2], "bytes", NUMBER_MAX, &bytes) ||
-	    !door_number(env, args[3], "generation", UINT32_MAX, &generation))
+	if (!door_take(env, info, "innn", &id, &offset, &bytes, &generation))
 		return NULL;
-	return door_result(env, mg_protect(id, (size_t)offset, (size_t)bytes,
-					   (uint32_t)generation));
+	return door_result(env, mg_protect(id, offset, bytes, (uint32_t)generation));
 }
 
 /* unprotect(id, offset, bytes) */
 static napi_value unprotect(napi_env env, napi_callback_info info)
 {
-	double offset, bytes;
-	napi_value args[3];
+	uint64_t offset, bytes;
 	int id;
 
-	if (!door_args(env, info, args, 3) || !door_int(env, args[0], "id", INT32_MAX, &id) ||
-	    !door_number(env, args[1], "offset", NUMBER_MAX, &offset) ||
-	    !door_number(env, args[2], "bytes", NUMBER_MAX, &bytes))
+	if (!door_take(env, info, "inn", &id, &offset, &bytes))
 		return NULL;
-	return door_result(env, mg_unprotect(id, (size_t)offset, (size_t)bytes));
+	return door_result(env, mg_unprotect(id, offset, bytes));
 }
 
 /* regionEnd(id) */
 static napi_value region_end(napi_env env, napi_callback_info info)
 {
-	napi_value args[1];
 	int id;
 
-	if (!door_args(env, info, args, 1) || !door_int(env, args[0], "id", INT32_MAX, &id))
+	if (!door_take(env, info, "i", &id))
 		return NULL;
 	if (mg_region_of(id) != NULL)
-		set_owner(id, NULL);
+		door_own(id, NULL);
 	return door_result(env, mg_region_end(id));
 }
 
@@ -109,12 +97,10 @@ static napi_value region_end(napi_env env, napi_callback_info info)
 static napi_value region_counts(napi_env env, napi_callback_info info)
 {
 	const struct mg_region *found;
-	napi_value args[2];
 	double *out;
 	int id;
 
-	if (!door_args(env, info, args, 2) || !door_int(env, args[0], "id", INT32_MAX, &id) ||
-	    !door_doubles(env, args[1], 2, &out))
+	if (!door_take(env, info, "id", &id, &out, (size_t)2))
 		return NULL;
 	found = mg_region_of(id);
 	if (found == NULL)

@@ -3,20 +3,16 @@
 
 #include <limits.h>
 
-#define SEQ_MAX 9007199254740991.0
-
 /* takeReport(bytes, offset, length, seq): bytes of the line; 0: not yet, -ENOENT: gone. */
 static napi_value take_report(napi_env env, napi_callback_info info)
 {
-	napi_value args[4];
 	uint8_t *data;
 	size_t length;
-	double seq;
+	uint64_t seq;
 
-	if (!door_args(env, info, args, 4) || !door_slice(env, args, &data, &length) ||
-	    !door_number(env, args[3], "seq", SEQ_MAX, &seq))
+	if (!door_take(env, info, "bn", &data, &length, &seq))
 		return NULL;
-	return door_result(env, mg_report_take((uint64_t)seq, (char *)data, length));
+	return door_result(env, mg_report_take(seq, (char *)data, length));
 }
 
 /* lastReport(): seq of the newest report; 0: none. */
@@ -30,10 +26,8 @@ static napi_value last_report(napi_env env, napi_callback_info info)
 static napi_value report_file(napi_env env, napi_callback_info info)
 {
 	char path[PATH_MAX];
-	napi_value args[1];
 
-	if (!door_args(env, info, args, 1) ||
-	    !door_string(env, args[0], "path", path, sizeof(path)))
+	if (!door_take(env, info, "s", path, sizeof(path)))
 		return NULL;
 	return door_result(env, mg_report_file(path[0] == 0 ? NULL : path));
 }

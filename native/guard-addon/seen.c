@@ -7,11 +7,10 @@
 static napi_value seen(napi_env env, napi_callback_info info)
 {
 	const struct mg_seen *found;
-	napi_value args[1], out, value;
+	napi_value out, value;
 	int index;
 
-	if (!door_args(env, info, args, 1) ||
-	    !door_int(env, args[0], "index", MG_SEEN_MAX - 1, &index))
+	if (!door_take(env, info, "i", &index))
 		return NULL;
 	found = mg_seen_at((uint32_t)index);
 	if (found == NULL)
@@ -43,22 +42,18 @@ __attribute__((noinline)) static void scribble_over(uint8_t *bytes, size_t count
 /* scribble(bytes, offset, count, value): for the demonstration and for tests */
 static napi_value scribble(napi_env env, napi_callback_info info)
 {
-	napi_value args[4], nothing[3];
-	int count, value;
-	uint8_t *data;
+	uint64_t offset, count, value;
+	napi_value bytes;
 	size_t length;
+	void *data;
 
-	if (!door_args(env, info, args, 4))
+	if (!door_take(env, info, "vnnn", &bytes, &offset, &count, &value))
 		return NULL;
-	nothing[0] = args[0];
-	nothing[1] = args[1];
-	if (napi_create_double(env, 0, &nothing[2]) != napi_ok ||
-	    !door_slice(env, nothing, &data, &length) ||
-	    !door_int(env, args[2], "count", MG_PAGE, &count) ||
-	    !door_int(env, args[3], "value", UINT8_MAX, &value))
-		return NULL;
-	scribble_over(data, (size_t)count, (uint8_t)value);
-	return door_result(env, count);
+	if (napi_get_typedarray_info(env, bytes, NULL, &length, &data, NULL, NULL) != napi_ok ||
+	    offset > length || count > MG_PAGE)
+		return door_result(env, -EINVAL);
+	scribble_over((uint8_t *)data + offset, count, (uint8_t)value);
+	return door_result(env, (double)count);
 }
 
 const struct door_function SEEN_FUNCTIONS[] = {

@@ -5,12 +5,9 @@
 static napi_value name_thread(napi_env env, napi_callback_info info)
 {
 	char name[32], role[32];
-	napi_value args[2];
 	int entered;
 
-	if (!door_args(env, info, args, 2) ||
-	    !door_string(env, args[0], "name", name, sizeof(name)) ||
-	    !door_string(env, args[1], "role", role, sizeof(role)))
+	if (!door_take(env, info, "ss", name, sizeof(name), role, sizeof(role)))
 		return NULL;
 	entered = mg_thread_enter(name, role);
 	if (entered == 0)

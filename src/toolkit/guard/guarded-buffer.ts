@@ -148,22 +148,21 @@ function ownBacking(native: GuardFunctions, bytes: number, align: number, label:
   };
 }
 
-interface Kept {
-  readonly pages: Uint8Array;
-}
-
-/** Released shared buffers of this thread, the oldest first. */
-const kept: Kept[] = [];
+/** Shared buffers of this thread that have closed pages: V8 must not have these back. */
+const held = new Set<Uint8Array>();
+/** Those of them that are released, the oldest first. */
+const kept: Uint8Array[] = [];
 let keptBytes = 0;
 
 function keep(native: GuardFunctions, pages: Uint8Array): void {
-  kept.push({ pages });
+  kept.push(pages);
   keptBytes += pages.length;
   while (kept.length > SHARED_KEPT_MAX || keptBytes > SHARED_KEPT_BYTES_MAX) {
     const oldest = kept.shift();
     if (oldest === undefined) return;
-    keptBytes -= oldest.pages.length;
-    native.open(oldest.pages);
+    keptBytes -= oldest.length;
+    native.check(oldest, 0, oldest.length, 2);
+    held.delete(oldest);
   }
 }
 
@@ -178,6 +177,7 @@ function sharedBacking(
   const pages = new Uint8Array(new SharedArrayBuffer(all, { maxByteLength: all }), 0, all);
   const offset = native.close(pages, 0, all, bytes, align, label);
   if (offset < 0) throw guardError(`allocate ${label}`, offset, native.problem());
+  held.add(pages);
   const view = new Uint8Array(pages.buffer, offset, bytes);
   return {
     view,

@@ -71,8 +71,8 @@ export interface GuardFunctions {
   /** Detaches, closes the memory: the number of broken canaries. -EALREADY, -EEXIST. */
   free(buffer: ArrayBuffer): number;
   /**
-   * Closes the first and the last of these whole pages of a buffer of V8, and holds the buffer: the
-   * offset of `bytes` bytes between them, as by alloc().
+   * Closes the first and the last of these whole pages of a buffer of V8: the offset of `bytes`
+   * bytes between them, as by alloc(). The buffer must live until check(.., 2).
    */
   close(
     pages: Uint8Array,
@@ -82,10 +82,11 @@ export interface GuardFunctions {
     align: number,
     label: string,
   ): number;
-  /** Opens what close() and check(.., 1) closed, and lets the buffer go. */
-  open(pages: Uint8Array): number;
-  /** Broken canaries of the allocation that begins here; `isFree` closes data between close(). */
-  check(view: Uint8Array, offset: number, length: number, isFree: 0 | 1): number;
+  /**
+   * Broken canaries of the allocation that begins here; `what` 1 closes its data, between the pages
+   * of close(); 2 opens all of these, which are the slice.
+   */
+  check(view: Uint8Array, offset: number, length: number, what: 0 | 1 | 2): number;
   /** Writes a pattern into the first and last bytes of a slice, or counts the broken ends. */
   canary(
     bytes: Uint8Array,
@@ -126,7 +127,6 @@ const NAMES: Readonly<Record<GuardFunctionName, true>> = {
   alloc: true,
   free: true,
   close: true,
-  open: true,
   check: true,
   canary: true,
   watch: true,
