@@ -164,9 +164,10 @@ struct mg_thread {
 	char name[32], role[32];
 	void *alt_stack;
 	stack_t older_stack;
+	uint64_t stack_start, stack_end; /* of a thread that entered: never guarded */
 	uint32_t entered;           /* mg_thread_enter() less mg_thread_leave() */
 	uint32_t chain;             /* an older handler of this level runs; 0: none */
-	uint32_t retries;
+	uint32_t retries;           /* of one instruction whose page is open by now */
 	_Atomic uint32_t depth;     /* handlers running in this thread */
 	_Atomic uint64_t entered_ns; /* CLOCK_MONOTONIC of the outermost, 0: none */
 	const char *volatile stage; /* where the handler is, for a fault in itself */
@@ -198,6 +199,7 @@ bool mg_is_own(uint64_t start, uint64_t bytes);
 
 /* regions.c */
 HANDLER struct mg_region *mg_region_at(uint64_t address); /* wait-free: a radix tree of pages */
+HANDLER bool mg_was_region(uint64_t address); /* or is */
 struct mg_region *mg_region_of(int id);
 int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind,
 		   const struct mg_options *options, struct mg_extent *extent);
@@ -208,9 +210,15 @@ int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 /* Held while a page's state, history and protection change together; in a handler: briefly. */
 HANDLER void mg_page_claim(struct mg_page *page);
 HANDLER void mg_page_release(struct mg_page *page);
+HANDLER bool mg_page_is_busy(struct mg_page *page);
 uint32_t mg_region_count(void);
 int mg_regions_start(void);
 void mg_regions_lock(bool is_lock); /* around fork() */
+void mg_regions_forked(void);       /* in the child */
+
+/* maps.c */
+int mg_check_memory(uint64_t start, uint64_t end); /* -EFAULT: cannot be guarded */
+void mg_maps_forked(void);
 
 /* threads.c */
 HANDLER struct mg_thread *mg_thread_self(void); /* claims a slot for a thread that never entered */
@@ -219,9 +227,19 @@ int mg_service_start(void); /* the one service thread: watchdog once a second, u
 
 int mg_threads_start(void);
 void mg_threads_forked(void);
+bool mg_service_runs(void);
+
+/* chain.c: the handlers that were there before; level 0 is the default action */
+#define MG_CHAIN_TOP UINT32_MAX
+int mg_handlers_install(void); /* puts ours on top, again where it was */
+HANDLER uint32_t mg_chain_level(struct mg_thread *thread, const void *return_address);
+HANDLER void mg_chain(struct mg_thread *thread, int signal, siginfo_t *info, ucontext_t *context,
+		      uint32_t level);
+HANDLER void mg_set_default(int signal);
+HANDLER void mg_die_by(int signal); /* returns only where the signal takes a while */
 
 /* handler.c */
-int mg_handlers_install(void); /* puts ours on top again */
+HANDLER void mg_on_signal(int signal, siginfo_t *info, void *context);
 /* What an event has from the thread; and from the place that it is about. */
 HANDLER void mg_event_start(struct mg_thread *thread, enum mg_event_kind kind,
 			    const ucontext_t *context);

@@ -4,115 +4,42 @@
  * SIGNALS     SIGSEGV, SIGBUS, SIGTRAP. All other signals but the synchronous ones are held back
  *             while it runs (a profiler's tick waits), these are not (SA_NODEFER): a fault of the
  *             handler itself enters it again at depth 1, says where it was, and dies.
- * NOT OURS    goes to whatever was installed before, called as the kernel would have called it.
- * OTHERS      may install a handler above ours. Each new region looks; ours is put on top again
- *             and theirs becomes the one below. Theirs may call ours (it found us): the kernel's
- *             own calls are told from those by the return address, which is the restorer, and a
- *             call from below goes on one handler further down, so there is no circle.
  * DYING       In the mode `report` the older handler has its turn, then SIG_DFL is set and the
  *             instruction faults again: exit by SIGSEGV and a core dump at the culprit. A second
- *             thread waits meanwhile. Reports are written by one thread at a time.
+ *             thread that faults writes its report too, and waits for the end that the first one
+ *             brings. Reports are written by one thread at a time.
+ * THROW       V8's handler turns a fault of plain WebAssembly stores into its RuntimeError: it is
+ *             called as the older handler. Whatever it does not take ends as in `report`.
+ * RACES       A page that another thread opens or closes just now: the instruction is tried again.
+ * REFUSED     a lock around the whole handler (a thread that hangs would take all others along).
  */
 #include "core.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define OLDER_MAX 8
-#define RETRIES_BETWEEN_PROBES 256
+#define RETRIES_MAX 1000
 #define WRITER_WAIT_MS 1000
+#define DEATH_WAIT_MS 10000 /* core dumps take time */
 #define ERROR_WRITE 2 /* page-fault error code: it was a write */
 #define ERROR_FETCH 16
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
-static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGTRAP};
-#define SIGNAL_COUNT (sizeof(SIGNALS) / sizeof(SIGNALS[0]))
-
-/* What was installed before ours, the oldest first. */
-struct older {
-	struct sigaction action[OLDER_MAX];
-	_Atomic uint32_t count;
-};
-
-static struct older older_of[SIGNAL_COUNT];
-static void *restorer; /* where a handler that the kernel called returns to */
 static _Atomic int32_t dying_tid, writer_tid;
 static _Atomic uint64_t reports;
 static pthread_mutex_t start_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool is_started;
-
-static void on_signal(int signal, siginfo_t *info, void *context);
-
-static struct older *older(int signal)
-{
-	return &older_of[signal == SIGSEGV ? 0 : signal == SIGBUS ? 1 : 2];
-}
-
-static void set_default(int signal)
-{
-	struct sigaction action = {.sa_handler = SIG_DFL};
-
-	sigaction(signal, &action, NULL);
-}
-
-static void die_by(int signal)
-{
-	sigset_t only;
-
-	set_default(signal);
-	sigemptyset(&only);
-	sigaddset(&only, signal);
-	sigprocmask(SIG_UNBLOCK, &only, NULL);
-	syscall(SYS_tgkill, getpid(), mg_tid(), signal);
-}
 
 static void pause_ms(long ms)
 {
 	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
 
 	nanosleep(&time, NULL);
-}
-
-/* As the kernel would have called it; returns when the thread may go on. */
-static void call_older(struct mg_thread *thread, int signal, siginfo_t *info, ucontext_t *context,
-		       uint32_t level)
-{
-	uint32_t before = thread == NULL ? 0 : thread->chain;
-	struct sigaction *action;
-	sigset_t mask, kept;
-
-	if (level == 0)
-		return die_by(signal);
-	action = &older(signal)->action[level - 1];
-	if (action->sa_handler == SIG_IGN && info->si_code <= 0)
-		return;
-	if (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN) {
-		/* A fault comes back by itself, with the registers of the culprit in the dump. */
-		if (info->si_code > 0 && signal != SIGTRAP)
-			return set_default(signal);
-		return die_by(signal);
-	}
-	sigorset(&mask, &context->uc_sigmask, &action->sa_mask);
-	if (!(action->sa_flags & SA_NODEFER))
-		sigaddset(&mask, signal);
-	sigprocmask(SIG_SETMASK, &mask, &kept);
-	if (thread != NULL)
-		thread->chain = level;
-	if (action->sa_flags & SA_SIGINFO)
-		action->sa_sigaction(signal, info, context);
-	else
-		action->sa_handler(signal);
-	if (thread != NULL)
-		thread->chain = before;
-	sigprocmask(SIG_SETMASK, &kept, NULL);
 }
 
 static char *put(char *to, const char *text)
@@ -153,12 +80,12 @@ _Noreturn void mg_give_up(struct mg_thread *thread, const char *why)
 			at = line;
 	}
 	/* The watchdog's thread ends the one that hangs, all others themselves. */
-	set_default(SIGSEGV);
+	mg_set_default(SIGSEGV);
 	if (atomic_load(&thread->tid) != mg_tid()) {
 		syscall(SYS_tgkill, getpid(), atomic_load(&thread->tid), SIGSEGV);
 		pause_ms(1000);
 	}
-	die_by(SIGSEGV);
+	mg_die_by(SIGSEGV);
 	for (;;)
 		syscall(SYS_kill, getpid(), SIGKILL);
 }
@@ -173,23 +100,36 @@ static void walk(struct mg_thread *thread, const ucontext_t *context)
 	mg_choose_culprit(event);
 }
 
+/* One at a time, so that texts do not mix. Who waits too long for the other writes all the same. */
 void mg_publish(struct mg_thread *thread)
 {
-	int32_t tid = mg_tid(), nobody = 0;
-	bool is_mine = false;
+	int32_t tid = mg_tid(), holder = 1;
 
 	thread->stage = "waiting for another report's end";
-	for (int ms = 0; ms < WRITER_WAIT_MS && !is_mine; ms++) {
-		nobody = 0;
-		is_mine = atomic_compare_exchange_strong(&writer_tid, &nobody, tid);
-		if (!is_mine)
+	for (int ms = 0; holder != 0 && ms < WRITER_WAIT_MS; ms++) {
+		holder = 0;
+		if (!atomic_compare_exchange_strong(&writer_tid, &holder, tid))
 			pause_ms(1);
 	}
-	thread->event.seq = atomic_fetch_add(&reports, 1) + 1;
 	thread->stage = "writing the report";
+	thread->event.seq = atomic_fetch_add(&reports, 1) + 1;
+	/* The reader of a pipe may take its time: that is no hang of ours. */
+	atomic_store(&thread->entered_ns, 0);
 	mg_report_write(&thread->event);
-	if (is_mine)
+	atomic_store(&thread->entered_ns, mg_now_ns(false));
+	if (holder == 0)
 		atomic_store(&writer_tid, 0);
+}
+
+/* Counts it; whether a report is to be written: not where once a culprit is enough. */
+static bool is_wanted(const struct mg_event *event)
+{
+	struct mg_region *region = (struct mg_region *)event->region;
+	bool is_seen = mg_seen_before(event);
+
+	if (region != NULL)
+		atomic_fetch_add(&region->faults, 1);
+	return !is_seen || event->is_fatal || region == NULL || !(region->flags & MG_ONCE);
 }
 
 bool mg_report_event(struct mg_thread *thread, const ucontext_t *context)
@@ -202,24 +142,19 @@ bool mg_report_event(struct mg_thread *thread, const ucontext_t *context)
 		atomic_fetch_add(&((struct mg_region *)event->region)->allowed, 1);
 		return false;
 	}
-	if (event->region != NULL)
-		atomic_fetch_add(&((struct mg_region *)event->region)->faults, 1);
-	if (!mg_seen_before(event) || event->is_fatal || event->region == NULL ||
-	    !(event->region->flags & MG_ONCE))
+	if (is_wanted(event))
 		mg_publish(thread);
 	return true;
 }
 
-/* Its own report is written; another thread's death takes this one along. */
+/* Its own report is written; another thread's death takes this one along, if it comes. */
 static void wait_for_turn(struct mg_thread *thread)
 {
-	int32_t tid = mg_tid(), nobody = 0;
+	int32_t tid = mg_tid(), first = 0;
 
-	if (atomic_compare_exchange_strong(&dying_tid, &nobody, tid) || nobody == tid)
-		return;
 	atomic_store(&thread->entered_ns, 0);
-	for (;;)
-		pause_ms(1000);
+	if (!atomic_compare_exchange_strong(&dying_tid, &first, tid) && first != tid)
+		pause_ms(DEATH_WAIT_MS);
 }
 
 void mg_event_start(struct mg_thread *thread, enum mg_event_kind kind, const ucontext_t *context)
@@ -272,45 +207,31 @@ static void fill_event(struct mg_thread *thread, struct mg_region *region, uint6
 
 static void choose_end(struct mg_event *event)
 {
+	static const char *const ENDS[] = {"dies", "goes on", "diverted", "throws"};
+	enum mg_mode mode = event->region->mode;
 	bool is_wasm = event->frame_count > 0 && event->frames[0].kind == MG_FRAME_WASM;
 
-	event->is_fatal = false;
-	switch (event->region->mode) {
-	case MG_CONTINUE:
-		event->end = "goes on";
-		break;
-	case MG_DIVERT:
-		event->end = "diverted";
-		break;
-	case MG_THROW:
-		event->end = "throws";
-		event->is_fatal = !is_wasm || event->insn.is_atomic;
-		break;
-	default:
-		event->is_fatal = true;
-	}
-	if (event->is_fatal)
-		event->end = "dies";
+	event->is_fatal = mode == MG_REPORT ||
+			  (mode == MG_THROW && (!is_wasm || event->insn.is_atomic));
+	event->end = ENDS[event->is_fatal ? MG_REPORT : mode];
 }
 
 void mg_die(struct mg_thread *thread, int signal)
 {
 	wait_for_turn(thread);
-	atomic_store(&thread->entered_ns, 0);
-	die_by(signal);
+	mg_die_by(signal);
 }
 
-/* The older handler's turn, then the end of the process; false for "the instruction again". */
-static void die(struct mg_thread *thread, int signal, siginfo_t *info, ucontext_t *context)
+/* The older handler's turn, then the instruction again, which ends the process. */
+static void die(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 {
 	greg_t pc = context->uc_mcontext.gregs[REG_RIP];
 
 	wait_for_turn(thread);
-	atomic_store(&thread->entered_ns, 0);
-	call_older(thread, signal, info, context, atomic_load(&older(signal)->count));
-	/* It may have done as if nothing were; the data must not be written. */
+	mg_chain(thread, SIGSEGV, info, context, MG_CHAIN_TOP);
+	/* It may have done as if nothing were (V8 does, for WebAssembly); the data must stay. */
 	context->uc_mcontext.gregs[REG_RIP] = pc;
-	set_default(signal);
+	mg_set_default(SIGSEGV);
 }
 
 static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *info,
@@ -326,20 +247,33 @@ static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *i
 			mg_publish(thread);
 		mg_give_up(thread, "the write cannot be let through");
 	}
-	if (region->mode == MG_THROW && !thread->event.is_fatal) {
-		call_older(thread, SIGSEGV, info, context, atomic_load(&older(SIGSEGV)->count));
+	if (!thread->event.is_fatal) { /* MG_THROW: V8's handler goes on at its landing pad */
+		mg_chain(thread, SIGSEGV, info, context, MG_CHAIN_TOP);
 		if (context->uc_mcontext.gregs[REG_RIP] != pc)
 			return;
 	}
-	die(thread, SIGSEGV, info, context);
+	die(thread, info, context);
 }
 
-/* The page is open by now: the instruction again. False when the page stays closed all the same. */
+/* Adds 0 to the word, in the kernel and atomically: whether one may write there now. */
+static bool can_write(uint64_t address)
+{
+	static uint32_t nobody;
+	uint32_t add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0);
+
+	return syscall(SYS_futex, &nobody, FUTEX_WAKE_OP_PRIVATE, 0, 0L, address & ~3ul,
+		       add_nothing) >= 0;
+}
+
+/* The page is open by now, or its region has ended: the instruction again. False when it stays
+   closed all the same, by somebody else's hand. */
 static bool retry(struct mg_thread *thread, uint64_t address)
 {
-	if (++thread->retries % RETRIES_BETWEEN_PROBES != 0)
-		return true;
-	return madvise((void *)(address & ~(MG_PAGE - 1)), MG_PAGE, MADV_POPULATE_WRITE) == 0;
+	if (can_write(address))
+		thread->retries = 0;
+	else if (mg_region_at(address) == NULL || ++thread->retries > RETRIES_MAX)
+		return false;
+	return true;
 }
 
 /* Its new bytes are known when it has happened (`lock add`): mg_step_over() publishes it then. */
@@ -357,18 +291,25 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 	greg_t error = context->uc_mcontext.gregs[REG_ERR];
 	struct mg_region *region;
 	struct mg_page *page;
+	bool is_reported;
 	uint32_t state;
-	bool is_seen;
 
 	thread->stage = "looking for the page";
 	if (mg_uffd_signal(thread, info, context) || mg_step_again(thread, address, context))
 		return true;
-	region = info->si_code == SEGV_ACCERR ? mg_region_at(address) : NULL;
-	if (region == NULL || (error & ERROR_FETCH) || address - region->start >= region->bytes)
+	if (info->si_code != SEGV_ACCERR || (error & ERROR_FETCH))
 		return false;
+	region = mg_region_at(address);
+	if (region == NULL || address - region->start >= region->bytes)
+		return mg_was_region(address) && retry(thread, address);
 	page = &region->pages[(address - region->start) / MG_PAGE];
 	state = atomic_load(&page->state);
-	if (state == MG_PAGE_OPEN || (state == MG_PAGE_PROTECTED && !(error & ERROR_WRITE)))
+	if (mg_page_is_busy(page) || atomic_load(&region->is_moving)) {
+		sched_yield();
+		return true;
+	}
+	if (state == MG_PAGE_OPEN || (state == MG_PAGE_PROTECTED && !(error & ERROR_WRITE)) ||
+	    mg_region_at(address) != region)
 		return retry(thread, address);
 	thread->retries = 0;
 	fill_event(thread, region, address, context);
@@ -377,11 +318,10 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 		atomic_fetch_add(&region->allowed, 1);
 		return true;
 	}
-	atomic_fetch_add(&region->faults, 1);
 	choose_end(&thread->event);
-	is_seen = mg_seen_before(&thread->event) && (region->flags & MG_ONCE);
-	thread->step.is_late = !is_seen && is_known_later(&thread->event);
-	if (!thread->step.is_late && (!is_seen || thread->event.is_fatal))
+	is_reported = is_wanted(&thread->event);
+	thread->step.is_late = is_reported && is_known_later(&thread->event);
+	if (is_reported && !thread->step.is_late)
 		mg_publish(thread);
 	act(thread, region, info, context);
 	return true;
@@ -400,20 +340,15 @@ static bool dispatch(struct mg_thread *thread, int signal, siginfo_t *info, ucon
 	return false;
 }
 
-static __attribute__((noinline)) void on_signal(int signal, siginfo_t *info, void *raw)
+__attribute__((noinline)) void mg_on_signal(int signal, siginfo_t *info, void *raw)
 {
-	bool is_kernels = __builtin_return_address(0) == restorer;
 	struct mg_thread *thread = mg_thread_self();
-	uint32_t level = atomic_load(&older(signal)->count);
+	uint32_t level = mg_chain_level(thread, __builtin_return_address(0));
 	ucontext_t *context = raw;
 	int error = errno;
 	bool is_done = false;
 
-	if (thread != NULL) {
-		if (is_kernels)
-			thread->chain = 0;
-		if (thread->chain != 0)
-			level = thread->chain - 1;
+	if (thread != NULL && level == MG_CHAIN_TOP) {
 		if (atomic_fetch_add(&thread->depth, 1) > 0) {
 			if (signal != SIGTRAP || !mg_watch_hit(thread, info, context))
 				mg_give_up(thread, "a fault inside of the handler");
@@ -427,49 +362,8 @@ static __attribute__((noinline)) void on_signal(int signal, siginfo_t *info, voi
 	}
 	errno = error;
 	if (!is_done)
-		call_older(thread, signal, info, context, level);
+		mg_chain(thread, signal, info, context, level);
 	errno = error;
-}
-
-/* Puts ours on top; what is there, unless it is known, becomes the one below. */
-int mg_handlers_install(void)
-{
-	struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-	struct {
-		void *handler;
-		unsigned long flags;
-		void *restorer;
-		uint64_t mask;
-	} kernels = {0};
-
-	ours.sa_sigaction = on_signal;
-	sigfillset(&ours.sa_mask);
-	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		sigdelset(&ours.sa_mask, SIGNALS[i]);
-	sigdelset(&ours.sa_mask, SIGILL);
-	sigdelset(&ours.sa_mask, SIGFPE);
-	sigdelset(&ours.sa_mask, SIGABRT);
-	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-		struct older *list = &older_of[i];
-		uint32_t count = atomic_load(&list->count), known = 0;
-		struct sigaction found;
-
-		sigaction(SIGNALS[i], NULL, &found);
-		if (found.sa_sigaction == on_signal)
-			continue;
-		while (known < count && list->action[known].sa_sigaction != found.sa_sigaction)
-			known++;
-		if (known == OLDER_MAX)
-			return mg_fail(EBUSY, "too many other handlers of SIGSEGV");
-		if (known == count) {
-			list->action[known] = found;
-			atomic_store(&list->count, count + 1);
-		}
-		sigaction(SIGNALS[i], &ours, NULL);
-	}
-	syscall(SYS_rt_sigaction, SIGSEGV, NULL, &kernels, 8);
-	restorer = kernels.restorer;
-	return 0;
 }
 
 static void before_fork(void)
@@ -482,10 +376,15 @@ static void after_fork(void)
 	mg_regions_lock(false);
 }
 
-static void after_fork_child(void)
+/* The child has one thread, no service thread, and the mutex. */
+static void in_child(void)
 {
-	mg_regions_lock(false);
+	atomic_store(&writer_tid, 0);
+	atomic_store(&dying_tid, 0);
+	mg_regions_forked();
+	mg_maps_forked();
 	mg_threads_forked();
+	mg_regions_lock(false);
 }
 
 int mg_start(void)
@@ -503,7 +402,7 @@ int mg_start(void)
 		if (error == 0)
 			error = mg_handlers_install();
 		if (error == 0) {
-			pthread_atfork(before_fork, after_fork, after_fork_child);
+			pthread_atfork(before_fork, after_fork, in_child);
 			mg_symbols_start();
 			mg_v8_start();
 			is_started = true;

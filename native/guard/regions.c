@@ -9,9 +9,12 @@
  *             counts itself in `users` (the end waits for 0) and claims its pages by their `busy`
  *             words, in ascending order, so the claims of two threads cannot wait in a circle.
  * HANDLERS    mg_region_at() is wait-free: three loads. A handler may meet a region in the middle
- *             of anything: it reads stale but mapped memory, and mg_region_at() asked again tells.
- * ORDER       Closing: first the state, then mprotect. Opening: first mprotect, then the state. So
- *             whoever faults on our account finds a state that is not MG_PAGE_OPEN.
+ *             of anything: what it reads is stale at worst, and mapped. The state of a page says
+ *             what its protection is, unless it is busy: then the instruction is tried again.
+ * MEMORY GONE The owner keeps guarded memory alive. If it does not: pages that are open are never
+ *             touched again, and those that are not are opened one by one where some are unmapped.
+ * FORK        The child keeps regions, protection and handlers. Claims of threads that it does not
+ *             have are void: `busy` holds the fork's number.
  * REFUSED     one lock around mprotect (the kernel has its own: ours would only add a convoy); a
  *             sorted array of regions (a handler would have to read it while it moves).
  */
@@ -25,20 +28,24 @@
 #define ROOT_BITS 11
 #define NODE_BITS 12
 #define NODE_SIZE (1ul << NODE_BITS)
+#define NODE_MASK (NODE_SIZE - 1)
 #define ADDRESS_END (1ul << (12 + NODE_BITS + NODE_BITS + ROOT_BITS))
 #define POOL_BYTES (1ul << 30)
 #define POOL_BYTES_LEAST (1ul << 26) /* where address space is scarce */
+#define POOL_IS_USED_UP "the guard's own memory for histories (1 GiB) is used up"
+#define NO_SUCH_REGION "there is no such region (any more)"
 #define EPOCH_MASK 0x7fffu
 #define SLOT_MASK 0xffffu
+#define ENDED UINT32_MAX /* a fault of before may still be on its way */
 
 struct leaf {
-	_Atomic uint32_t slot[NODE_SIZE]; /* slot + 1, 0: nobody's page */
+	_Atomic uint32_t slot[NODE_SIZE]; /* slot + 1, 0: never guarded, or ENDED */
 };
 struct branch {
-	_Atomic(struct leaf *) leaf[NODE_SIZE];
+	_Atomic(void *) leaf[NODE_SIZE]; /* struct leaf * */
 };
 
-static _Atomic(struct branch *) root[1u << ROOT_BITS];
+static _Atomic(void *) root[1u << ROOT_BITS]; /* struct branch * */
 static struct mg_region *table;
 static uint32_t slots_used;  /* never taken before: from here on */
 static uint32_t first_free;  /* slot + 1 of the list of free slots */
@@ -47,28 +54,31 @@ static uint8_t *pool;
 static uint64_t pool_bytes, pool_used;
 static void *free_history[64]; /* by log2 of the bytes; the first word links */
 static _Atomic uint32_t regions; /* that exist */
+static uint32_t fork_number = 1;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static uint32_t tree_at(uint64_t address)
+{
+	uint64_t page = address / MG_PAGE;
+	struct branch *branch = address < ADDRESS_END ? root[page >> 2 * NODE_BITS] : NULL;
+	struct leaf *leaf = branch == NULL ? NULL : branch->leaf[page >> NODE_BITS & NODE_MASK];
+
+	return leaf == NULL ? 0 : leaf->slot[page & NODE_MASK];
+}
 
 struct mg_region *mg_region_at(uint64_t address)
 {
-	uint64_t page = address / MG_PAGE;
-	struct branch *branch;
-	struct leaf *leaf;
-	uint32_t slot;
+	uint32_t slot = tree_at(address);
 
-	if (address >= ADDRESS_END)
-		return NULL;
-	branch = atomic_load_explicit(&root[page >> (2 * NODE_BITS)], memory_order_acquire);
-	if (branch == NULL)
-		return NULL;
-	leaf = atomic_load_explicit(&branch->leaf[(page >> NODE_BITS) & (NODE_SIZE - 1)],
-				    memory_order_acquire);
-	if (leaf == NULL)
-		return NULL;
-	slot = atomic_load_explicit(&leaf->slot[page & (NODE_SIZE - 1)], memory_order_acquire);
-	return slot == 0 ? NULL : &table[slot - 1];
+	return slot == 0 || slot == ENDED ? NULL : &table[slot - 1];
 }
 
+bool mg_was_region(uint64_t address)
+{
+	return tree_at(address) != 0;
+}
+
+/* Fresh memory, zeroed. NULL: the pool is used up. */
 static void *pool_take(uint64_t bytes)
 {
 	if (bytes > pool_bytes - pool_used)
@@ -88,10 +98,9 @@ static struct mg_page *history_take(uint64_t count)
 	void **chunk = free_history[class];
 
 	if (chunk == NULL)
-		return pool_take(1ul << class); /* fresh memory is zero */
+		return pool_take(1ul << class);
 	free_history[class] = *chunk;
-	memset(chunk, 0, count * sizeof(struct mg_page));
-	return (struct mg_page *)chunk;
+	return memset(chunk, 0, count * sizeof(struct mg_page));
 }
 
 static void history_give(struct mg_page *pages, uint64_t count)
@@ -102,48 +111,34 @@ static void history_give(struct mg_page *pages, uint64_t count)
 	free_history[class] = pages;
 }
 
-static _Atomic uint32_t *tree_word(uint64_t page)
+/* The node that a word of the tree points to, made when there is none. */
+static void *tree_node(_Atomic(void *) *word, size_t bytes)
 {
-	_Atomic(struct branch *) *top = &root[page >> (2 * NODE_BITS)];
-	struct branch *branch = atomic_load(top);
-	_Atomic(struct leaf *) *middle;
-	struct leaf *leaf;
-
-	if (branch == NULL) {
-		branch = pool_take(sizeof(*branch));
-		if (branch == NULL)
-			return NULL;
-		atomic_store(top, branch);
-	}
-	middle = &branch->leaf[(page >> NODE_BITS) & (NODE_SIZE - 1)];
-	leaf = atomic_load(middle);
-	if (leaf == NULL) {
-		leaf = pool_take(sizeof(*leaf));
-		if (leaf == NULL)
-			return NULL;
-		atomic_store(middle, leaf);
-	}
-	return &leaf->slot[page & (NODE_SIZE - 1)];
+	if (atomic_load(word) == NULL)
+		atomic_store(word, pool_take(bytes));
+	return atomic_load(word);
 }
 
-/* Under the mutex. Undoes itself when the pool ends. */
+/* Under the mutex. Undoes itself when the pool is used up. */
 static int tree_set(uint64_t start, uint64_t bytes, uint32_t value)
 {
 	for (uint64_t page = start / MG_PAGE; page < (start + bytes) / MG_PAGE; page++) {
-		_Atomic uint32_t *word = tree_word(page);
+		struct branch *branch = tree_node(&root[page >> 2 * NODE_BITS], sizeof *branch);
+		struct leaf *leaf = branch == NULL ? NULL :
+				    tree_node(&branch->leaf[page >> NODE_BITS & NODE_MASK],
+					      sizeof *leaf);
 
-		if (word == NULL) {
+		if (leaf == NULL) {
 			tree_set(start, page * MG_PAGE - start, 0);
-			return mg_fail(ENOMEM, "the guard's own memory (1 GiB) is used up");
+			return mg_fail(ENOMEM, POOL_IS_USED_UP);
 		}
-		atomic_store(word, value);
+		atomic_store(&leaf->slot[page & NODE_MASK], value);
 	}
 	return 0;
 }
 
 int mg_regions_start(void)
 {
-	table = mg_own_map(MG_REGIONS_MAX * sizeof(*table));
 	next_free = mg_own_map(MG_REGIONS_MAX * sizeof(*next_free));
 	pool_bytes = POOL_BYTES;
 	pool = mg_own_map(pool_bytes);
@@ -151,6 +146,7 @@ int mg_regions_start(void)
 		pool_bytes = POOL_BYTES_LEAST;
 		pool = mg_own_map(pool_bytes);
 	}
+	table = mg_own_map(MG_REGIONS_MAX * sizeof(*table));
 	if (table == NULL || next_free == NULL || pool == NULL)
 		return mg_fail(ENOMEM, "no address space for the guard's own tables");
 	return 0;
@@ -158,75 +154,49 @@ int mg_regions_start(void)
 
 struct mg_region *mg_region_of(int id)
 {
-	struct mg_region *region;
+	struct mg_region *region = table == NULL ? NULL : &table[id & SLOT_MASK];
 
-	if (id <= 0 || table == NULL)
-		return NULL;
-	region = &table[(uint32_t)id & SLOT_MASK];
-	return atomic_load(&region->id) == id ? region : NULL;
+	return id > 0 && region != NULL && atomic_load(&region->id) == id ? region : NULL;
 }
 
-static int check_new(uint64_t start, uint64_t bytes, const struct mg_options *options)
+static int check_options(enum mg_region_kind kind, const struct mg_options *options)
 {
-	if (start + bytes > ADDRESS_END)
-		return mg_fail(EINVAL, "the memory lies outside of the user's address space");
-	if (mg_is_own(start, bytes))
-		return mg_fail(EINVAL, "the memory belongs to the guard itself");
-	if ((options->flags & MG_NO_READ) && options->mode == MG_CONTINUE)
-		return mg_fail(EOPNOTSUPP, "reads cannot be reported in the mode `continue`");
-	if ((options->flags & MG_ALIAS) && options->mode != MG_CONTINUE)
+	unsigned flags = options->flags;
+
+	if (options->mode == MG_CONTINUE && (kind != MG_KIND_VIEW || (flags & MG_NO_READ)))
+		return mg_fail(EOPNOTSUPP, "the mode `continue` cannot let accesses pass on pages "
+					   "that are closed to reads as well");
+	if ((flags & MG_ALIAS) && options->mode != MG_CONTINUE)
 		return mg_fail(EOPNOTSUPP, "an alias serves the mode `continue` alone");
-	for (uint64_t at = start; at < start + bytes; at += MG_PAGE)
-		if (mg_region_at(at) != NULL)
-			return mg_fail(EEXIST, "a page of it belongs to another region already");
+	if ((flags & MG_SYSCALLS) && (flags & MG_NO_READ))
+		return mg_fail(EOPNOTSUPP, "system calls are found by userfaultfd, which sees "
+					   "writes alone: not together with reads");
+	if ((flags & MG_SYSCALLS) && (options->mode == MG_DIVERT || options->mode == MG_THROW))
+		return mg_fail(EOPNOTSUPP, "with system calls the modes are `report` and `continue`:"
+					   " what the kernel writes cannot be sent elsewhere");
 	return 0;
 }
 
-/* Under the mutex: a free slot, or NULL. */
-static struct mg_region *slot_take(void)
+static int check_range(uint64_t start, uint64_t end, enum mg_region_kind kind)
 {
-	struct mg_region *region;
-
-	if (first_free != 0) {
-		region = &table[first_free - 1];
-		first_free = next_free[first_free - 1];
-		return region;
-	}
-	return slots_used == MG_REGIONS_MAX ? NULL : &table[slots_used++];
+	if (end > ADDRESS_END)
+		return mg_fail(EFAULT, "the memory lies outside of the user's address space");
+	for (uint64_t at = start; at < end; at += MG_PAGE)
+		if (mg_region_at(at) != NULL)
+			return mg_fail(EEXIST, "a page of it belongs to another region already");
+	return kind == MG_KIND_VIEW ? mg_check_memory(start, end) : 0;
 }
 
-static void slot_give(struct mg_region *region)
+/* A text of which what fits is kept, in whole characters of UTF-8. */
+static void keep_text(char *to, size_t size, const char *text)
 {
-	uint32_t slot = (uint32_t)(region - table);
+	size_t length = text == NULL ? 0 : strnlen(text, size);
 
-	next_free[slot] = first_free;
-	first_free = slot + 1;
-}
-
-static void region_fill(struct mg_region *region, enum mg_region_kind kind,
-			const struct mg_options *options)
-{
-	region->kind = kind;
-	region->mode = options->mode;
-	region->flags = options->flags;
-	region->alias = region->scratch = 0;
-	atomic_store(&region->allowed, 0);
-	atomic_store(&region->faults, 0);
-	strncpy(region->label, options->label == NULL ? "" : options->label,
-		sizeof(region->label) - 1);
-	strncpy(region->allow, options->allow == NULL ? "" : options->allow,
-		sizeof(region->allow) - 1);
-}
-
-static int region_backing(struct mg_region *region)
-{
-	int error = 0;
-
-	if (region->flags & MG_ALIAS)
-		error = mg_alias_make(region);
-	if (error >= 0 && region->mode == MG_DIVERT)
-		error = mg_scratch_make(region);
-	return error < 0 ? error : 0;
+	if (length == size)
+		for (length--; length > 0 && (text[length] & 0xc0) == 0x80;)
+			length--;
+	memset(to, 0, size);
+	memcpy(to, text == NULL ? "" : text, length);
 }
 
 /* Under the mutex. The bounds are filled. */
@@ -234,82 +204,125 @@ static int region_insert(struct mg_region *region, enum mg_region_kind kind,
 			 const struct mg_options *options)
 {
 	uint32_t slot = (uint32_t)(region - table);
-	int error;
+	uint64_t count = region->bytes / MG_PAGE;
+	int error = 0;
 
-	region->pages = history_take(region->bytes / MG_PAGE);
+	region->pages = history_take(count);
 	if (region->pages == NULL)
-		return mg_fail(ENOMEM, "the guard's own memory (1 GiB) is used up");
-	region_fill(region, kind, options);
-	error = region_backing(region);
-	if (error == 0)
+		return mg_fail(ENOMEM, POOL_IS_USED_UP);
+	region->kind = kind;
+	region->mode = options->mode;
+	region->flags = options->flags;
+	region->alias = region->scratch = 0;
+	region->allowed = region->faults = 0;
+	keep_text(region->label, sizeof region->label, options->label);
+	keep_text(region->allow, sizeof region->allow, options->allow);
+	if (region->flags & MG_ALIAS)
+		error = mg_alias_make(region);
+	else if (region->mode == MG_DIVERT)
+		error = mg_scratch_make(region);
+	if (error >= 0)
 		error = tree_set(region->start, region->bytes, slot + 1);
-	if (error != 0) {
-		history_give(region->pages, region->bytes / MG_PAGE);
+	if (error < 0) {
+		mg_alias_end(region);
+		mg_scratch_end(region);
+		history_give(region->pages, count);
 		return error;
 	}
-	region->epoch = (region->epoch + 1) & EPOCH_MASK;
-	region->epoch += region->epoch == 0;
+	region->epoch = region->epoch % EPOCH_MASK + 1;
 	atomic_store(&region->id, (int)(region->epoch << 16 | slot));
 	return 0;
+}
+
+static void slot_give(struct mg_region *region)
+{
+	next_free[region - table] = first_free;
+	first_free = (uint32_t)(region - table) + 1;
+}
+
+/* Under the mutex. */
+static int region_add(uint64_t start, uint64_t end, const struct mg_region *given,
+		      const struct mg_options *options)
+{
+	struct mg_region *region;
+	int error = mg_handlers_install();
+
+	if (error == 0)
+		error = check_range(start, end, given->kind);
+	if (error == 0 && first_free == 0 && slots_used == MG_REGIONS_MAX)
+		error = mg_fail(ENOSPC, "65536 regions exist already");
+	if (error != 0)
+		return error;
+	region = &table[first_free != 0 ? first_free - 1 : slots_used++];
+	if (first_free != 0)
+		first_free = next_free[first_free - 1];
+	region->start = start;
+	region->bytes = end - start;
+	region->given = given->given;
+	region->given_bytes = given->given_bytes;
+	error = region_insert(region, given->kind, options);
+	if (error != 0) {
+		slot_give(region);
+		return error;
+	}
+	regions++;
+	return atomic_load(&region->id);
 }
 
 int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind,
 		   const struct mg_options *options, struct mg_extent *extent)
 {
+	const struct mg_region given = {.given = address, .given_bytes = bytes, .kind = kind};
 	uint64_t start = (address + MG_PAGE - 1) & ~(MG_PAGE - 1);
 	uint64_t end = (address + bytes) & ~(MG_PAGE - 1);
-	struct mg_region *region;
-	int error;
+	int id;
 
+	*extent = (struct mg_extent){0, 0};
 	if (table == NULL)
 		return mg_fail(EINVAL, "mg_start() has not been called");
-	if (address + bytes < address || end <= start) {
-		*extent = (struct mg_extent){0, 0};
+	if (address + bytes < address || start < address || end <= start)
 		return mg_fail(EINVAL, "no whole page lies inside of the memory given");
-	}
 	*extent = (struct mg_extent){start - address, end - start};
+	id = check_options(kind, options);
+	if (id < 0)
+		return id;
 	pthread_mutex_lock(&mutex);
-	error = mg_handlers_install();
-	if (error == 0)
-		error = check_new(start, end - start, options);
-	region = error == 0 ? slot_take() : NULL;
-	if (error == 0 && region == NULL)
-		error = mg_fail(ENOSPC, "65536 regions exist already");
-	if (region != NULL) {
-		region->start = start;
-		region->bytes = end - start;
-		region->given = address;
-		region->given_bytes = bytes;
-		error = region_insert(region, kind, options);
-		if (error != 0)
-			slot_give(region);
-	}
-	regions += error == 0;
+	id = region_add(start, end, &given, options);
 	pthread_mutex_unlock(&mutex);
-	if (error != 0)
-		return error;
-	mg_service_start();
-	return atomic_load(&region->id);
+	if (id < 0)
+		return id;
+	if (atomic_load(&regions) == 1 || !mg_service_runs())
+		mg_service_start(); /* it looks only while there are regions */
+	return id;
 }
 
 int mg_region(void *address, size_t bytes, const struct mg_options *options,
 	      struct mg_extent *extent)
 {
-	struct mg_extent ignored;
+	struct mg_extent unused;
 
 	return mg_region_make((uint64_t)address, bytes, MG_KIND_VIEW, options,
-			      extent == NULL ? &ignored : extent);
+			      extent == NULL ? &unused : extent);
+}
+
+bool mg_page_is_busy(struct mg_page *page)
+{
+	return atomic_load(&page->busy) == fork_number;
 }
 
 void mg_page_claim(struct mg_page *page)
 {
-	while (atomic_exchange_explicit(&page->busy, 1, memory_order_acquire) != 0)
-		sched_yield();
+	uint32_t found;
+
+	do {
+		while ((found = atomic_load(&page->busy)) == fork_number)
+			sched_yield();
+	} while (!atomic_compare_exchange_weak(&page->busy, &found, fork_number));
 }
 
 void mg_page_release(struct mg_page *page)
 {
-	atomic_store_explicit(&page->busy, 0, memory_order_release);
+	atomic_store(&page->busy, 0);
 }
 
 static int change_pages(struct mg_region *region, uint64_t start, uint64_t bytes,
@@ -330,73 +343,64 @@ static int change_pages(struct mg_region *region, uint64_t start, uint64_t bytes
 int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 		 enum mg_page_state state, uint32_t generation)
 {
+	uint64_t now = mg_now_ns(true), start = region->start + first_page * MG_PAGE;
 	struct mg_page *pages = region->pages + first_page;
-	uint64_t now = mg_now_ns(true);
 	int32_t tid = mg_tid();
 	int error;
 
-	for (uint64_t i = 0; i < count; i++) {
+	for (uint64_t i = 0; i < count; i++)
 		mg_page_claim(&pages[i]);
-		if (state == MG_PAGE_OPEN)
-			continue;
-		pages[i].generation = generation;
-		pages[i].slice_first = (uint32_t)first_page;
-		pages[i].slice_count = (uint32_t)count;
-		pages[i].protect_ns = now;
-		pages[i].protect_tid = tid;
-		if (atomic_load(&pages[i].state) < state)
-			atomic_store(&pages[i].state, state);
-	}
-	error = change_pages(region, region->start + first_page * MG_PAGE, count * MG_PAGE, state);
+	error = change_pages(region, start, count * MG_PAGE, state);
 	for (uint64_t i = 0; i < count; i++) {
-		if (error == 0 || state != MG_PAGE_OPEN)
-			atomic_store(&pages[i].state, error == 0 ? state : MG_PAGE_OPEN);
-		if (state == MG_PAGE_OPEN) {
-			pages[i].unprotect_ns = now;
-			pages[i].unprotect_tid = tid;
+		struct mg_page *page = &pages[i];
+
+		if (error != 0) {
+			/* A part may be changed: back to what each page was. */
+			change_pages(region, start + i * MG_PAGE, MG_PAGE, page->state);
+		} else if (state == MG_PAGE_OPEN) {
+			page->unprotect_ns = now;
+			page->unprotect_tid = tid;
+		} else {
+			page->generation = generation;
+			page->slice_first = (uint32_t)first_page;
+			page->slice_count = (uint32_t)count;
+			page->protect_ns = now;
+			page->protect_tid = tid;
 		}
-		mg_page_release(&pages[i]);
+		if (error == 0)
+			atomic_store(&page->state, state);
+		mg_page_release(page);
 	}
 	return error;
 }
 
-/* Counts the caller in, so that the region cannot end meanwhile. */
-static struct mg_region *region_enter(int id)
-{
-	struct mg_region *region;
-
-	if (id <= 0 || table == NULL)
-		return NULL;
-	region = &table[(uint32_t)id & SLOT_MASK];
-	atomic_fetch_add(&region->users, 1);
-	if (atomic_load(&region->id) == id)
-		return region;
-	atomic_fetch_sub(&region->users, 1);
-	return NULL;
-}
-
 static int toggle(int id, size_t offset, size_t bytes, bool is_on, uint32_t generation)
 {
-	struct mg_region *region = region_enter(id);
+	struct mg_region *region = mg_region_of(id);
+	enum mg_page_state state = MG_PAGE_OPEN;
 	uint64_t first, end;
 	int error = 0;
 
 	if (region == NULL)
-		return mg_fail(ENOENT, "there is no such region (any more)");
-	if (offset > region->given_bytes || bytes > region->given_bytes - offset) {
+		return mg_fail(ENOENT, NO_SUCH_REGION);
+	/* Counted in, so that it cannot end meanwhile; unless it just did. */
+	atomic_fetch_add(&region->users, 1);
+	if (atomic_load(&region->id) != id) {
+		error = mg_fail(ENOENT, NO_SUCH_REGION);
+	} else if (offset > region->given_bytes || bytes > region->given_bytes - offset) {
 		error = mg_fail(ERANGE, "the slice lies outside of the region's memory");
 	} else {
 		first = (region->given + offset + MG_PAGE - 1) & ~(MG_PAGE - 1);
 		end = (region->given + offset + bytes) & ~(MG_PAGE - 1);
+		if (is_on)
+			state = region->flags & MG_NO_READ ? MG_PAGE_CLOSED : MG_PAGE_PROTECTED;
 		if (end > first)
 			error = mg_set_state(region, (first - region->start) / MG_PAGE,
-					     (end - first) / MG_PAGE,
-					     !is_on ? MG_PAGE_OPEN
-					     : region->flags & MG_NO_READ ? MG_PAGE_CLOSED
-									  : MG_PAGE_PROTECTED,
-					     generation);
+					     (end - first) / MG_PAGE, state, generation);
 	}
 	atomic_fetch_sub(&region->users, 1);
+	if (is_on && !mg_service_runs())
+		mg_service_start(); /* in a child of fork() */
 	return error;
 }
 
@@ -410,24 +414,38 @@ int mg_unprotect(int region, size_t offset, size_t bytes)
 	return toggle(region, offset, bytes, false, 0);
 }
 
+static void open_all(struct mg_region *region)
+{
+	uint64_t count = region->bytes / MG_PAGE, end;
+
+	for (uint64_t first = 0; first < count; first = end) {
+		end = first + 1;
+		if (region->pages[first].state == MG_PAGE_OPEN)
+			continue;
+		while (end < count && region->pages[end].state != MG_PAGE_OPEN)
+			end++;
+		if (mg_set_state(region, first, end - first, MG_PAGE_OPEN, 0) == 0)
+			continue;
+		for (uint64_t i = first; i < end; i++)
+			mg_set_state(region, i, 1, MG_PAGE_OPEN, 0);
+	}
+}
+
 int mg_region_end(int id)
 {
 	struct mg_region *region = mg_region_of(id);
-	uint64_t count;
 	int wanted = id;
 
 	if (region == NULL || !atomic_compare_exchange_strong(&region->id, &wanted, 0))
-		return mg_fail(ENOENT, "there is no such region (any more)");
+		return mg_fail(ENOENT, NO_SUCH_REGION);
 	while (atomic_load(&region->users) != 0)
 		sched_yield();
-	count = region->bytes / MG_PAGE;
-	/* The memory may be gone by now: that is an end as well. */
-	mg_set_state(region, 0, count, MG_PAGE_OPEN, 0);
+	open_all(region);
 	pthread_mutex_lock(&mutex);
-	tree_set(region->start, region->bytes, 0);
+	tree_set(region->start, region->bytes, ENDED);
 	mg_alias_end(region);
 	mg_scratch_end(region);
-	history_give(region->pages, count);
+	history_give(region->pages, region->bytes / MG_PAGE);
 	slot_give(region);
 	regions--;
 	pthread_mutex_unlock(&mutex);
@@ -445,4 +463,12 @@ void mg_regions_lock(bool is_lock)
 		pthread_mutex_lock(&mutex);
 	else
 		pthread_mutex_unlock(&mutex);
+}
+
+void mg_regions_forked(void)
+{
+	fork_number++;
+	for (uint32_t i = 0; i < slots_used; i++)
+		if (table[i].users != 0)
+			table[i].users = 0;
 }

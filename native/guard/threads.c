@@ -69,7 +69,8 @@ static struct mg_thread *slot_claim(int32_t tid, bool is_reclaim)
 				break;
 		atomic_store(&slots[i].depth, 0);
 		atomic_store(&slots[i].entered_ns, 0);
-		slots[i].entered = 0;
+		slots[i].entered = slots[i].chain = 0;
+		slots[i].stack_start = slots[i].stack_end = 0;
 		slots[i].step.is_on = false;
 		slots[i].role[0] = 0;
 		prctl(PR_GET_NAME, slots[i].name);
@@ -108,6 +109,21 @@ static void stack_give(struct mg_thread *thread)
 		munmap(low, MG_PAGE + ALT_STACK_BYTES);
 }
 
+/* Where the thread's own stack is, so that nobody guards it. */
+static void stack_note(struct mg_thread *thread)
+{
+	pthread_attr_t attributes;
+	size_t bytes = 0;
+	void *low = NULL;
+
+	if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+		return;
+	pthread_attr_getstack(&attributes, &low, &bytes);
+	pthread_attr_destroy(&attributes);
+	thread->stack_start = (uint64_t)low;
+	thread->stack_end = (uint64_t)low + bytes;
+}
+
 int mg_thread_enter(const char *name, const char *role)
 {
 	struct mg_thread *thread = mg_thread_self();
@@ -118,8 +134,10 @@ int mg_thread_enter(const char *name, const char *role)
 		strncpy(thread->name, name, sizeof(thread->name) - 1);
 	if (role != NULL && role[0] != 0)
 		strncpy(thread->role, role, sizeof(thread->role) - 1);
-	if (thread->entered++ == 0)
-		stack_give(thread);
+	if (thread->entered++ > 0)
+		return 0;
+	stack_note(thread);
+	stack_give(thread);
 	return 0;
 }
 
@@ -134,6 +152,7 @@ void mg_thread_leave(void)
 		munmap(thread->alt_stack, MG_PAGE + ALT_STACK_BYTES);
 		thread->alt_stack = NULL;
 	}
+	thread->stack_start = thread->stack_end = 0;
 	self = NULL;
 	atomic_store(&thread->tid, 0);
 }
@@ -194,6 +213,11 @@ int mg_service_start(void)
 		return 0;
 	atomic_store(&has_service, false);
 	return mg_fail(error, "the guard's service thread cannot be started");
+}
+
+bool mg_service_runs(void)
+{
+	return atomic_load(&has_service);
 }
 
 void mg_threads_forked(void)
