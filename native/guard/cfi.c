@@ -286,22 +286,41 @@ static bool apply_rule(const struct rule *rule, const struct mg_registers *regis
 	}
 }
 
+/* The record of the function around pc; its reader is left at the function's own instructions. */
+static bool open_function(uint64_t hdr, uint64_t pc, struct record *own, struct record *common,
+			  struct program *program)
+{
+	uint64_t address = find_record(hdr, pc), bytes;
+
+	memset(program, 0, sizeof *program);
+	if (address == 0 || !open_record(own, address, &address) ||
+	    !open_common(common, address, program))
+		return false;
+	program->location = read_pointer(own, program->encoding);
+	bytes = read_pointer(own, program->encoding & 0x0f);
+	if (program->has_augmentation)
+		read_part(&own->reader, read_uleb(&own->reader));
+	return !own->reader.is_bad && pc - program->location < bytes;
+}
+
+HANDLER uint64_t mg_cfi_function(uint64_t hdr, uint64_t pc)
+{
+	struct record own, common;
+	struct program program;
+
+	return open_function(hdr, pc, &own, &common, &program) ? program.location : 0;
+}
+
 HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers)
 {
 	struct record own, common;
-	struct program program = { .depth = 0 };
+	struct program program;
 	struct mg_registers caller = *registers;
-	uint64_t address = find_record(hdr, pc), start, bytes, cfa;
+	uint64_t start, cfa;
 
-	if (address == 0 || !open_record(&own, address, &address) ||
-	    !open_common(&common, address, &program))
+	if (!open_function(hdr, pc, &own, &common, &program))
 		return MG_CFI_NONE;
-	start = read_pointer(&own, program.encoding);
-	bytes = read_pointer(&own, program.encoding & 0x0f);
-	if (program.has_augmentation)
-		read_part(&own.reader, read_uleb(&own.reader));
-	if (own.reader.is_bad || pc - start >= bytes)
-		return MG_CFI_NONE;
+	start = program.location;
 	program.reader = common.reader;
 	if (!run(&program, pc))
 		return MG_CFI_BROKEN;

@@ -280,6 +280,7 @@ struct mg_registers {
 };
 enum mg_cfi { MG_CFI_NONE, MG_CFI_STEPPED, MG_CFI_END /* outermost */, MG_CFI_BROKEN };
 HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers);
+HANDLER uint64_t mg_cfi_function(uint64_t hdr, uint64_t pc); /* where it begins, or 0 */
 /* symbols.c */
 int mg_symbols_start(void);
 HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);

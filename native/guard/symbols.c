@@ -12,6 +12,8 @@
  *          ones: they are named, without functions, and their frames are walked all the same. A
  *          file truncated during the look-up is a fault in the handler: it says so and ends.
  */
+#include "core.h"
+
 #include <elf.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -19,8 +21,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "core.h"
 
 #define MAPS_AGE_NS 1000000000ull
 #define NO_FILE ((const uint8_t *)1)
@@ -345,7 +345,24 @@ static const char *best_symbol(const uint8_t *elf, size_t bytes, const char *tab
 	return names + best.st_name;
 }
 
-static void name_frame(struct module *module, uint64_t offset, struct mg_frame *frame)
+/* The C library's variants for each processor have no exported names: by what they stand for. */
+static const char *c_library_name(uint64_t start)
+{
+#define NAMED(function) { (uint64_t)(uintptr_t)function, #function }
+	const struct { uint64_t start; const char *name; } known[] = {
+		NAMED(memset), NAMED(memcpy), NAMED(memmove), NAMED(mempcpy), NAMED(memcmp),
+		NAMED(memchr), NAMED(strcpy), NAMED(strncpy), NAMED(stpcpy), NAMED(strcat),
+		NAMED(strncat), NAMED(strlen), NAMED(strcmp),
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (known[i].start == start)
+			return known[i].name;
+	return NULL;
+}
+
+static void name_frame(struct module *module, uint64_t bias, uint64_t offset,
+		       struct mg_frame *frame)
 {
 	size_t length = strlen(module->path), cut = sizeof frame->module - 1;
 	const uint8_t *elf = elf_of(module);
@@ -361,6 +378,8 @@ static void name_frame(struct module *module, uint64_t offset, struct mg_frame *
 	name = best_symbol(elf, module->elf_bytes, ".symtab", ".strtab", offset);
 	if (name == NULL)
 		name = best_symbol(elf, module->elf_bytes, ".dynsym", ".dynstr", offset);
+	if (name == NULL && module->eh_frame_hdr != 0)
+		name = c_library_name(mg_cfi_function(module->eh_frame_hdr, bias + offset));
 	if (name != NULL)
 		mg_demangle(name, frame->function, sizeof frame->function);
 	mg_line(elf, module->elf_bytes, offset, frame);
@@ -389,7 +408,7 @@ HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *fra
 	atomic_thread_fence(memory_order_acquire);
 	if ((version & 1) || slot->module != mapping.module || frame->module_offset != offset ||
 	    atomic_load(&slot->version) != version) {
-		name_frame(mapping.module, offset, frame);
+		name_frame(mapping.module, mapping.bias, offset, frame);
 		if (!(version & 1) &&
 		    atomic_compare_exchange_strong(&slot->version, &version, version + 1)) {
 			slot->frame = *frame;

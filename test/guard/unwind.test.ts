@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { compileC, hasCompiler } from '../support/compile-c.ts';
+
+const skip = process.arch === 'x64' && hasCompiler() ? false : 'x86-64 and a C compiler are needed';
+const FOLDER = fileURLToPath(new URL('../../../test/guard/', import.meta.url));
+const PROGRAM = 'unwind-chains.c';
+const OBJECT = 'unwind-object.c';
+
+/** Flags that make frames of every kind; each chain must come out the same. */
+const BUILDS: Readonly<Record<string, readonly string[]>> = {
+  'without optimisation': ['-O0'],
+  'without frame pointers': ['-O2', '-fomit-frame-pointer'],
+  'with frame pointers': ['-O2', '-fno-omit-frame-pointer'],
+  'for size': ['-Os', '-fno-builtin'],
+  'at fixed addresses': ['-O2', '-no-pie'],
+  'static, at any address': ['-O2', '-static-pie', '-Wno-error', '-w'],
+  'DWARF 4': ['-O2', '-gdwarf-4'],
+  'DWARF 3': ['-O2', '-gdwarf-3', '-gno-strict-dwarf'],
+  '64-bit DWARF 5': ['-O2', '-gdwarf64'],
+};
+
+interface Frame {
+  readonly pc: bigint;
+  readonly module: string;
+  readonly offset: string;
+  readonly name: string;
+  /** Basename and line. */
+  readonly at: string;
+}
+
+function walk(program: string, ...parameters: string[]): { frames: Frame[]; remarks: string[] } {
+  const run = spawnSync(program, parameters, { encoding: 'utf8', timeout: 20_000 });
+  assert.equal(run.status, 0, `${parameters.join(' ')}: ${run.stdout}${run.stderr}`);
+  const lines = run.stdout.split('\n').slice(0, -1);
+  const frames = lines.filter((line) => line.includes('\t')).map(frameOf);
+  return { frames, remarks: lines.filter((line) => !line.includes('\t')) };
+}
+
+function frameOf(line: string): Frame {
+  const [pc = '', module = '', offset = '', name = '', at = ''] = line.split('\t');
+  return { pc: BigInt(pc), module, offset, name, at: at.slice(at.lastIndexOf('/') + 1) };
+}
+
+/** Numbers of the lines that carry the mark of their function. */
+function marks(): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const file of [PROGRAM, OBJECT]) {
+    const lines = readFileSync(join(FOLDER, file), 'utf8').split('\n');
+    lines.forEach((line, index) => {
+      const mark = /\/\* (\w+) \*\/$/.exec(line)?.[1];
+      if (mark !== undefined) found.set(mark, `${file}:${index + 1}`);
+    });
+  }
+  return found;
+}
+
+const MARKS = marks();
+
+function built(flags: readonly string[]): string {
+  const program = compileC(PROGRAM, { flags });
+  assert.ok(program !== null);
+  return program;
+}
+
+function object(): string {
+  const made = compileC(OBJECT, { flags: ['-O2', '-shared', '-fPIC'], core: 'none' });
+  assert.ok(made !== null);
+  return made;
+}
+
+/** What the program's own functions are, `-` for frames of the C library without a name. */
+function names(frames: readonly Frame[]): string[] {
+  return frames.map(({ name }) => (name === '' ? '-' : name));
+}
+
+/** Frames up to main, but run() and main(): these are inlined into each other or not. */
+function chain(frames: readonly Frame[]): Frame[] {
+  const end = frames.findIndex(({ name }) => name === 'run' || name === 'main');
+  assert.notEqual(end, -1, names(frames).join(' '));
+  return frames.slice(0, end);
+}
+
+function assertChain(frames: readonly Frame[], expected: readonly string[]): void {
+  const own = chain(frames);
+  assert.deepEqual(names(own), expected);
+  for (const { name, at } of own) {
+    const mark = MARKS.get(name);
+    if (mark !== undefined) assert.equal(at, mark, name);
+  }
+}
+
+const CHAINS: Readonly<Record<string, readonly string[]>> = {
+  plain: ['stop_here', 'inner', 'in_the_middle', 'outer'],
+  alloca: ['stop_here', 'inner', 'with_alloca'],
+  alignment: ['stop_here', 'inner', 'with_alignment'],
+  noreturn: ['stop_here', 'inner', 'never_returns', 'calls_the_last'],
+};
+
+for (const [what, flags] of Object.entries(BUILDS)) {
+  test(`known chains come back by function, file and line: ${what}`, { skip }, () => {
+    const program = built(flags);
+    for (const [command, expected] of Object.entries(CHAINS)) {
+      const { frames, remarks } = walk(program, command);
+      assertChain(frames, expected);
+      assert.deepEqual(remarks, [], `${command}: what backtrace() of glibc says`);
+      assert.equal(frames.at(-1)?.name, '_start');
+    }
+    const { frames } = walk(program, 'tail');
+    const isKept = flags.includes('-O0');
+    assertChain(frames, ['stop_here', 'inner', ...(isKept ? ['with_a_tail_call'] : [])]);
+  });
+
+  test(`callbacks and signals are walked through: ${what}`, { skip }, () => {
+    const program = built(flags);
+    const sorted = chain(walk(program, 'qsort').frames);
+    assertChain(
+      [...sorted.slice(0, 3), { ...sorted[0]!, name: 'main' }],
+      ['stop_here', 'inner', 'compare'],
+    );
+    assert.equal(sorted.at(-1)?.name, 'through_qsort');
+    assert.equal(sorted.at(-1)?.at, MARKS.get('through_qsort'));
+    for (const command of ['signal', 'signal-stack']) {
+      const { frames, remarks } = walk(program, command);
+      const signal = '<signal handler called>';
+      const expected = ['stop_here', 'inner', 'on_user_signal', signal, 'syscall'];
+      assertChain(frames, [...expected, 'through_a_signal']);
+      assert.deepEqual(remarks, [], `${command}: what backtrace() of glibc says`);
+    }
+  });
+
+  test(`a fault in memset and a call to nowhere show their caller: ${what}`, { skip }, () => {
+    const program = built(flags);
+    for (const bytes of ['8', '100', '5000', '50000000']) {
+      const [first, second] = walk(program, 'memset', bytes).frames;
+      assert.match(first?.name ?? '', /memset/, bytes);
+      assert.equal(second?.name, 'fills_nothing', bytes);
+      assert.equal(second?.at, MARKS.get('fills_nothing'));
+    }
+    const { frames } = walk(program, 'nowhere');
+    assert.equal(frames[0]?.pc, 0n);
+    assert.equal(frames[0]?.module, '');
+    assertChain(frames, ['-', 'calls_nowhere']);
+  });
+
+  test(`code made at run time is left by its frame pointer: ${what}`, { skip }, () => {
+    const { frames } = walk(built(flags), 'made');
+    assertChain(frames, ['stop_here', 'inner', '-', 'through_made_code']);
+    assert.equal(frames[2]?.module, '');
+    assert.equal(frames.at(-1)?.name, '_start');
+  });
+}
+
+test('a function of an object that was loaded later has its name and its line', { skip }, () => {
+  const { frames, remarks } = walk(built(['-O2']), 'object', object());
+  const expected = ['stop_here', 'inner', 'hidden_in_an_object', 'in_an_object'];
+  assertChain(frames, [...expected, 'through_an_object']);
+  assert.deepEqual(remarks, []);
+});
+
+test('an object without a file is named as such, and walked through', { skip }, () => {
+  const { frames, remarks } = walk(built(['-O2']), 'memfd', object());
+  assertChain(frames, ['stop_here', 'inner', '-', '-', 'through_an_object', 'through_a_memfd']);
+  assert.equal(frames[2]?.module, '/memfd:made-here (deleted)');
+  assert.deepEqual(remarks, []);
+});
+
+test('a deep recursion is cut at the number of frames that fit', { skip }, () => {
+  const { frames } = walk(built(['-O2', '-fno-optimize-sibling-calls']), 'deep');
+  assert.equal(frames.length, 64);
+  assert.equal(frames[63]?.name, 'deep');
+});
+
+const noAddr2line = spawnSync('addr2line', ['--version']).status !== 0 && 'addr2line is needed';
+
+test('addr2line says the same of module and offset', { skip: skip || noAddr2line }, () => {
+  for (const flags of [
+    ['-O1'],
+    ['-O2', '-gdwarf-4'],
+    ['-O2', '-no-pie'],
+    ['-O3', '-static-pie', '-w'],
+  ]) {
+    const program = built(flags);
+    const { frames } = walk(program, 'plain');
+    for (const { module, offset, name, at } of frames.filter((frame) => frame.at !== ':0')) {
+      const { stdout } = spawnSync('addr2line', ['-e', module, offset], { encoding: 'utf8' });
+      const theirs = stdout
+        .trim()
+        .split('/')
+        .at(-1)
+        ?.replace(/ \(discriminator \d+\)$/, '');
+      assert.equal(theirs, at, `${name} in ${flags.join(' ')}`);
+    }
+  }
+});
