@@ -111,7 +111,7 @@ void mg_chain(struct mg_thread *thread, int signal, siginfo_t *info, ucontext_t 
 /* Puts ours on top; what is there, unless it is known, becomes the one below. */
 int mg_handlers_install(void)
 {
-	struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+	struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART};
 	struct {
 		void *handler;
 		unsigned long flags;

@@ -349,7 +349,7 @@ HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
 int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);
 int mg_uffd_fd(void); /* for the service thread's poll; -1: none */
 void mg_uffd_serve(void);
-HANDLER bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info,
+HANDLER bool mg_uffd_signal(struct mg_thread *thread, siginfo_t *info,
 			    ucontext_t *context);
 
 #endif

@@ -287,15 +287,19 @@ static bool is_known_later(const struct mg_event *event)
 
 static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 {
-	uint64_t address = (uint64_t)info->si_addr;
-	greg_t error = context->uc_mcontext.gregs[REG_ERR];
 	struct mg_region *region;
 	struct mg_page *page;
+	uint64_t address;
 	bool is_reported;
 	uint32_t state;
+	greg_t error;
 
 	thread->stage = "looking for the page";
-	if (mg_uffd_signal(thread, info, context) || mg_step_again(thread, address, context))
+	if (mg_uffd_signal(thread, info, context)) /* it may make a fault of ours out of it */
+		return true;
+	address = (uint64_t)info->si_addr;
+	error = context->uc_mcontext.gregs[REG_ERR];
+	if (mg_step_again(thread, address, context))
 		return true;
 	if (info->si_code != SEGV_ACCERR || (error & ERROR_FETCH))
 		return false;

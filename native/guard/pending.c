@@ -14,9 +14,3 @@ PENDING bool mg_v8_is_known(void) { return false; }
 PENDING uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers, struct mg_frame
 	*frames, uint32_t max) { (void)pc; (void)fp; (void)registers; (void)frames; (void)max; return
 	0; }
-PENDING int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool
-	is_on) { (void)region; (void)start; (void)bytes; (void)is_on; return -ENOSYS; }
-PENDING int mg_uffd_fd(void) { return -1; }
-PENDING void mg_uffd_serve(void) { }
-PENDING bool mg_uffd_signal(struct mg_thread *thread, const siginfo_t *info, ucontext_t
-	*context) { (void)thread; (void)info; (void)context; return false; }

@@ -182,8 +182,7 @@ static void *serve(void *nothing)
 		poll(fds, 2, mg_region_count() > 0 ? tick : -1);
 		if (fds[0].revents != 0 && read(wake_fd, &count, sizeof(count)) < 0)
 			continue;
-		if (fds[1].revents != 0)
-			mg_uffd_serve();
+		mg_uffd_serve();
 		watch_handlers();
 	}
 	return nothing;

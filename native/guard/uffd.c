@@ -1,0 +1,371 @@
+/*
+ * Writes by the kernel, read(2) into a protected page, caught by userfaultfd write protection.
+ * (mprotect would make them EFAULT, and tell nobody.)
+ *
+ * HOW        The page is writable for mprotect, write-protected for userfaultfd. Whoever writes,
+ *            in the kernel or not, sleeps. The service thread gets the event, notes what system
+ *            call it is in and what the bytes were, queues a SIGSEGV to the thread, and only then
+ *            lifts the protection: the thread cannot come back to its code before the signal is
+ *            pending, so the signal's stack is the one of the call. A write outside of a system
+ *            call is interrupted by the signal at its instruction, before it happens.
+ * ONE FOR ALL  The pages that one call writes are lifted as it comes to them, and are one report.
+ *            Threads that wait for the same page are noted before it is lifted.
+ * NO STACK   Workers of io_uring and threads that block SIGSEGV: reported by the service thread,
+ *            with the one frame that the kernel tells.
+ * MISSED     Other writes to a page between its lifting and the end of the call (MG_CONTINUE).
+ * REFUSED    UFFD_USER_MODE_ONLY (the kernel's writes are the point); MG_DIVERT and MG_THROW (the
+ *            kernel has written when it is noticed).
+ */
+#include "core.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+#define NEEDED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID)
+#define RECORDS_MAX 64
+#define REPORTED (-1)    /* a record's tid: its pages are to be protected again */
+#define ERROR_WRITE 2    /* page-fault error code */
+
+/* What the service thread knows of a write; the writing thread makes the report of it. */
+static struct record {
+	_Atomic int32_t tid; /* 0: free. Taken by the service thread, freed by the writing one. */
+	int region;
+	uint64_t address, first, last, pc; /* first and last page */
+	int64_t number;      /* of the system call; -1: none, a plain write */
+	uint64_t args[6];
+	uint8_t old_bytes[MG_BYTES_MAX];
+} records[RECORDS_MAX];
+static _Atomic int uffd = -1;
+static uint64_t features;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int open_uffd(void)
+{
+	static const uint64_t WISHES[] = {
+		UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+			UFFD_FEATURE_WP_UNPOPULATED,
+		UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+		UFFD_FEATURE_EXACT_ADDRESS, 0 };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), device;
+
+	if (fd < 0 && errno == EPERM && (device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC)) >= 0) {
+		fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+		close(device);
+	}
+	if (fd < 0)
+		return mg_fail(errno, errno == EPERM ? "userfaultfd is not permitted to this user" :
+			       "the kernel has no userfaultfd");
+	for (size_t i = 0; i < sizeof WISHES / sizeof WISHES[0]; i++) {
+		struct uffdio_api api = { .api = UFFD_API, .features = NEEDED | WISHES[i] };
+
+		if (ioctl(fd, UFFDIO_API, &api) == 0) {
+			features = api.features & (NEEDED | WISHES[i]);
+			uffd = fd;
+			return mg_service_start();
+		}
+	}
+	close(fd);
+	return mg_fail(EOPNOTSUPP, "this kernel's userfaultfd has no write protection (Linux 5.7)");
+}
+
+static int set_wp(uint64_t start, uint64_t bytes, bool is_on)
+{
+	struct uffdio_writeprotect change = { .range = { start, bytes },
+		.mode = is_on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &change) == 0 ? 0 : -errno;
+}
+
+int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on)
+{
+	struct uffdio_register all = { .range = { region->start, region->bytes },
+		.mode = UFFDIO_REGISTER_MODE_WP };
+	int error = 0;
+
+	if (is_on && region->mode != MG_REPORT && region->mode != MG_CONTINUE)
+		return mg_fail(EINVAL, "system calls can be reported or continued, nothing else");
+	if (is_on && uffd < 0) { /* never in a handler: that has been on before */
+		pthread_mutex_lock(&lock);
+		error = uffd < 0 ? open_uffd() : 0;
+		pthread_mutex_unlock(&lock);
+	}
+	if (error < 0 || uffd < 0)
+		return error;
+	if (!is_on && region->id == 0) /* the region ends */
+		return ioctl(uffd, UFFDIO_UNREGISTER, &all.range), 0;
+	error = set_wp(start, bytes, is_on);
+	if (error == -ENOENT && is_on) {
+		error = ioctl(uffd, UFFDIO_REGISTER, &all) == 0 ? 0 : -errno;
+		if (error == 0 && !(features & UFFD_FEATURE_WP_UNPOPULATED))
+			madvise((void *)region->start, region->bytes, MADV_POPULATE_READ);
+		if (error == 0)
+			error = set_wp(start, bytes, true);
+	}
+	if (error < 0 && is_on)
+		return mg_fail(-error, "userfaultfd cannot protect this kind of memory");
+	return 0;
+}
+
+int mg_uffd_fd(void)
+{
+	return uffd;
+}
+
+/* Keeps the region from ending; NULL: it has, and its pages are open. */
+HANDLER static struct mg_region *hold(struct mg_region *region)
+{
+	if (region == NULL)
+		return NULL;
+	atomic_fetch_add(&region->users, 1);
+	if (region->id != 0)
+		return region;
+	atomic_fetch_sub(&region->users, 1);
+	return NULL;
+}
+
+/* Protects again, or lets through who waits there: only pages that their owner has protected. */
+HANDLER static void set_pages(struct mg_region *region, uint64_t first, uint64_t last, bool is_on)
+{
+	for (uint64_t at = first; at <= last; at += MG_PAGE) {
+		struct mg_page *page = &region->pages[(at - region->start) / MG_PAGE];
+
+		mg_page_claim(page);
+		if (page->state == MG_PAGE_PROTECTED)
+			set_wp(at, MG_PAGE, is_on);
+		mg_page_release(page);
+	}
+}
+
+/* The event of a record, as far as the service thread knows it. */
+HANDLER static void fill(struct mg_thread *thread, const struct record *record,
+			 const struct mg_region *region, const ucontext_t *context)
+{
+	uint64_t address = record->address, to_end = region->start + region->bytes - address;
+	uint64_t result = (uint64_t)context->uc_mcontext.gregs[REG_RAX];
+	struct mg_event *event = &thread->event;
+	/* The calls whose result is the number of bytes from this argument on. */
+	int buffer = record->number == SYS_getrandom ? 0 : record->number == SYS_read ||
+		record->number == SYS_pread64 || record->number == SYS_recvfrom ? 1 : -1;
+
+	mg_event_start(thread, MG_EVENT_SYSCALL, context);
+	mg_event_place(event, region, address);
+	event->syscall_number = (int32_t)record->number;
+	memcpy(event->syscall_args, record->args, sizeof event->syscall_args);
+	memcpy(event->old_bytes, record->old_bytes, MG_BYTES_MAX);
+	if (buffer >= 0 && (int64_t)result > 0 && record->args[buffer] + result > address)
+		event->width = (uint32_t)(record->args[buffer] + result - address);
+	event->old_known = to_end < MG_BYTES_MAX ? (uint32_t)to_end : MG_BYTES_MAX;
+	if (event->width && event->width < event->old_known)
+		event->old_known = event->width;
+	event->new_known = mg_read(address, event->new_bytes, event->old_known) ?
+		event->old_known : 0;
+	event->is_fatal = region->mode == MG_REPORT;
+	event->end = event->is_fatal ? "dies" : "goes on";
+}
+
+/* Reports a record of this thread. False: a plain write, that the caller goes on with as if
+   mprotect had caught it. */
+HANDLER static bool report(struct mg_thread *thread, const struct record *record,
+			   struct mg_region *region, siginfo_t *info, ucontext_t *context)
+{
+	if (record->number != -1) {
+		set_pages(region, record->first, record->last, true);
+		fill(thread, record, region, context);
+		if (mg_report_event(thread, context) && thread->event.is_fatal)
+			mg_die(thread, SIGSEGV);
+		return true;
+	}
+	info->si_code = SEGV_ACCERR;
+	info->si_addr = (void *)record->address;
+	context->uc_mcontext.gregs[REG_ERR] = ERROR_WRITE;
+	if (region->mode == MG_REPORT)
+		mprotect((void *)record->first, MG_PAGE, PROT_READ);
+	return false;
+}
+
+bool mg_uffd_signal(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
+{
+	bool is_ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == records;
+	bool is_done = is_ours;
+	int32_t tid = mg_tid();
+
+	for (struct record *record = records; is_ours && record < records + RECORDS_MAX; record++) {
+		struct mg_region *region;
+
+		if (record->tid != tid)
+			continue;
+		region = hold(mg_region_of(record->region));
+		if (region != NULL) {
+			is_done = report(thread, record, region, info, context) && is_done;
+			atomic_fetch_sub(&region->users, 1);
+		}
+		record->tid = 0;
+	}
+	return is_done;
+}
+
+/* What /proc/self/task/TID/FILE says now, as a string. */
+static bool read_task(int32_t tid, const char *file, char *text, size_t size)
+{
+	char path[64];
+	ssize_t bytes;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	bytes = fd < 0 ? -1 : read(fd, text, size - 1);
+	if (fd >= 0)
+		close(fd);
+	text[bytes < 0 ? 0 : bytes] = '\0';
+	return bytes > 0;
+}
+
+/* The thread goes to sleep, or has: until then its file says "running". */
+static void note_call(struct record *record, int32_t tid)
+{
+	char text[256] = "";
+	uint64_t *args = record->args, sp;
+
+	for (int i = 0; i < 10000 && (!read_task(tid, "syscall", text, sizeof text) ||
+				      text[0] == 'r'); i++)
+		sched_yield();
+	record->number = -1;
+	memset(args, 0, sizeof record->args);
+	if (sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &record->number, &args[0], &args[1],
+		   &args[2], &args[3], &args[4], &args[5], &sp, &record->pc) < 9)
+		record->pc = args[1];
+}
+
+/* For a thread that takes no signal, or is gone: no stack but the frame that the kernel told. */
+static void report_alone(struct record *record, int32_t tid, struct mg_region *region)
+{
+	ucontext_t none = { .uc_mcontext.gregs[REG_RIP] = (greg_t)record->pc };
+	struct mg_thread *thread = mg_thread_self();
+	struct mg_event *event = &thread->event;
+
+	fill(thread, record, region, &none);
+	event->tid = tid;
+	event->new_known = 0;
+	memset(event->thread_role, 0, sizeof event->thread_role);
+	memset(event->thread_name, 0, sizeof event->thread_name);
+	read_task(tid, "comm", event->thread_name, sizeof event->thread_name);
+	event->thread_name[strcspn(event->thread_name, "\n")] = '\0';
+	memset(&event->frames[0], 0, sizeof event->frames[0]);
+	event->frames[0].pc = record->pc;
+	event->frame_count = record->pc && mg_symbol(record->pc, true, &event->frames[0]);
+	mg_choose_culprit(event);
+	if (mg_report_event(thread, NULL) && event->is_fatal)
+		mg_die(thread, SIGSEGV);
+	record->tid = REPORTED;
+}
+
+static bool takes_signal(int32_t tid)
+{
+	char text[4096], *blocked;
+
+	if (!read_task(tid, "status", text, sizeof text) || !(blocked = strstr(text, "SigBlk:")))
+		return false;
+	return !(strtoull(blocked + 7, NULL, 16) >> (SIGSEGV - 1) & 1);
+}
+
+/* Whether the page must be lifted for the thread to go on. */
+static bool note(struct mg_region *region, uint64_t address, int32_t tid)
+{
+	siginfo_t info = { .si_signo = SIGSEGV, .si_code = SI_QUEUE };
+	uint64_t page = address & -MG_PAGE;
+	struct record *record = NULL;
+
+	for (struct record *each = records; each < records + RECORDS_MAX; each++) {
+		if (each->tid == tid && each->region == region->id) {
+			each->first = page < each->first ? page : each->first;
+			each->last = page > each->last ? page : each->last;
+			return true;
+		}
+		if (each->tid == 0)
+			record = each;
+	}
+	if (record == NULL)
+		return true; /* 64 threads at once: one goes unreported */
+	record->region = region->id;
+	record->address = address;
+	record->first = record->last = page;
+	note_call(record, tid);
+	if (!mg_read(address, record->old_bytes, MG_BYTES_MAX))
+		mg_read(address, record->old_bytes, page + MG_PAGE - address);
+	record->tid = tid;
+	info.si_pid = getpid();
+	info.si_value.sival_ptr = records;
+	if (takes_signal(tid) &&
+	    syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGSEGV, &info) == 0)
+		return record->number != -1;
+	report_alone(record, tid, region);
+	return true;
+}
+
+/* Nothing has come for a tick: what is left over. */
+static void tidy(void)
+{
+	for (struct record *each = records; each < records + RECORDS_MAX; each++) {
+		struct mg_region *region;
+		int32_t tid = each->tid;
+
+		if (tid == 0 || (tid > 0 && (syscall(SYS_tgkill, getpid(), tid, 0) == 0 ||
+					     errno != ESRCH)))
+			continue;
+		region = hold(mg_region_of(each->region));
+		if (region && tid > 0)
+			report_alone(each, tid, region);
+		if (region) {
+			set_pages(region, each->first, each->last, true);
+			atomic_fetch_sub(&region->users, 1);
+		}
+		each->tid = 0;
+	}
+}
+
+/* First pass: notes who waits; the second lets go those that wait in the kernel. */
+static void serve_one(const struct uffd_msg *message, bool is_noting, bool *is_waiting)
+{
+	uint64_t address = message->arg.pagefault.address, at = address & -MG_PAGE;
+	struct mg_region *region = hold(mg_region_at(address));
+	struct uffdio_range page = { at, MG_PAGE };
+
+	if (is_noting) /* of an open page: its owner opened it meanwhile */
+		*is_waiting = !region ||
+			region->pages[(at - region->start) / MG_PAGE].state != MG_PAGE_PROTECTED ||
+			note(region, address, (int32_t)message->arg.pagefault.feat.ptid);
+	else if (*is_waiting) {
+		if (region)
+			set_pages(region, at, at, false);
+		ioctl(uffd, UFFDIO_WAKE, &page);
+	}
+	if (region)
+		atomic_fetch_sub(&region->users, 1);
+}
+
+void mg_uffd_serve(void)
+{
+	struct uffd_msg messages[RECORDS_MAX];
+	ssize_t bytes = uffd < 0 ? 0 : read(uffd, messages, sizeof messages);
+	ssize_t count = bytes < 0 ? 0 : bytes / (ssize_t)sizeof messages[0];
+	bool is_waiting[RECORDS_MAX];
+
+	for (ssize_t i = 0; i < count; i++)
+		serve_one(&messages[i], true, &is_waiting[i]);
+	for (ssize_t i = 0; i < count; i++)
+		serve_one(&messages[i], false, &is_waiting[i]);
+	if (count == 0)
+		tidy();
+}
