@@ -22,6 +22,7 @@ extern const struct door_function REGION_FUNCTIONS[];
 extern const struct door_function REPORT_FUNCTIONS[];
 extern const struct door_function THREAD_FUNCTIONS[];
 extern const struct door_function SEEN_FUNCTIONS[];
+extern const struct door_function V8_FUNCTIONS[];
 
 /* Regions end with their environment, unless they ended before. */
 void door_own(int id, napi_env env);

@@ -10,6 +10,7 @@ static const struct door_function *const LISTS[] = {
 	THREAD_FUNCTIONS,
 	SEEN_FUNCTIONS,
 	MEMORY_FUNCTIONS,
+	V8_FUNCTIONS,
 };
 
 static void leave(void *env)

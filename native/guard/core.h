@@ -299,6 +299,7 @@ HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address
    `registers` only for the innermost frame (the bytecode offset may still be in a register). */
 int mg_v8_start(void);
 bool mg_v8_is_known(void);
+bool mg_v8_try(unsigned variant); /* reads V8's heap in that way; false: there is no such way */
 HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 			      struct mg_frame *frames, uint32_t max);
 

@@ -107,7 +107,30 @@ export interface GuardFunctions {
     label: string,
   ): number;
   watchEnd(id: number): number;
+
+  /** The JavaScript frames of the caller as the signal handler would name them. */
+  captureStack(): NamedFrame[];
+  /** Reads V8's heap in way 0 (as it is), 1 .. from now on: 1, or 0: there is no such way. */
+  tryV8(variant: number): number;
 }
+
+/** `notes` of a NamedFrame, bits: enum mg_frame_notes. */
+export const FRAME_INTERPRETED = 1;
+export const FRAME_BASELINE = 2;
+export const FRAME_OPTIMIZED = 4;
+export const FRAME_INLINED = 8;
+export const FRAME_FUNCTION_LINE = 16;
+export const FRAME_MAY_HIDE = 32;
+
+/** Of struct mg_frame: line and column 1-based, 0: not known; kind 1: a builtin, 2: JavaScript. */
+export type NamedFrame = readonly [
+  functionName: string,
+  file: string,
+  line: number,
+  column: number,
+  kind: number,
+  notes: number,
+];
 
 export type GuardFunctionName = keyof GuardFunctions;
 
@@ -131,6 +154,8 @@ const NAMES: Readonly<Record<GuardFunctionName, true>> = {
   canary: true,
   watch: true,
   watchEnd: true,
+  captureStack: true,
+  tryV8: true,
 };
 export const GUARD_FUNCTION_NAMES = Object.keys(NAMES) as readonly GuardFunctionName[];
 
