@@ -68,6 +68,7 @@ test('error codes equal docs/reference/errors.md', () => {
 const DOORS = {
   'docs/reference/counters.md': '../src/toolkit/counters/index.js',
   'docs/reference/cpu.md': '../src/toolkit/cpu/index.js',
+  'docs/reference/guard.md': '../src/toolkit/guard/index.js',
   'docs/reference/output.md': '../src/toolkit/output/index.js',
   'docs/reference/pages.md': '../src/toolkit/pages/index.js',
   'docs/reference/ring.md': '../src/toolkit/ring/index.js',

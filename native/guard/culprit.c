@@ -17,7 +17,7 @@ HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
 {
 	static const char *const runtimes[] = { "libc.", "libc-", "libc++", "libm.", "libm-", "ld-",
 		"libstdc++", "libgcc_s", "libpthread", "libdl.", "librt.", "libmillrace-guard",
-		"millrace-guard", "[vdso", "linux-vdso", "libasan" };
+		"[vdso", "linux-vdso", "libasan" };
 	const char *name = strrchr(frame->module, '/');
 	uint64_t base = 0, bias, header;
 

@@ -20,6 +20,7 @@ import { registerCpu } from './cpu.ts';
 import { registerDemo } from './demo.ts';
 import { registerDump } from './dump.ts';
 import { registerGenerate } from './generate.ts';
+import { registerGuard } from './guard.ts';
 import { registerJournal } from './journal.ts';
 import { registerNettest } from './nettest.ts';
 import { registerQuery } from './query.ts';
@@ -63,6 +64,7 @@ export function makeProgram(): Command {
   registerGenerate(program);
   registerNettest(program);
   registerCpu(program);
+  registerGuard(program);
   for (const command of [program, ...program.commands]) overrideExit(command);
   return program;
 }

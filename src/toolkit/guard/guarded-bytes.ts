@@ -7,9 +7,10 @@
  *             of the guard's own making.
  * INVARIANTS  1. a buffer that can still grow is refused: V8 makes all of its pages writable when
  *             it does.  2. what cannot be refused is pinned: an ArrayBuffer is marked as not
- *             transferable, its own transfer() and resize() throw, as does grow() of an unshared
- *             WebAssembly.Memory.  3. the last guard of a buffer takes the pins away again, but for
- *             the mark, which Node.js cannot take back.
+ *             transferable, its own transfer() and resize() throw, as does grow() of a
+ *             WebAssembly.Memory (its code, and other threads, grow it all the same).  3. the last
+ *             guard of a buffer takes the pins away again, but for the mark, which Node.js cannot
+ *             take back.
  * REFUSED     Keeping the memory alive behind a transfer (only by V8's C++ interface, whose layout
  *             changes); silence (a guard that has ended without a word is worse than none).
  */
@@ -101,16 +102,16 @@ function checkSize(buffer: Sizes): void {
 const PINNED = ['transfer', 'transferToFixedLength', 'resize', 'grow'] as const;
 const pins = new WeakMap<object, { count: number }>();
 
-/** Once for each guard; `unpin` once when it ends. Shared memory stays where it is by itself. */
+/** Once for each guard; `unpin` once when it ends. A SharedArrayBuffer stays by itself. */
 export function pin({ owner, buffer }: GuardedBytes): void {
-  if (types.isSharedArrayBuffer(buffer)) return;
+  if (types.isSharedArrayBuffer(owner)) return;
   const known = pins.get(owner);
   if (known !== undefined) {
     known.count++;
     return;
   }
   pins.set(owner, { count: 1 });
-  markAsUntransferable(buffer as ArrayBuffer);
+  if (!types.isSharedArrayBuffer(buffer)) markAsUntransferable(buffer);
   if (!Object.isExtensible(owner)) return;
   for (const name of PINNED) {
     if (name in owner) Object.defineProperty(owner, name, { configurable: true, value: refuse });

@@ -32,4 +32,6 @@ export {
   reports,
   setReportFile,
 } from './reports.ts';
+export { type GuardFeature, type GuardStatus, guardStatus } from './status.ts';
+export { nameThread } from './thread-name.ts';
 export { WATCH_BYTES_MAX, type Watch, type WatchOptions, watch } from './watch.ts';

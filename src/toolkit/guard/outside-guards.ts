@@ -85,7 +85,8 @@ export class OutsideGuards {
 
   #protect(made: SharedMemorySource, label: string): void {
     const { mode, allow, isEvery, syscalls } = this.#options;
-    const guard = protect(made, {
+    // The buffer of a memory, for the memory itself would be kept from growing.
+    const guard = protect(bytesOf(made).buffer, {
       label,
       mode,
       allow,

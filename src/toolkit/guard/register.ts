@@ -5,14 +5,14 @@
  * from now on, in any of its threads, is protected; the arenas of Millrace are such memories. The
  * environment says how (outside-options.ts). At the end of the process stderr has who wrote.
  */
-import { writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
-import { describeError } from '../base/errors.ts';
+import { describeError, EXIT_FAILED, MillraceError } from '../base/errors.ts';
 import { culprits } from './culprits.ts';
 import { guardNative } from './native.ts';
 import { OutsideGuards, readTotals, sharedTotals } from './outside-guards.ts';
 import { outsideOptions } from './outside-options.ts';
-import { type OutsideSummary, summaryLines } from './outside-summary.ts';
+import { type OutsideSummary, programSummary, summaryLines } from './outside-summary.ts';
 import { watchSharedConstructors } from './shared-constructors.ts';
 
 const STDERR = 2;
@@ -33,9 +33,15 @@ function register(): void {
   watchSharedConstructors(new OutsideGuards(options, totals, say).onMade);
   if (!isMainThread) return;
   process.on('exit', () => {
-    const summary: OutsideSummary = { ...readTotals(totals), culprits: culprits() };
-    if (options.summaryFile === '') say(summaryLines(summary).join('\n'));
-    else writeFileSync(options.summaryFile, JSON.stringify(summary));
+    const summary: OutsideSummary = {
+      pid: process.pid,
+      totals: readTotals(totals),
+      culprits: culprits(),
+    };
+    const line = `${JSON.stringify(summary)}\n`;
+    // A child process has the same file in its environment.
+    if (options.summaryFile !== '') appendFileSync(options.summaryFile, line);
+    else say(summaryLines(programSummary(line, [])).join('\n'));
   });
 }
 
@@ -43,5 +49,5 @@ try {
   register();
 } catch (error) {
   say(describeError(error));
-  process.exit(1);
+  process.exit(error instanceof MillraceError ? error.exitCode : EXIT_FAILED);
 }

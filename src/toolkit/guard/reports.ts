@@ -44,7 +44,8 @@ export interface ReportSubscription {
 
 /**
  * Calls the listener for each report from now on, of any thread of the process, at most 50 ms after
- * it was written and while this thread's event loop turns. Does not keep the process alive.
+ * it was written and while this thread's event loop turns; what is left when the thread ends by
+ * itself, then. Does not keep the process alive.
  */
 export function onReport(listener: ReportListener): ReportSubscription {
   const native = guardNative();
@@ -65,9 +66,11 @@ export function onReport(listener: ReportListener): ReportSubscription {
   };
   const timer = setInterval(deliver, POLL_MS);
   timer.unref();
+  process.on('exit', deliver);
   return {
     end: () => {
       clearInterval(timer);
+      process.off('exit', deliver);
       deliver();
     },
   };
