@@ -329,6 +329,7 @@ const struct mg_seen *mg_seen_at(uint32_t index); /* NULL: nothing there */
 HANDLER void mg_choose_culprit(struct mg_event *event);
 HANDLER bool mg_is_allowed(const struct mg_event *event);
 HANDLER bool mg_has_engine(void); /* V8 is in this process */
+HANDLER uint32_t mg_outer_machinery(const struct mg_event *event);
 
 /* alloc.c */
 /* A pattern before and behind data, which nobody may overwrite. */

@@ -12,6 +12,16 @@ HANDLER bool mg_has_engine(void)
 	return engine_function != NULL;
 }
 
+/* Address of the engine's module, or 0. */
+HANDLER static uint64_t engine_base(void)
+{
+	uint64_t base = 0, bias, header;
+
+	if (engine_function)
+		mg_module((uint64_t)engine_function, &base, &bias, &header);
+	return base;
+}
+
 /* 0: the program's own code; the others count only where there is nothing better. */
 HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
 {
@@ -36,11 +46,9 @@ HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
 
 HANDLER void mg_choose_culprit(struct mg_event *event)
 {
-	uint64_t engine = 0, bias, header;
+	uint64_t engine = engine_base();
 	int best = 5;
 
-	if (engine_function)
-		mg_module((uint64_t)engine_function, &engine, &bias, &header);
 	event->culprit = event->frame_count;
 	if (event->kind == MG_EVENT_CANARY)
 		return; /* this stack only found the damage */
@@ -52,6 +60,21 @@ HANDLER void mg_choose_culprit(struct mg_event *event)
 			event->culprit = i;
 		}
 	}
+}
+
+/* Frames at the outer end that are only the engine and the C library, which started it all. */
+HANDLER uint32_t mg_outer_machinery(const struct mg_event *event)
+{
+	uint64_t engine = engine_base();
+	uint32_t count = 0;
+
+	for (; engine && count < event->frame_count; count++) {
+		const struct mg_frame *frame = &event->frames[event->frame_count - 1 - count];
+
+		if (distance(frame, engine) < 2 && strncmp(frame->file, "node:", 5) != 0)
+			break;
+	}
+	return count;
 }
 
 /* Whether one of the words, "a|b", is in the text. */

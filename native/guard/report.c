@@ -221,13 +221,13 @@ HANDLER static void say_frame(struct mg_out *out, const struct mg_event *event, 
 		mg_say(out, "  \xe2\x86\x90 the culprit");
 }
 
-/* All frames that fit; how many did not. */
+/* The first frames that fit, at most `count`; how many are left. */
 HANDLER static uint32_t say_frames(struct mg_out *out, const struct mg_event *event,
-				   say_frame_fn *say_one)
+				   uint32_t count, say_frame_fn *say_one)
 {
 	uint32_t index = 0;
 
-	for (; index < event->frame_count; index++) {
+	for (; index < count; index++) {
 		char *start = out->at;
 
 		say_one(out, event, index);
@@ -238,12 +238,12 @@ HANDLER static uint32_t say_frames(struct mg_out *out, const struct mg_event *ev
 	}
 	out->is_full = false;
 	out->end += TAIL_BYTES;
-	return event->frame_count - index;
+	return count - index;
 }
 
 HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 {
-	uint32_t cut;
+	uint32_t cut, folded = mg_outer_machinery(event);
 
 	say_what(out, event);
 	if (event->old_known || event->new_known)
@@ -260,9 +260,12 @@ HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 	if (names_source(event)[1] == 'o')
 		mg_say(out, "\n  note      functions of this version of Node.js cannot be named; start"
 			    " it with --perf-basic-prof --interpreted-frames-native-stack");
-	cut = say_frames(out, event, say_frame);
+	cut = say_frames(out, event, event->frame_count - folded, say_frame);
 	if (cut)
 		mg_say(out, "\n  and %u more frames, for which this report has no room", cut);
+	if (folded)
+		mg_say(out, "\n  and %u frame%s of Node.js itself, which the JSON has", folded,
+		       folded == 1 ? "" : "s");
 	mg_say(out, "\n");
 }
 
@@ -318,7 +321,7 @@ HANDLER static void say_json(struct mg_out *out, const struct mg_event *event)
 	       event->is_fatal ? "true" : "false", event->end, names_source(event));
 	mg_say(out, event->culprit < event->frame_count ? "%u" : "null", event->culprit);
 	mg_say(out, ",\"frames\":[");
-	mg_say(out, "],\"framesCut\":%u}\n", say_frames(out, event, json_frame));
+	mg_say(out, "],\"framesCut\":%u}\n", say_frames(out, event, event->frame_count, json_frame));
 }
 
 /* Waits for a pipe that is full, but not for ever: its reader may wait for us. */
