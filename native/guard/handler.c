@@ -8,8 +8,8 @@
  *             instruction faults again: exit by SIGSEGV and a core dump at the culprit. A second
  *             thread that faults writes its report too, and waits for the end that the first one
  *             brings. Reports are written by one thread at a time.
- * THROW       V8's handler turns a fault of plain WebAssembly stores into its RuntimeError: it is
- *             called as the older handler. Whatever it does not take ends as in `report`.
+ * THROW       V8 turns faults of plain WebAssembly stores into its RuntimeError, by a function that
+ *             Node.js exports. Whatever it does not take ends as in `report`.
  * RACES       A page that another thread opens or closes just now: the instruction is tried again.
  * REFUSED     a lock around the whole handler (a thread that hangs would take all others along).
  */
@@ -205,14 +205,18 @@ static void fill_event(struct mg_thread *thread, struct mg_region *region, uint6
 	mg_fill_bytes(event, context);
 }
 
-static void choose_end(struct mg_event *event)
+/* V8's own: a plain store of WebAssembly goes on at its landing pad, which throws. */
+extern bool try_trap(int signal, siginfo_t *info, void *context)
+	__asm__("_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv") __attribute__((weak));
+
+/* What happens after the report; in the mode `throw` the context is prepared for it. */
+static void choose_end(struct mg_event *event, siginfo_t *info, ucontext_t *context)
 {
 	static const char *const ENDS[] = {"dies", "goes on", "diverted", "throws"};
 	enum mg_mode mode = event->region->mode;
-	bool is_wasm = event->frame_count > 0 && event->frames[0].kind == MG_FRAME_WASM;
 
 	event->is_fatal = mode == MG_REPORT ||
-			  (mode == MG_THROW && (!is_wasm || event->insn.is_atomic));
+			  (mode == MG_THROW && !(try_trap && try_trap(SIGSEGV, info, context)));
 	event->end = ENDS[event->is_fatal ? MG_REPORT : mode];
 }
 
@@ -237,8 +241,6 @@ static void die(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *info,
 		ucontext_t *context)
 {
-	greg_t pc = context->uc_mcontext.gregs[REG_RIP];
-
 	thread->stage = "letting the write happen";
 	if (region->mode == MG_CONTINUE || region->mode == MG_DIVERT) {
 		if (mg_step_over(thread, region, region->mode == MG_DIVERT, context))
@@ -247,12 +249,8 @@ static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *i
 			mg_publish(thread);
 		mg_give_up(thread, "the write cannot be let through");
 	}
-	if (!thread->event.is_fatal) { /* MG_THROW: V8's handler goes on at its landing pad */
-		mg_chain(thread, SIGSEGV, info, context, MG_CHAIN_TOP);
-		if (context->uc_mcontext.gregs[REG_RIP] != pc)
-			return;
-	}
-	die(thread, info, context);
+	if (thread->event.is_fatal)
+		die(thread, info, context);
 }
 
 /* Adds 0 to the word, in the kernel and atomically: whether one may write there now. */
@@ -322,7 +320,8 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 		atomic_fetch_add(&region->allowed, 1);
 		return true;
 	}
-	choose_end(&thread->event);
+	thread->stage = "asking V8";
+	choose_end(&thread->event, info, context);
 	is_reported = is_wanted(&thread->event);
 	thread->step.is_late = is_reported && is_known_later(&thread->event);
 	if (is_reported && !thread->step.is_late)
