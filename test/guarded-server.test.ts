@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type GuardReport, parseReports } from '../src/toolkit/guard/report.ts';
+import { culpritOf, type GuardReport, parseReports } from '../src/toolkit/guard/report.ts';
 import { addonSkipReason } from '../src/toolkit/sys/load.ts';
 import { checkCounters, checkJournal, checkStore } from './support/mixed-checks.ts';
 import { checkLedgers, runMixed, withDataFolder } from './support/mixed-run.ts';
@@ -66,19 +66,27 @@ function runBuggy(what: 'server' | 'output', mode: string, path: string): BuggyR
   };
 }
 
-/** The one report: of the planted write, with the page's life, label and history. */
+/** Where the bug stands: the compiled file is what runs. */
+function placeOfBug(): { file: string; line: number; column: number } {
+  const file = fileURLToPath(new URL('./support/premature-writer.js', import.meta.url));
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const line = lines.findIndex((text) => text.includes('// the bug')) + 1;
+  return { file, line, column: lines[line - 1]!.indexOf('=') + 1 };
+}
+
+/** The one report: of the planted write, with culprit, page's life, label and history. */
 function checkReport(t: TestContext, run: BuggyRun): void {
   t.diagnostic(run.stderr.split('\n').find((line) => line.startsWith('segmentation')) ?? '');
   assert.equal(run.reports.length, 1, 'one of each culprit');
   const [report] = run.reports as [GuardReport];
   const [planted] = run.said;
-  const { kind, label, place, offset, generation, width, old } = report;
+  const { kind, label, place: where, offset, generation, width, old } = report;
   assert.deepEqual(
-    { kind, label, place, offset, generation, width },
+    { kind, label, where, offset, generation, width },
     {
       kind: 'write',
       label: 'arena',
-      place: 'view',
+      where: 'view',
       offset: planted!.at,
       generation: planted!.generation,
       width: 1,
@@ -88,7 +96,16 @@ function checkReport(t: TestContext, run: BuggyRun): void {
   assert.notEqual(old, '');
   assert.ok(report.protectTime! >= report.unprotectTime!, 'acquired, then published or lent');
   assert.notEqual(report.protectTid, report.tid, 'another thread had it');
-  assert.match(run.stderr, /^segmentation fault at 0x[0-9a-f]+: .* of 'arena'$/m);
+  const { line, column, ...place } = placeOfBug();
+  const culprit = culpritOf(report)!;
+  assert.deepEqual(
+    { kind: culprit.kind, function: culprit.function, file: culprit.file, line: culprit.line },
+    { kind: 'js', function: 'writeTooEarly', file: place.file, line },
+  );
+  assert.ok(Math.abs(culprit.column! - column) <= 2, `column ${culprit.column}, = at ${column}`);
+  const [first] = /^segmentation fault at .*$/m.exec(run.stderr)!;
+  assert.match(first, /^segmentation fault at 0x[0-9a-f]+: writeTooEarly \(.* of 'arena'$/);
+  assert.match(run.stderr, /^ {2}js .* writeTooEarly \(.*← the culprit$/m);
 }
 
 const DIED_BY_SEGV = 128 + 11;
