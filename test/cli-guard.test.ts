@@ -10,7 +10,6 @@ import { addonSkipReason } from '../src/toolkit/sys/index.ts';
 import { runCli } from './support/run-cli.ts';
 
 const needsAddon = { skip: addonSkipReason() };
-const pending = { ...needsAddon, todo: 'names of JavaScript functions' };
 const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 let folder = '';
@@ -36,7 +35,7 @@ const COUNTING = `
   console.log(process.argv.slice(2).join(' '), words[2048]);
   process.exit(7);`;
 
-test('run: output, parameters and exit code are the program’s', pending, async () => {
+test('run: output, parameters and exit code are the program’s', needsAddon, async () => {
   const program = programOf('counting.mjs', COUNTING);
   const ran = await runCli(['guard', 'run', '--', program, '--port', '80']);
   assert.deepEqual([ran.code, ran.stdout.toString()], [7, '--port 80 5\n']);
@@ -46,7 +45,7 @@ test('run: output, parameters and exit code are the program’s', pending, async
   assert.match(row!, /^ {2}5 × countUp \(\S*counting\.mjs:3:\d+\) {2}64 KiB SharedArrayBuffer of /);
 });
 
-test('run: options reach the program; its own options are its own', pending, async () => {
+test('run: options reach the program; its own options are its own', needsAddon, async () => {
   const program = programOf('named.cjs', COUNTING);
   const report = join(folder, 'named.jsonl');
   const ran = await runCli([
@@ -61,7 +60,7 @@ test('run: options reach the program; its own options are its own', pending, asy
   assert.match(ran.stderr, / {2}5 reports in \S*named\.jsonl\n$/);
 });
 
-test('run: a program that dies of a report ends by 139, and is summed up', pending, async () => {
+test('run: a program that dies of a report ends by 139, and is summed up', needsAddon, async () => {
   const program = programOf('dying.mjs', COUNTING);
   const ran = await runCli(['guard', 'run', '--mode', 'report', '--', program]);
   assert.deepEqual([ran.code, ran.stdout.toString()], [139, '']);
@@ -126,7 +125,7 @@ test('status: each feature works, or says what to do', needsAddon, async () => {
   }
 });
 
-test('demo: six reports, each names its culprit', pending, async () => {
+test('demo: six reports, each names its culprit', needsAddon, async () => {
   const ran = await runCli(['guard', 'demo']);
   const text = ran.stdout.toString();
   assert.equal(ran.code, 0, `${text}${ran.stderr}`);

@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
 
 const needsAddon = { skip: addonSkipReason() };
-const pending = { ...needsAddon, todo: 'names of JavaScript functions' };
 const EXAMPLES = join(import.meta.dirname, '../examples');
 const TIMEOUT_MS = 60_000;
 
@@ -73,7 +72,7 @@ test('examples/ring-broadcast: a slow reader is evicted, learns it and is back',
   assert.match(out, /^slow: read \d+, missed \d+ of 20000 items\n(?: {2}evicted at .*\n)+/m);
 });
 
-test('examples/guard-table: who wrote into the other part', pending, async () => {
+test('examples/guard-table: who wrote into the other part', needsAddon, async () => {
   const out = await runExample('guard-table.js');
   assert.match(
     out,

@@ -240,6 +240,22 @@ HANDLER static uint32_t optimised(uint64_t shared, const struct code *code, uint
 	return count + 1;
 }
 
+/* A function of WebAssembly: its frame has a mark where others have a context. No name: it is
+   where V8's own heap does not lead. */
+HANDLER static uint32_t wasm_frame(uint64_t mark, uint64_t pc, struct mg_frame *frames)
+{
+	uint64_t base, bias, hdr;
+
+	if (mg_v8.frame_wasm == 0 || mark != (uint64_t)mg_v8.frame_wasm << 1 ||
+	    !mg_module(pc, &base, &bias, &hdr) || base != 0)
+		return 0;
+	memset(frames, 0, sizeof *frames);
+	frames->kind = MG_FRAME_WASM;
+	frames->pc = pc;
+	memcpy(frames->function, "WebAssembly", sizeof "WebAssembly");
+	return 1;
+}
+
 HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 			      struct mg_frame *frames, uint32_t max)
 {
@@ -249,6 +265,8 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 
 	if (!mg_v8.is_known || max == 0 || !mg_read(fp - 40, &slots, sizeof slots))
 		return 0;
+	if (wasm_frame(slots.context, pc, frames) > 0)
+		return 1;
 	int function = type_of(slots.function), context = type_of(slots.context);
 	if (function < mg_v8.function_first || function > mg_v8.function_last ||
 	    context < mg_v8.context_first || context > mg_v8.context_last ||

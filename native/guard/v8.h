@@ -35,7 +35,8 @@
 	F(type_bytecode, "type_BytecodeArray__BYTECODE_ARRAY_TYPE", "", REQUIRED) \
 	F(type_code, "type_Code__CODE_TYPE", "", REQUIRED) \
 	F(type_bytes, "type_TrustedByteArray__TRUSTED_BYTE_ARRAY_TYPE", \
-	  "type_ByteArray__BYTE_ARRAY_TYPE", REQUIRED)
+	  "type_ByteArray__BYTE_ARRAY_TYPE", REQUIRED) \
+	F(frame_wasm, "frametype_WasmFrame", "", 0)
 /* The same in all that were looked at: */
 enum { SHARED_CODE = 8, SCRIPT_SOURCE = 8, SCRIPT_NAME = 16, SCRIPT_LINE = 24, SCRIPT_URL = 112,
        CODE_START = 40,

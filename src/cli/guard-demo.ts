@@ -56,7 +56,7 @@ const WAYS: readonly Way[] = [
     file: './guard-demo/webassembly.js',
     title: 'WebAssembly writes where nobody may, and the program catches it',
     see: 'The write did not happen; JavaScript got a RuntimeError, and went on.',
-    culprit: 'drawFrame',
+    culprit: 'WebAssembly',
   },
 ];
 
