@@ -18,12 +18,13 @@
 #include <sys/mman.h>
 
 #define QUARANTINE_COUNT_MAX 4096u
+#define QUARANTINE_SLOTS (QUARANTINE_COUNT_MAX + 1) /* the next comes before the oldest goes */
 #define QUARANTINE_BYTES_MAX (256ul << 20)
 #define PAGES_OF(bytes) (((bytes) + MG_PAGE - 1) & -MG_PAGE)
 #define PATTERN(address) ((uint8_t)(0xA5 ^ (address) * 31))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct block { uint64_t map, bytes; } quarantine[QUARANTINE_COUNT_MAX];
+static struct block { uint64_t map, bytes; } quarantine[QUARANTINE_SLOTS];
 static size_t quarantine_first, quarantine_last, quarantine_bytes; /* first and last: counts */
 
 static void report_here(struct mg_thread *thread, const struct mg_fence *fence, uint64_t first,
@@ -196,12 +197,12 @@ int mg_free(void *memory)
 		before = mg_region_at(map);
 		bytes = PAGES_OF(before->given_bytes) + 2 * MG_PAGE;
 		madvise((void *)map, bytes, MADV_DONTNEED);
-		quarantine[quarantine_last++ % QUARANTINE_COUNT_MAX] = (struct block){ map, bytes };
+		quarantine[quarantine_last++ % QUARANTINE_SLOTS] = (struct block){ map, bytes };
 		quarantine_bytes += bytes;
 	}
 	while (quarantine_last - quarantine_first > QUARANTINE_COUNT_MAX ||
 	       quarantine_bytes > QUARANTINE_BYTES_MAX) {
-		struct block *oldest = &quarantine[quarantine_first++ % QUARANTINE_COUNT_MAX];
+		struct block *oldest = &quarantine[quarantine_first++ % QUARANTINE_SLOTS];
 
 		quarantine_bytes -= oldest->bytes;
 		mg_forget_in((void *)oldest->map, oldest->bytes);

@@ -348,6 +348,7 @@ void mg_forget_in(void *map, size_t map_bytes); /* opens all pages */
 /* watch.c, uffd.c */
 HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
 			  const ucontext_t *context);
+HANDLER void mg_watch_stepped(struct mg_thread *thread); /* thread->event's write has happened */
 int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);
 int mg_uffd_fd(void); /* for the service thread's poll; -1: none */
 void mg_uffd_serve(void);

@@ -334,11 +334,8 @@ static bool dispatch(struct mg_thread *thread, int signal, siginfo_t *info, ucon
 {
 	if (signal == SIGSEGV)
 		return on_fault(thread, info, context);
-	if (signal == SIGTRAP) {
-		bool is_stepped = mg_step_done(thread, info, context);
-
-		return mg_watch_hit(thread, info, context) || is_stepped;
-	}
+	if (signal == SIGTRAP)
+		return mg_step_done(thread, info, context) || mg_watch_hit(thread, info, context);
 	mg_step_again(thread, 0, context); /* a bus error in the step: it is undone */
 	return false;
 }

@@ -254,9 +254,9 @@ HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 	       event->tid, (int32_t)getpid(), event->time_ns);
 	if (event->region)
 		say_page(out, event);
-	mg_say(out, "\n  code      %B at %X\n  then      %s", event->code,
-	       (uint32_t)(event->insn.length ? event->insn.length : sizeof event->code), event->pc,
-	       end_text(event->end));
+	mg_say(out, "\n  code      %B %s %X\n  then      %s", event->code,
+	       (uint32_t)(event->insn.length ? event->insn.length : sizeof event->code),
+	       event->kind >= MG_EVENT_WATCH ? "before" : "at", event->pc, end_text(event->end));
 	if (names_source(event)[1] == 'o')
 		mg_say(out, "\n  note      functions of this version of Node.js cannot be named; start"
 			    " it with --perf-basic-prof --interpreted-frames-native-stack");

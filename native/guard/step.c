@@ -233,6 +233,8 @@ static void finish(struct mg_thread *thread)
 	if (thread->step.is_late)
 		mg_publish(thread);
 	thread->step.is_late = false;
+	if (!thread->step.is_divert)
+		mg_watch_stepped(thread);
 }
 
 /* MOVS and STOS, as far as they write within the region; page by page, for the source may end. */

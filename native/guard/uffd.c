@@ -65,8 +65,10 @@ static int open_uffd(void)
 		close(device);
 	}
 	if (fd < 0)
-		return mg_fail(errno, errno == EPERM ? "userfaultfd is not permitted to this user" :
-			       "the kernel has no userfaultfd");
+		return mg_fail(errno, errno == EPERM ? "userfaultfd is not permitted: it needs"
+			       " CAP_SYS_PTRACE, or access to /dev/userfaultfd, or the sysctl"
+			       " vm.unprivileged_userfaultfd=1; a container's seccomp may forbid it"
+			       : "the kernel, or seccomp, has no userfaultfd");
 	for (size_t i = 0; i < sizeof WISHES / sizeof WISHES[0]; i++) {
 		struct uffdio_api api = { .api = UFFD_API, .features = NEEDED | WISHES[i] };
 
@@ -77,7 +79,7 @@ static int open_uffd(void)
 		}
 	}
 	close(fd);
-	return mg_fail(EOPNOTSUPP, "this kernel's userfaultfd has no write protection (Linux 5.7)");
+	return mg_fail(ENOSYS, "this kernel's userfaultfd cannot write-protect (Linux 5.7 can)");
 }
 
 static int set_wp(uint64_t start, uint64_t bytes, bool is_on)
@@ -95,7 +97,8 @@ int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bo
 	int error = 0;
 
 	if (is_on && region->mode != MG_REPORT && region->mode != MG_CONTINUE)
-		return mg_fail(EINVAL, "system calls can be reported or continued, nothing else");
+		return mg_fail(EOPNOTSUPP, "the kernel's writes can be reported or continued, they"
+			       " have happened when they are seen");
 	if (is_on && uffd < 0) { /* never in a handler: that has been on before */
 		pthread_mutex_lock(&lock);
 		error = uffd < 0 ? open_uffd() : 0;
@@ -114,7 +117,7 @@ int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bo
 			error = set_wp(start, bytes, true);
 	}
 	if (error < 0 && is_on)
-		return mg_fail(-error, "userfaultfd cannot protect this kind of memory");
+		return mg_fail(ENOSYS, "this kernel's userfaultfd does not protect this kind of memory");
 	return 0;
 }
 
@@ -161,6 +164,7 @@ HANDLER static void fill(struct mg_thread *thread, const struct record *record,
 
 	mg_event_start(thread, MG_EVENT_SYSCALL, context);
 	mg_event_place(event, region, address);
+	mg_read(event->pc - sizeof event->code, event->code, sizeof event->code);
 	event->syscall_number = (int32_t)record->number;
 	memcpy(event->syscall_args, record->args, sizeof event->syscall_args);
 	memcpy(event->old_bytes, record->old_bytes, MG_BYTES_MAX);

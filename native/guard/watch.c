@@ -7,8 +7,10 @@
  *            finds none without. Whether a thread lacks some is told by the slots that it has
  *            left: what its parent had at its birth it has already, and twice would fill them.
  * BYTES      The old ones are a copy of ours, taken at the start and at every hit.
- * NOT SEEN   Writes by the kernel (exclude_kernel is what lets users watch at all), and by our own
- *            handler, which does no other write than one that is in a report already.
+ * STEPS      A write into a protected page that is let through is done by our handler, elsewhere,
+ *            or under the trap flag, whose signal swallows the watchpoint's. So step.c asks after
+ *            each of them whether watched bytes are among those written.
+ * NOT SEEN   Writes by the kernel (exclude_kernel is what lets users watch at all).
  * REFUSED    Debug registers by ptrace (a second process); wider pieces with a filter (a write
  *            beside the bytes would cost a trap each).
  */
@@ -43,34 +45,36 @@ static struct watch {
 } watches[SLOTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-HANDLER static void report_hit(struct mg_thread *thread, struct watch *watch, uint64_t piece,
-			       const ucontext_t *context)
+/* The event's bytes are the watch's, from the first that changed on. `piece` when none did. */
+HANDLER static void fill(struct mg_event *event, struct watch *watch, uint64_t piece)
 {
-	struct mg_event *event = &thread->event;
-	ucontext_t writer = *context;
 	uint8_t now[WATCH_BYTES_MAX];
 	uint64_t first = 0;
 
-	writer.uc_mcontext.gregs[REG_RIP]--; /* into the instruction that wrote */
 	if (!mg_read(watch->address, now, watch->bytes))
 		memcpy(now, watch->kept, sizeof now);
 	while (first < watch->bytes && now[first] == watch->kept[first])
 		first++;
-	mg_event_start(thread, MG_EVENT_WATCH, context);
 	event->insn.is_write = !watch->reads_too || first < watch->bytes;
 	if (first == watch->bytes)
 		first = piece - watch->address;
+	event->kind = MG_EVENT_WATCH;
 	event->address = watch->address + first;
 	event->offset = first;
 	event->label = watch->label;
+	event->width = 0;
 	event->old_known = event->new_known = (uint32_t)(watch->bytes - first);
 	memcpy(event->old_bytes, watch->kept + first, watch->bytes - first);
 	memcpy(event->new_bytes, now + first, watch->bytes - first);
 	memcpy(watch->kept, now, watch->bytes);
 	event->is_fatal = watch->mode == MG_REPORT;
 	event->end = event->is_fatal ? "dies" : "goes on";
-	mg_report_event(thread, &writer);
-	if (event->is_fatal)
+}
+
+HANDLER static void report(struct mg_thread *thread, const ucontext_t *context)
+{
+	mg_report_event(thread, context);
+	if (thread->event.is_fatal)
 		mg_die(thread, SIGTRAP);
 }
 
@@ -78,12 +82,35 @@ bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info, const ucontex
 {
 	uint64_t id = ((const uint64_t *)info)[3] ^ MAGIC; /* si_perf_data: not in glibc 2.36 */
 	struct watch *watch = &watches[id % SLOTS];
+	ucontext_t writer = *context;
 
 	if (info->si_code != TRAP_PERF || id >> 32)
 		return false;
-	if (watch->id == (int)id && thread->depth <= 1) /* else: ended meanwhile; our own write */
-		report_hit(thread, watch, (uint64_t)info->si_addr, context);
+	if (watch->id != (int)id || thread->depth > 1) /* ended meanwhile; mg_watch_stepped() */
+		return true;
+	mg_event_start(thread, MG_EVENT_WATCH, context);
+	mg_read(thread->event.pc - sizeof thread->event.code, thread->event.code,
+		sizeof thread->event.code);
+	fill(&thread->event, watch, (uint64_t)info->si_addr);
+	writer.uc_mcontext.gregs[REG_RIP]--; /* into the instruction that wrote */
+	report(thread, &writer);
 	return true;
+}
+
+void mg_watch_stepped(struct mg_thread *thread)
+{
+	struct mg_event *event = &thread->event;
+	uint64_t start = event->address, end = start + (event->width ? event->width : 1);
+	bool is_write = event->kind == MG_EVENT_WRITE;
+
+	for (struct watch *watch = watches; is_write && watch < watches + SLOTS; watch++) {
+		if (watch->id == 0 || start >= watch->address + watch->bytes ||
+		    end <= watch->address)
+			continue;
+		fill(event, watch, start > watch->address ? start : watch->address);
+		event->region = NULL;
+		report(thread, NULL);
+	}
 }
 
 static int open_event(const struct watch *watch, int piece, int tid, bool is_probe)
@@ -200,8 +227,10 @@ int mg_watch(void *address, size_t bytes, int reads_too, const struct mg_options
 	struct watch *watch = watches, wanted = { .address = (uint64_t)address, .bytes = bytes };
 	int left, result;
 
-	if (bytes < 1 || bytes > WATCH_BYTES_MAX || options->mode > MG_CONTINUE)
-		return mg_fail(EINVAL, "a watch is 1 .. 32 bytes, to be reported or continued");
+	if (bytes < 1 || bytes > WATCH_BYTES_MAX)
+		return mg_fail(EINVAL, "a watch is 1 to 32 bytes");
+	if (options->mode > MG_CONTINUE)
+		return mg_fail(EOPNOTSUPP, "a touch of watched bytes has happened when it is seen");
 	wanted.piece_count = cut(&wanted, wanted.address, wanted.address + bytes);
 	wanted.reads_too = reads_too;
 	wanted.mode = options->mode;

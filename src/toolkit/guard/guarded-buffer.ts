@@ -20,10 +20,12 @@
  *             view: its `buffer` has the fences in it.
  * REFUSED     mode 'continue': what lies there belongs to nobody, nothing can go on with it.
  */
+import { OS_PAGE_BYTES } from '../base/limits.ts';
 import { GuardError, guardError } from './guard-error.ts';
+import { guardedBytes, pin, unpin } from './guarded-bytes.ts';
+import { callerOf, labelText, sizeText } from './label.ts';
 import { type GuardFunctions, guardNative } from './native.ts';
 
-const OS_PAGE_BYTES = 4096;
 const CANARY_BYTES = 64;
 const SHARED_KEPT_MAX = 64;
 const SHARED_KEPT_BYTES_MAX = 16 << 20;
@@ -32,7 +34,7 @@ export interface AllocGuardedOptions {
   readonly align?: 'end' | 'start';
   /** Of the view's address, with align 'end': 1, 2, 4, 8 or 16. */
   readonly alignment?: number;
-  /** What a report calls the bytes. */
+  /** What a report calls the bytes, 63 bytes of it; by default their size and who allocated. */
   readonly label?: string;
   /** Over a SharedArrayBuffer: the view may go to workers. */
   readonly shared?: boolean;
@@ -60,6 +62,7 @@ export class GuardedBuffer {
     this.label = label;
     this.#view = backing.view;
     this.#backing = backing;
+    pin(guardedBytes(backing.view));
   }
 
   /** The bytes; empty after release(). */
@@ -80,7 +83,9 @@ export class GuardedBuffer {
   /** Gives the memory back; as check(). Once more does nothing. */
   release(): boolean {
     if (this.#backing === undefined) return true;
+    const memory = guardedBytes(this.#view);
     const isWhole = this.#result('release', this.#backing.free());
+    unpin(memory);
     this.#backing = undefined;
     this.#view = EMPTY;
     return isWhole;
@@ -98,8 +103,11 @@ export class GuardedBuffer {
 
 /** Zeroed memory of `bytes` bytes whose neighbourhood is guarded. */
 export function allocGuarded(bytes: number, options: AllocGuardedOptions = {}): GuardedBuffer {
-  const { label = 'guarded buffer', shared = false, canary = false } = options;
+  const { shared = false, canary = false } = options;
   const align = checkOptions(bytes, options);
+  const label = labelText(
+    options.label ?? `${sizeText(bytes)} allocated by ${callerOf(allocGuarded).text}`,
+  );
   const native = guardNative();
   if (canary) return new GuardedBuffer(label, canaryBacking(native, bytes, shared, label));
   const backing = shared

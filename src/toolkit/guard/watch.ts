@@ -15,12 +15,14 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { GuardError, guardError } from './guard-error.ts';
+import { type Guardable, type GuardedBytes, guardedBytes, pin, unpin } from './guarded-bytes.ts';
+import { callerOf, labelText } from './label.ts';
 import { GUARD_MODES, guardNative } from './native.ts';
 
 export const WATCH_BYTES_MAX = 32;
 
 export interface WatchOptions {
-  /** What a report calls the bytes. */
+  /** What a report calls the bytes, 63 bytes of it; by default their number and who watched. */
   readonly label?: string;
   /** `report`: write the report and die by SIGTRAP; `continue`: report every touch. */
   readonly mode?: 'report' | 'continue';
@@ -35,15 +37,17 @@ const watches = new Set<Watch>();
 
 export class Watch {
   readonly label: string;
+  /** How many are watched. */
   readonly bytes: number;
   readonly #id: number;
-  readonly #buffer: Uint8Array;
+  readonly #memory: GuardedBytes;
 
-  constructor(buffer: Uint8Array, id: number, bytes: number, label: string) {
-    this.#buffer = buffer;
+  constructor(memory: GuardedBytes, id: number, bytes: number, label: string) {
+    this.#memory = memory;
     this.#id = id;
     this.bytes = bytes;
     this.label = label;
+    pin(memory);
     watches.add(this);
   }
 
@@ -51,14 +55,11 @@ export class Watch {
     return !watches.has(this);
   }
 
-  /** The buffer's bytes from its start on, as they were given to watch(). */
-  get buffer(): Uint8Array {
-    return this.#buffer;
-  }
-
   /** Its watchpoints are free again; once more does nothing. */
   end(): void {
-    if (watches.delete(this)) guardNative().watchEnd(this.#id);
+    if (!watches.delete(this)) return;
+    guardNative().watchEnd(this.#id);
+    unpin(this.#memory);
   }
 
   [Symbol.dispose](): void {
@@ -66,17 +67,20 @@ export class Watch {
   }
 }
 
-/** Watches `bytes` bytes (1 to 32) at `offset` of a view or buffer. */
+/**
+ * Watches `bytes` bytes (1 to 32) at `offset` of a view or buffer, until end() or the end of this
+ * thread. Throws GuardError (MR_GUARD_*) and MR_ADDON.
+ */
 export function watch(
-  buffer: ArrayBufferView | ArrayBufferLike,
+  what: Guardable,
   offset: number,
   bytes: number,
   options: WatchOptions = {},
 ): Watch {
-  const { label = 'watched bytes', mode = 'report', reads = false } = options;
-  const view = ArrayBuffer.isView(buffer)
-    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-    : new Uint8Array(buffer);
+  const { mode = 'report', reads = false } = options;
+  const memory = guardedBytes(what);
+  const view = new Uint8Array(memory.buffer, memory.offset, memory.bytes);
+  const label = labelText(options.label ?? `${bytes} bytes watched by ${callerOf(watch).text}`);
   checkRange(view, offset, bytes);
   if (mode !== 'report' && mode !== 'continue') {
     throw new GuardError(
@@ -88,12 +92,13 @@ export function watch(
   const native = guardNative();
   const id = native.watch(view, offset, bytes, reads ? 1 : 0, GUARD_MODES[mode], label);
   if (id < 0) throw refusal(label, id, native.problem());
-  return new Watch(view, id, bytes, label);
+  return new Watch(memory, id, bytes, label);
 }
 
 function checkRange(view: Uint8Array, offset: number, bytes: number): void {
-  const isInside = Number.isInteger(offset) && offset >= 0 && offset + bytes <= view.length;
-  if (isInside && Number.isInteger(bytes) && bytes >= 1 && bytes <= WATCH_BYTES_MAX) return;
+  const isNumber = Number.isInteger(offset) && Number.isInteger(bytes);
+  const isInside = offset >= 0 && bytes >= 1 && offset + bytes <= view.length;
+  if (isNumber && isInside && bytes <= WATCH_BYTES_MAX) return;
   throw new GuardError(
     'MR_GUARD_RANGE',
     `cannot watch ${bytes} bytes at offset ${offset} of a buffer of ${view.length} bytes`,
