@@ -208,7 +208,8 @@ HANDLER static void say_frame(struct mg_out *out, const struct mg_event *event, 
 	const char *comma = "  ";
 
 	mg_say(out, "\n  %s [%X]  ", frame->kind == MG_FRAME_JS ? "js" :
-	       frame->kind == MG_FRAME_WASM ? "wasm" : frame->module[0] ? frame->module : "?",
+	       frame->kind == MG_FRAME_WASM ? "wasm" : frame->module[0] ? frame->module :
+	       frame->kind == MG_FRAME_BUILTIN ? "v8" : "?",
 	       frame->module_offset ? frame->module_offset : frame->pc);
 	say_name(out, frame);
 	for (size_t i = 0; i < NOTES; i++) {

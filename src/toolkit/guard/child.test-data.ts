@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 const DOOR = new URL('./index.js', import.meta.url).href;
 const NATIVE = new URL('./native.js', import.meta.url).href;
 const TIMEOUT_MS = 60_000;
+const OUTPUT_BYTES_MAX = 1 << 28;
 
 export interface ChildResult {
   readonly status: number | null;
@@ -30,6 +31,7 @@ export function runNode(
   const { status, signal, stdout, stderr } = spawnSync('sh', shell, {
     encoding: 'utf8',
     timeout: TIMEOUT_MS,
+    maxBuffer: OUTPUT_BYTES_MAX,
     killSignal: 'SIGKILL',
     env: { ...process.env, ...env },
   });

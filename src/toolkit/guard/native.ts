@@ -10,6 +10,7 @@
  *             failure in this thread. Wrong arguments throw TypeError or RangeError from C.
  * REFUSED     addresses as numbers: typed array, offset and length instead, checked in C.
  */
+import { isMainThread, threadId } from 'node:worker_threads';
 import { type LoadOptions, loadNativeFile } from '../sys/index.ts';
 import { GuardError } from './guard-error.ts';
 
@@ -161,9 +162,15 @@ export const GUARD_FUNCTION_NAMES = Object.keys(NAMES) as readonly GuardFunction
 
 let loaded: GuardFunctions | undefined;
 
-/** The guard's functions in this thread. Errors: MR_ADDON, MR_GUARD_CPU. */
+/**
+ * The guard's functions in this thread, which is named by its threadId. Errors: MR_ADDON,
+ * MR_GUARD_CPU.
+ */
 export function guardNative(): GuardFunctions {
-  loaded ??= loadGuard();
+  if (loaded === undefined) {
+    loaded = loadGuard();
+    loaded.nameThread(isMainThread ? 'main' : `worker ${threadId}`, '');
+  }
   return loaded;
 }
 

@@ -1,0 +1,42 @@
+/**
+ * Workers that write at once, or toggle the protection meanwhile. They begin together.
+ */
+import { workerData } from 'node:worker_threads';
+import { Guard, type GuardHandle } from '../../src/toolkit/guard/index.ts';
+
+interface Setup {
+  readonly work: keyof typeof WORK;
+  readonly bytes: Uint8Array;
+  readonly index: number;
+  readonly count: number;
+  readonly start: Int32Array;
+  readonly handle?: GuardHandle;
+}
+
+const PAGE_BYTES = 4096;
+
+const WORK = {
+  /** Every fourth byte, each worker its own. */
+  alternate: ({ bytes, index }: Setup) => {
+    for (let i = 0; i < 500; i++) bytes[4 * i + index]! += index + 1;
+  },
+  forever: ({ bytes, index }: Setup) => {
+    for (;;) bytes[index] = 1;
+  },
+  /** Two toggle pages, the third writes into them. */
+  toggle: ({ bytes, index, handle }: Setup) => {
+    const guard = Guard.attach(handle!);
+    for (let i = 0; index < 2 && i < 3000; i++) {
+      guard.unprotectSlice(PAGE_BYTES * (i & 7), PAGE_BYTES);
+      guard.protectSlice(PAGE_BYTES * (i & 7), PAGE_BYTES, i);
+    }
+    for (let i = 0; index === 2 && i < 800; i++) bytes[PAGE_BYTES * (i & 7) + (i >> 3)] = 1;
+  },
+};
+
+const setup = workerData as Setup;
+const { start, count } = setup;
+Atomics.add(start, 0, 1);
+Atomics.notify(start, 0);
+for (let here = 0; here < count; here = Atomics.load(start, 0)) Atomics.wait(start, 0, here, 1000);
+WORK[setup.work](setup);
