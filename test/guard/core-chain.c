@@ -224,12 +224,13 @@ static __attribute__((noinline)) int recurse(int depth)
 
 static void older_overflow(int signal, siginfo_t *info, void *context)
 {
-	uint64_t here = (uint64_t)__builtin_frame_address(0), there = (uint64_t)info->si_addr;
+	stack_t stack;
 
 	(void)signal;
+	(void)info;
 	(void)context;
-	say(here - there > 4 * MG_PAGE && there - here > 4 * MG_PAGE ? "older: on another stack\n" :
-								       "older: same stack\n");
+	sigaltstack(NULL, &stack);
+	say(stack.ss_flags & SS_ONSTACK ? "older: on another stack\n" : "older: same stack\n");
 	_exit(3);
 }
 

@@ -10,7 +10,7 @@ import { type CompileOptions, compileC } from '../support/compile-c.ts';
 
 const CORE = fileURLToPath(new URL('../../../native/guard', import.meta.url));
 /** What core-faults.c has in their place. */
-const PLANTED = new Set(['unwind.c', 'cfi.c', 'step.c', 'report.c', 'format.c']);
+const PLANTED = new Set(['unwind.c', 'step.c', 'report.c', 'format.c']);
 const PARTS = readdirSync(CORE).filter((name) => name.endsWith('.c') && !PLANTED.has(name));
 
 interface Outcome {
@@ -36,6 +36,8 @@ function programOf(name: string, options: CompileOptions = {}): string | null {
 const regions = programOf('core-regions');
 const chain = programOf('core-chain');
 const faults = programOf('core-faults', { core: PARTS });
+/** The same with the true stack walk, single step and report. */
+const real = programOf('core-faults', { flags: ['-O1', '-DREAL'] });
 const skip = regions === null || chain === null || faults === null ? 'no C compiler' : false;
 
 const REGION_SCENARIOS = [
@@ -137,3 +139,51 @@ for (const scenario of ['come-and-go', 'fork', 'slots']) {
     assert.match(stdout, /^right/, stderr);
   });
 }
+
+test('storms with writers that are stepped over lose no write either', { skip }, () => {
+  const { stdout, stderr } = run(real!, 'storm');
+  assert.match(stdout, /^right: \d+ adds/, stderr);
+  assert.match(run(real!, 'come-and-go').stdout, /^right/);
+});
+
+const SANITIZE = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
+
+function sanitized(name: string, options: CompileOptions = {}): string | null {
+  try {
+    return programOf(name, { ...options, flags: SANITIZE });
+  } catch {
+    return null; // a compiler without the sanitizers' libraries
+  }
+}
+
+test('the address and undefined-behaviour sanitizers find nothing', { skip }, (context) => {
+  const regionsChecked = sanitized('core-regions');
+  const faultsChecked = sanitized('core-faults', { core: PARTS });
+  if (regionsChecked === null || faultsChecked === null) {
+    context.skip('no sanitizers');
+    return;
+  }
+  for (const scenario of REGION_SCENARIOS) {
+    assert.equal(run(regionsChecked, scenario).stdout, 'right\n', scenario);
+  }
+  for (const scenario of ['storm', 'come-and-go', 'slots']) {
+    const { stdout, stderr } = run(faultsChecked, scenario);
+    assert.match(stdout, /^right/, `${scenario}: ${stderr}`);
+  }
+});
+
+const hasValgrind = spawnSync('valgrind', ['--version']).status === 0;
+const needsValgrind = { skip: skip || (hasValgrind ? false : 'no valgrind') };
+
+test('valgrind finds nothing, and the guard works under it', needsValgrind, () => {
+  const quiet = ['-q', '--error-exitcode=9'];
+  for (const scenario of ['slices', 'overlap', 'labels']) {
+    const parameters = [...quiet, regions!, scenario];
+    const { stdout, stderr, status } = spawnSync('valgrind', parameters, { encoding: 'utf8' });
+    assert.equal(stdout, 'right\n', stderr);
+    assert.equal(status, 0, stderr);
+  }
+  const storm = spawnSync('valgrind', [...quiet, faults!, 'storm'], { encoding: 'utf8' });
+  assert.match(storm.stdout, /^right/, storm.stderr);
+  assert.equal(storm.status, 0, storm.stderr);
+});
