@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { GuardFrame, GuardReport } from '../../src/toolkit/guard/index.ts';
 import { CELLS } from './matrix-cells.ts';
 import type { Outcome, Tier } from './matrix-child.ts';
+import type { Exactness } from './matrix-expected.ts';
 
 export type { Tier } from './matrix-child.ts';
 
@@ -14,23 +15,24 @@ const CHILD = fileURLToPath(new URL('./matrix-child.js', import.meta.url));
 const CELLS_FILE = fileURLToPath(new URL('./matrix-cells.js', import.meta.url));
 const DOOR = new URL('../../src/toolkit/guard/index.js', import.meta.url).href;
 const TIMEOUT_MS = 120_000;
+export const MAJOR = Number.parseInt(process.versions.node, 10);
 
-export const TIERS: readonly Tier[] = ['interpreted', 'baseline', 'optimised', 'inlined'];
 export const THREADS = ['main', 'worker'] as const;
 export type Thread = (typeof THREADS)[number];
 
-/**
- * What is known of a frame in a tier: `line` function and line of the write; `function` its
- * function, with the line of the function; `caller` the function that it was inlined into.
- */
-export type Exactness = 'line' | 'function' | 'caller';
-
-/** Bits of V8's %GetOptimizationStatus(), the same from Node 20 to 26. */
-const STATUS = { optimized: 1 << 4, turbofanned: 1 << 6, interpreted: 1 << 7, baseline: 1 << 15 };
+/** Bits of V8's %GetOptimizationStatus(); from Node 26 on each is one lower. */
+const STATUS = {
+  optimized: 1 << 4,
+  maglevved: 1 << 5,
+  turbofanned: 1 << 6,
+  interpreted: 1 << 7,
+  baseline: 1 << 15,
+};
 
 const TIER_STATUS: Readonly<Record<Tier, number>> = {
   interpreted: STATUS.interpreted,
   baseline: STATUS.baseline,
+  maglev: STATUS.optimized | STATUS.maglevved,
   optimised: STATUS.optimized | STATUS.turbofanned,
   inlined: STATUS.optimized | STATUS.turbofanned,
 };
@@ -38,6 +40,7 @@ const TIER_STATUS: Readonly<Record<Tier, number>> = {
 const TIER_NOTE = {
   interpreted: 'interpreted',
   baseline: 'baseline',
+  maglev: 'optimized',
   optimised: 'optimized',
   inlined: 'optimized',
 } as const;
@@ -45,6 +48,8 @@ const TIER_NOTE = {
 function flagsOf(tier: Tier, major: number): string[] {
   const noMaglev = major >= 22 ? ['--no-maglev'] : [];
   const common = ['--allow-natives-syntax', '--no-warnings', ...noMaglev];
+  if (tier === 'maglev')
+    return ['--allow-natives-syntax', '--no-warnings', '--maglev', '--no-use-osr'];
   if (tier === 'interpreted') return [...common, '--no-opt', '--no-sparkplug'];
   if (tier === 'baseline') return [...common, '--no-opt', '--always-sparkplug'];
   return [...common, '--no-use-osr'];
@@ -67,7 +72,7 @@ export interface Row {
 /** One child; rejects with its stderr where it did not come to its end. */
 export async function runRow(options: RowOptions): Promise<Row> {
   const { tier, thread, node = process.execPath, flags = [] } = options;
-  const { major = Number.parseInt(process.versions.node, 10) } = options;
+  const { major = MAJOR } = options;
   const parameters = [...flagsOf(tier, major), ...flags, CHILD, tier, thread, DOOR];
   const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', node, ...parameters];
   const child = spawn('sh', shell, {
@@ -109,13 +114,14 @@ function describe(frame: GuardFrame | undefined): string {
 /** What is wrong with a cell; empty: nothing. */
 export function problemsOf(
   outcome: Outcome,
-  { tier, thread }: RowOptions,
+  { tier, thread, major = MAJOR }: RowOptions,
   exactness: Exactness,
 ): string[] {
   const { cell, reports, status } = outcome;
   const found: string[] = [];
   const expected = CELLS.find(({ name }) => name === cell)!;
-  if ((status & TIER_STATUS[tier]) !== TIER_STATUS[tier]) {
+  const wanted = major >= 26 ? TIER_STATUS[tier] >> 1 : TIER_STATUS[tier];
+  if ((status & wanted) !== wanted) {
     found.push(`ran in another tier: status ${status.toString(2)}`);
   }
   if (outcome.after !== expected.expected) found.push(`the bytes are ${outcome.after}`);
