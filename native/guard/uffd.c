@@ -10,11 +10,15 @@
  *            call is interrupted by the signal at its instruction, before it happens.
  * ONE FOR ALL  The pages that one call writes are lifted as it comes to them, and are one report.
  *            Threads that wait for the same page are noted before it is lifted.
+ * LATE       A thread may have left its fault before it is noted: by another signal, or because its
+ *            own made it ask twice. So a page that its handler has protected again is not lifted;
+ *            who finished a report since the messages were read is only told to try again; and a
+ *            record is void when the signal finds the thread elsewhere than the kernel said.
  * NO STACK   Workers of io_uring and threads that block SIGSEGV: reported by the service thread,
  *            with the one frame that the kernel tells.
  * MISSED     Other writes to a page between its lifting and the end of the call (MG_CONTINUE).
- * REFUSED    UFFD_USER_MODE_ONLY (the kernel's writes are the point); MG_DIVERT and MG_THROW (the
- *            kernel has written when it is noticed).
+ *            What the kernel writes for a thread that ends (the word of set_tid_address).
+ * REFUSED    UFFD_USER_MODE_ONLY (the kernel's writes are the point).
  */
 #include "core.h"
 
@@ -35,18 +39,23 @@
 #endif
 #define NEEDED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID)
 #define RECORDS_MAX 64
-#define REPORTED (-1)    /* a record's tid: its pages are to be protected again */
+#define LEFT (-1)        /* a record's tid: its pages are to be protected again in a while */
+#define SYSCALL_BYTES 2
 #define ERROR_WRITE 2    /* page-fault error code */
 
 /* What the service thread knows of a write; the writing thread makes the report of it. */
 static struct record {
 	_Atomic int32_t tid; /* 0: free. Taken by the service thread, freed by the writing one. */
+	_Atomic bool is_over; /* the writing thread has protected the pages again */
+	_Atomic uint32_t done; /* number of its report, of all threads' */
+	int32_t writer;      /* as tid, and stays */
 	int region;
 	uint64_t address, first, last, pc; /* first and last page */
 	int64_t number;      /* of the system call; -1: none, a plain write */
 	uint64_t args[6];
 	uint8_t old_bytes[MG_BYTES_MAX];
 } records[RECORDS_MAX];
+static _Atomic uint32_t done_last;
 static _Atomic int uffd = -1;
 static uint64_t features;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -65,7 +74,7 @@ static int open_uffd(void)
 		close(device);
 	}
 	if (fd < 0)
-		return mg_fail(errno, errno == EPERM ? "userfaultfd is not permitted: it needs"
+		return mg_fail(errno, errno == EPERM || errno == EACCES ? "userfaultfd is not permitted: it needs"
 			       " CAP_SYS_PTRACE, or access to /dev/userfaultfd, or the sysctl"
 			       " vm.unprivileged_userfaultfd=1; a container's seccomp may forbid it"
 			       : "the kernel, or seccomp, has no userfaultfd");
@@ -96,9 +105,6 @@ int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bo
 		.mode = UFFDIO_REGISTER_MODE_WP };
 	int error = 0;
 
-	if (is_on && region->mode != MG_REPORT && region->mode != MG_CONTINUE)
-		return mg_fail(EOPNOTSUPP, "the kernel's writes can be reported or continued, they"
-			       " have happened when they are seen");
 	if (is_on && uffd < 0) { /* never in a handler: that has been on before */
 		pthread_mutex_lock(&lock);
 		error = uffd < 0 ? open_uffd() : 0;
@@ -138,14 +144,17 @@ HANDLER static struct mg_region *hold(struct mg_region *region)
 	return NULL;
 }
 
-/* Protects again, or lets through who waits there: only pages that their owner has protected. */
-HANDLER static void set_pages(struct mg_region *region, uint64_t first, uint64_t last, bool is_on)
+/* Protects the record's pages again, or lifts one, which only pages are that their owner protects.
+   Nothing is lifted for a record that is over, and it becomes so under the pages' claims. */
+HANDLER static void set_pages(struct mg_region *region, struct record *record, uint64_t first,
+			      uint64_t last, bool is_on)
 {
 	for (uint64_t at = first; at <= last; at += MG_PAGE) {
 		struct mg_page *page = &region->pages[(at - region->start) / MG_PAGE];
 
 		mg_page_claim(page);
-		if (page->state == MG_PAGE_PROTECTED)
+		record->is_over |= is_on;
+		if (page->state == MG_PAGE_PROTECTED && (is_on || !record->is_over))
 			set_wp(at, MG_PAGE, is_on);
 		mg_page_release(page);
 	}
@@ -181,11 +190,11 @@ HANDLER static void fill(struct mg_thread *thread, const struct record *record,
 
 /* Reports a record of this thread. False: a plain write, that the caller goes on with as if
    mprotect had caught it. */
-HANDLER static bool report(struct mg_thread *thread, const struct record *record,
+HANDLER static bool report(struct mg_thread *thread, struct record *record,
 			   struct mg_region *region, siginfo_t *info, ucontext_t *context)
 {
 	if (record->number != -1) {
-		set_pages(region, record->first, record->last, true);
+		set_pages(region, record, record->first, record->last, true);
 		fill(thread, record, region, context);
 		if (mg_report_event(thread, context) && thread->event.is_fatal)
 			mg_die(thread, SIGSEGV);
@@ -202,6 +211,7 @@ HANDLER static bool report(struct mg_thread *thread, const struct record *record
 bool mg_uffd_signal(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 {
 	bool is_ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == records;
+	uint64_t pc = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 	bool is_done = is_ours;
 	int32_t tid = mg_tid();
 
@@ -211,11 +221,16 @@ bool mg_uffd_signal(struct mg_thread *thread, siginfo_t *info, ucontext_t *conte
 		if (record->tid != tid)
 			continue;
 		region = hold(mg_region_of(record->region));
-		if (region != NULL) {
+		/* Also where the kernel makes the call again. */
+		if (region && (pc == record->pc || pc + SYSCALL_BYTES == record->pc)) {
 			is_done = report(thread, record, region, info, context) && is_done;
-			atomic_fetch_sub(&region->users, 1);
+			record->done = ++done_last;
+			record->tid = 0;
+		} else {
+			record->tid = LEFT;
 		}
-		record->tid = 0;
+		if (region)
+			atomic_fetch_sub(&region->users, 1);
 	}
 	return is_done;
 }
@@ -272,7 +287,7 @@ static void report_alone(struct record *record, int32_t tid, struct mg_region *r
 	mg_choose_culprit(event);
 	if (mg_report_event(thread, NULL) && event->is_fatal)
 		mg_die(thread, SIGSEGV);
-	record->tid = REPORTED;
+	record->tid = LEFT;
 }
 
 static bool takes_signal(int32_t tid)
@@ -284,8 +299,10 @@ static bool takes_signal(int32_t tid)
 	return !(strtoull(blocked + 7, NULL, 16) >> (SIGSEGV - 1) & 1);
 }
 
-/* Whether the page must be lifted for the thread to go on. */
-static bool note(struct mg_region *region, uint64_t address, int32_t tid)
+/* The record of a thread that waits in the kernel, for which the page is to be lifted. `before`:
+   done_last before the message was read. */
+static struct record *note(struct mg_region *region, uint64_t address, int32_t tid,
+			   uint32_t before)
 {
 	siginfo_t info = { .si_signo = SIGSEGV, .si_code = SI_QUEUE };
 	uint64_t page = address & -MG_PAGE;
@@ -295,14 +312,18 @@ static bool note(struct mg_region *region, uint64_t address, int32_t tid)
 		if (each->tid == tid && each->region == region->id) {
 			each->first = page < each->first ? page : each->first;
 			each->last = page > each->last ? page : each->last;
-			return true;
+			return each;
 		}
-		if (each->tid == 0)
-			record = each;
+		if (each->writer == tid && (int32_t)(each->done - before) > 0)
+			return NULL;
+		if (each->tid == 0 && (!record || (int32_t)(each->done - record->done) < 0))
+			record = each; /* the oldest: it is known for long who finished when */
 	}
 	if (record == NULL)
-		return true; /* 64 threads at once: one goes unreported */
+		return NULL; /* 64 threads at once: it asks again */
+	record->writer = tid;
 	record->region = region->id;
+	record->is_over = false;
 	record->address = address;
 	record->first = record->last = page;
 	note_call(record, tid);
@@ -313,9 +334,9 @@ static bool note(struct mg_region *region, uint64_t address, int32_t tid)
 	info.si_value.sival_ptr = records;
 	if (takes_signal(tid) &&
 	    syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGSEGV, &info) == 0)
-		return record->number != -1;
+		return record->number == -1 ? NULL : record;
 	report_alone(record, tid, region);
-	return true;
+	return record;
 }
 
 /* Nothing has come for a tick: what is left over. */
@@ -332,29 +353,29 @@ static void tidy(void)
 		if (region && tid > 0)
 			report_alone(each, tid, region);
 		if (region) {
-			set_pages(region, each->first, each->last, true);
+			set_pages(region, each, each->first, each->last, true);
 			atomic_fetch_sub(&region->users, 1);
 		}
 		each->tid = 0;
 	}
 }
 
-/* First pass: notes who waits; the second lets go those that wait in the kernel. */
-static void serve_one(const struct uffd_msg *message, bool is_noting, bool *is_waiting)
+/* First pass: notes who waits. The second lets them go on, or try again. */
+static void serve_one(const struct uffd_msg *message, struct record **record, bool is_noting,
+		      uint32_t before)
 {
 	uint64_t address = message->arg.pagefault.address, at = address & -MG_PAGE;
 	struct mg_region *region = hold(mg_region_at(address));
 	struct uffdio_range page = { at, MG_PAGE };
 
-	if (is_noting) /* of an open page: its owner opened it meanwhile */
-		*is_waiting = !region ||
-			region->pages[(at - region->start) / MG_PAGE].state != MG_PAGE_PROTECTED ||
-			note(region, address, (int32_t)message->arg.pagefault.feat.ptid);
-	else if (*is_waiting) {
-		if (region)
-			set_pages(region, at, at, false);
+	if (is_noting)
+		*record = region && region->pages[(at - region->start) / MG_PAGE].state ==
+			MG_PAGE_PROTECTED ? note(region, address, (int32_t)message->arg.pagefault.feat.ptid,
+						 before) : NULL;
+	else if (region && *record)
+		set_pages(region, *record, at, at, false);
+	if (!is_noting)
 		ioctl(uffd, UFFDIO_WAKE, &page);
-	}
 	if (region)
 		atomic_fetch_sub(&region->users, 1);
 }
@@ -362,14 +383,14 @@ static void serve_one(const struct uffd_msg *message, bool is_noting, bool *is_w
 void mg_uffd_serve(void)
 {
 	struct uffd_msg messages[RECORDS_MAX];
+	uint32_t before = done_last;
 	ssize_t bytes = uffd < 0 ? 0 : read(uffd, messages, sizeof messages);
 	ssize_t count = bytes < 0 ? 0 : bytes / (ssize_t)sizeof messages[0];
-	bool is_waiting[RECORDS_MAX];
+	struct record *noted[RECORDS_MAX];
 
-	for (ssize_t i = 0; i < count; i++)
-		serve_one(&messages[i], true, &is_waiting[i]);
-	for (ssize_t i = 0; i < count; i++)
-		serve_one(&messages[i], false, &is_waiting[i]);
+	for (int pass = 0; pass < 2; pass++) /* all are noted before the first page is lifted */
+		for (ssize_t i = 0; i < count; i++)
+			serve_one(&messages[i], &noted[i], pass == 0, before);
 	if (count == 0)
 		tidy();
 }

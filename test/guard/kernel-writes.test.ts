@@ -1,0 +1,174 @@
+/**
+ * Writes by the kernel into protected pages, from C: each system call is a report with the stack of
+ * its caller; threads, owners that toggle meanwhile, and threads that take no signal all go on.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { culpritOf, type GuardReport, parseReports } from '../../src/toolkit/guard/index.ts';
+import { compileC } from '../support/compile-c.ts';
+
+const program = compileC('kernel-writes.c', { flags: ['-O1', '-fno-builtin'] });
+const options = { skip: program === null && 'no C compiler for x86-64' };
+
+interface Outcome {
+  readonly signal: string | null;
+  readonly status: number | null;
+  readonly lines: readonly string[];
+  readonly reports: readonly GuardReport[];
+}
+
+/** null: userfaultfd is refused; the test is skipped and says why. */
+function run(context: TestContext, scenario: string): Outcome | null {
+  const folder = mkdtempSync(join(tmpdir(), 'guard-kernel-'));
+  const file = join(folder, 'reports');
+  try {
+    const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program!, scenario];
+    const { signal, status, stdout, stderr } = spawnSync('sh', shell, {
+      encoding: 'utf8',
+      timeout: 120_000,
+      env: { ...process.env, REPORT: file },
+    });
+    assert.doesNotMatch(stdout, /refused:/, stderr);
+    const reason = /^unavailable: (.*)$/m.exec(stdout)?.[1];
+    if (reason !== undefined) {
+      context.skip(reason);
+      return null;
+    }
+    const lines = stdout.split('\n').filter((line) => line !== '');
+    return { signal, status, lines, reports: parseReports(readFileSync(file, 'utf8')) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function calls(reports: readonly GuardReport[]): string[] {
+  return reports.map(
+    ({ kind, syscallName, offset, width }) => `${kind} ${syscallName} ${offset} ${width}`,
+  );
+}
+
+test('each call is a report, over pages never touched too, with its caller', options, (context) => {
+  const outcome = run(context, 'calls');
+  if (outcome === null) return;
+  assert.deepEqual(outcome.lines, [
+    'protect 0',
+    'open page 100',
+    'pread64 100',
+    'over a border 5000',
+    'read 4',
+    'preadv 20',
+    'recvfrom 3',
+    'getrandom 16',
+    'first byte 97',
+  ]);
+  assert.deepEqual(calls(outcome.reports), [
+    'syscall pread64 4106 100',
+    'syscall pread64 8142 5000',
+    'syscall read 4096 4',
+    'syscall preadv 20480 null',
+    'syscall recvfrom 8192 3',
+    'syscall getrandom 8200 16',
+  ]);
+  const [first] = outcome.reports as [GuardReport];
+  assert.equal(culpritOf(first)?.function, 'read_into');
+  assert.match(culpritOf(first)?.file ?? '', /kernel-writes\.c$/);
+  assert.equal(first.old, '00'.repeat(64));
+  assert.match(first.new, /^7f454c46/);
+  assert.equal(first.generation, 7);
+  assert.equal(outcome.reports[2]?.old, '00000000');
+  assert.equal(outcome.reports[2]?.new, '7f454c46');
+});
+
+test('writes of the program itself come the same way, and go on', options, (context) => {
+  const outcome = run(context, 'user');
+  if (outcome === null) return;
+  assert.deepEqual(outcome.lines, ['protect 0', 'value 6', 'still caught 1']);
+  const seen = outcome.reports.map((report) => `${report.kind} ${report.old} ${report.new}`);
+  assert.deepEqual(seen, ['write 00 05', 'write 05 06', 'syscall 06 7f']);
+});
+
+test('open pages, and a region that has ended: silent; without the flag: EFAULT', options, (t) => {
+  const outcome = run(t, 'toggles');
+  if (outcome === null) return;
+  assert.deepEqual(outcome.lines, [
+    'protect 0',
+    'unprotect 0',
+    'into open 8192',
+    'protect again 0',
+    'reported 20',
+    'end 0',
+    'after the end 12288',
+    'protect 0',
+    'without the flag -1',
+    'it is EFAULT 1',
+  ]);
+  assert.deepEqual(calls(outcome.reports), ['syscall pread64 4097 20']);
+});
+
+test('eight threads, a page each: no write is missed', options, (context) => {
+  const outcome = run(context, 'pages');
+  if (outcome === null) return;
+  assert.deepEqual(outcome.lines, ['protect 0', 'all done 1']);
+  const wanted: string[] = [];
+  for (let thread = 1; thread <= 8; thread++) {
+    for (let i = 0; i < 20; i++) wanted.push(`syscall pread64 ${thread * 4096 + i} 1`);
+  }
+  assert.deepEqual(calls(outcome.reports).toSorted(), wanted.toSorted());
+});
+
+for (const scenario of ['one-page', 'owner']) {
+  test(`eight threads at one page (${scenario}): all go on, none is blamed twice`, options, (t) => {
+    const outcome = run(t, scenario);
+    if (outcome === null) return;
+    assert.equal(outcome.signal, null);
+    assert.deepEqual(outcome.lines, ['protect 0', 'all done 1']);
+    assert.ok(outcome.reports.length > 0 && outcome.reports.length <= 320);
+    for (const report of outcome.reports) {
+      const { function: name } = culpritOf(report) ?? {};
+      assert.equal(name, report.kind === 'syscall' ? 'read_into' : 'write_at');
+    }
+  });
+}
+
+test('a thread that takes no signal is reported without a stack, and goes on', options, (t) => {
+  const outcome = run(t, 'deaf');
+  if (outcome === null) return;
+  assert.deepEqual(outcome.lines, ['protect 0', 'deaf 10', 'protected again 1']);
+  const [deaf, after] = outcome.reports as [GuardReport, GuardReport];
+  assert.equal(deaf.threadName, 'deaf');
+  assert.equal(deaf.syscallName, 'pread64');
+  assert.equal(deaf.frames.length, 1);
+  assert.equal(after.frames.length > 1, true);
+});
+
+test('the process can end while threads are blocked', options, (context) => {
+  const outcome = run(context, 'leave');
+  if (outcome === null) return;
+  assert.equal(outcome.status, 3);
+});
+
+for (const scenario of ['report', 'report-user']) {
+  test(`mode report, ${scenario}: dies after its report`, options, (context) => {
+    const outcome = run(context, scenario);
+    if (outcome === null) return;
+    assert.equal(outcome.signal, 'SIGSEGV');
+    assert.deepEqual(outcome.lines, ['protect 0']);
+    assert.deepEqual(
+      outcome.reports.map((report) => [report.kind, report.isFatal]),
+      [[scenario === 'report' ? 'syscall' : 'write', true]],
+    );
+  });
+}
+
+test('divert and throw are refused', options, (context) => {
+  const lines = run(context, 'refusals')?.lines;
+  if (lines === undefined) return;
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('refused')),
+    ['refused -95', 'refused -95'],
+  );
+});
