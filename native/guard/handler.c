@@ -267,9 +267,13 @@ static bool can_write(uint64_t address)
    closed all the same, by somebody else's hand. */
 static bool retry(struct mg_thread *thread, uint64_t address)
 {
+	const struct mg_region *region = mg_region_at(address);
+
+	if (region != NULL && region->is_moving)
+		return sched_yield() == 0;
 	if (can_write(address))
 		thread->retries = 0;
-	else if (mg_region_at(address) == NULL || ++thread->retries > RETRIES_MAX)
+	else if (region == NULL || ++thread->retries > RETRIES_MAX)
 		return false;
 	return true;
 }

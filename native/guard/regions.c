@@ -205,7 +205,7 @@ static int region_insert(struct mg_region *region, enum mg_region_kind kind,
 {
 	uint32_t slot = (uint32_t)(region - table);
 	uint64_t count = region->bytes / MG_PAGE;
-	int error = 0;
+	int error;
 
 	region->pages = history_take(count);
 	if (region->pages == NULL)
@@ -217,15 +217,17 @@ static int region_insert(struct mg_region *region, enum mg_region_kind kind,
 	region->allowed = region->faults = 0;
 	keep_text(region->label, sizeof region->label, options->label);
 	keep_text(region->allow, sizeof region->allow, options->allow);
-	if (region->flags & MG_ALIAS)
-		error = mg_alias_make(region);
-	else if (region->mode == MG_DIVERT)
-		error = mg_scratch_make(region);
-	if (error >= 0)
-		error = tree_set(region->start, region->bytes, slot + 1);
+	/* Known before its pages move: a writer's fault meanwhile is ours, and tries again. */
+	error = tree_set(region->start, region->bytes, slot + 1);
+	if (error == 0) {
+		if (region->flags & MG_ALIAS)
+			error = mg_alias_make(region);
+		else if (region->mode == MG_DIVERT)
+			error = mg_scratch_make(region);
+		if (error < 0)
+			tree_set(region->start, region->bytes, ENDED);
+	}
 	if (error < 0) {
-		mg_alias_end(region);
-		mg_scratch_end(region);
 		history_give(region->pages, count);
 		return error;
 	}
@@ -442,9 +444,9 @@ int mg_region_end(int id)
 		sched_yield();
 	open_all(region);
 	pthread_mutex_lock(&mutex);
-	tree_set(region->start, region->bytes, ENDED);
 	mg_alias_end(region);
 	mg_scratch_end(region);
+	tree_set(region->start, region->bytes, ENDED);
 	history_give(region->pages, region->bytes / MG_PAGE);
 	slot_give(region);
 	regions--;

@@ -106,15 +106,16 @@ static uint64_t elements(const struct mg_region *region, const struct mg_insn *i
 	return least(count, (region->bytes - at) / insn->width);
 }
 
-/* REP: all that it writes within the region counts, as far as it goes upwards. */
+/* REP: all that it writes within the region counts; downwards (rare) its first element alone. */
 static uint32_t repeated_bytes(struct mg_event *event, const greg_t *registers, uint8_t *bytes)
 {
 	uint64_t from = (uint64_t)registers[REG_RSI], to = (uint64_t)registers[REG_RDI];
 	uint32_t known = event->insn.width, wanted;
 
-	event->width *= (uint32_t)elements(event->region, &event->insn, registers);
 	if (registers[REG_EFL] & FLAG_DIRECTION)
 		return known;
+	if (elements(event->region, &event->insn, registers) > 0) /* else: over the region's end */
+		event->width *= (uint32_t)elements(event->region, &event->insn, registers);
 	wanted = (uint32_t)least(event->width, MG_BYTES_MAX);
 	if (event->insn.string_op == 's') {
 		for (; known < wanted; known++)
