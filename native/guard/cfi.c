@@ -11,7 +11,9 @@
  */
 #include "reader.h"
 
-enum { RECORD_BYTES = 4096, SAVED_ROWS = 8, DEPTH_MAX = 16 };
+#include <stdatomic.h>
+
+enum { FOUND = 1021, RECORD_BYTES = 4096, SAVED_ROWS = 8, DEPTH_MAX = 16 };
 enum rule_kind { SAME, UNDEFINED, AT_CFA, CFA_PLUS, REGISTER, AT_EXPRESSION, EXPRESSION };
 
 struct rule {
@@ -71,8 +73,8 @@ static bool open_record(struct record *record, uint64_t address, uint64_t *commo
 	return true;
 }
 
-/* Address of the last record whose code begins at or below pc. */
-static uint64_t find_record(uint64_t hdr, uint64_t pc)
+/* Address of the last record whose code begins at or below pc, by the index. */
+static uint64_t search_record(uint64_t hdr, uint64_t pc)
 {
 	struct { uint8_t version, pointer, count, table; int32_t eh_frame; uint32_t entries; } head;
 	int32_t entry[2];
@@ -286,11 +288,11 @@ static bool apply_rule(const struct rule *rule, const struct mg_registers *regis
 	}
 }
 
-/* The record of the function around pc; its reader is left at the function's own instructions. */
-static bool open_function(uint64_t hdr, uint64_t pc, struct record *own, struct record *common,
-			  struct program *program)
+/* Opens the record at this address; whether its function is the one around pc. */
+static bool open_records(uint64_t address, uint64_t pc, struct record *own, struct record *common,
+			 struct program *program)
 {
-	uint64_t address = find_record(hdr, pc), bytes;
+	uint64_t bytes;
 
 	memset(program, 0, sizeof *program);
 	if (address == 0 || !open_record(own, address, &address) ||
@@ -301,6 +303,22 @@ static bool open_function(uint64_t hdr, uint64_t pc, struct record *own, struct 
 	if (program->has_augmentation)
 		read_part(&own->reader, read_uleb(&own->reader));
 	return !own->reader.is_bad && pc - program->location < bytes;
+}
+
+/* The record of the function around pc; its reader is left at the function's own instructions. */
+static bool open_function(uint64_t hdr, uint64_t pc, struct record *own, struct record *common,
+			  struct program *program)
+{
+	static _Atomic uint64_t found[FOUND]; /* addresses, by pc: a search is twenty reads */
+	uint64_t address = atomic_load(&found[pc % FOUND]);
+
+	if (open_records(address, pc, own, common, program))
+		return true;
+	address = search_record(hdr, pc);
+	if (!open_records(address, pc, own, common, program))
+		return false;
+	atomic_store(&found[pc % FOUND], address);
+	return true;
 }
 
 HANDLER uint64_t mg_cfi_function(uint64_t hdr, uint64_t pc)

@@ -45,8 +45,10 @@ static void skip_arguments(struct name *name)
 		if (c >= '0' && c <= '9') {
 			name->at--;
 			name->at += length_at(name);
-		} else if (c == 'L' && *name->at >= 'a' && *name->at <= 'z') {
-			name->at += strcspn(name->at, "E"); /* a literal: its digits are no length */
+		} else if (c == 'L' && *name->at != '_') { /* type, value: digits are no length */
+			if (*name->at < 'a' || *name->at > 'z')
+				skip_arguments(name);
+			name->at += strcspn(name->at, "E");
 			name->is_bad |= *name->at++ == 0;
 		} else if (c == 'S' && *name->at >= 'a' && *name->at <= 'z') {
 			name->at++; /* std:: */
@@ -55,7 +57,7 @@ static void skip_arguments(struct name *name)
 			name->is_bad |= *name->at != '_';
 			name->at += *name->at == '_';
 		} else {
-			/* expressions, arrays, decltype, local names, literals of named types */
+			/* expressions, arrays, decltype, local names, addresses */
 			name->is_bad |= c == 0 || strchr("XADZL", c) != NULL;
 			depth += strchr("INJF", c) != NULL;
 			depth -= c == 'E';
@@ -63,7 +65,7 @@ static void skip_arguments(struct name *name)
 	} while (depth > 0 && !name->is_bad);
 }
 
-static bool put_part(struct name *name, const char **last, size_t *last_length)
+static void put_part(struct name *name, const char **last, size_t *last_length)
 {
 	name->at += *name->at == 'L'; /* internal linkage */
 	if (*name->at >= '0' && *name->at <= '9') {
@@ -74,24 +76,21 @@ static bool put_part(struct name *name, const char **last, size_t *last_length)
 			put(name, "(anonymous)", 11);
 		else
 			put(name, *last, *last_length);
-		return !name->is_bad;
+		return;
 	}
-	if (strncmp(name->at, "St", 2) == 0) {
+	if (strncmp(name->at, "St", 2) == 0)
 		put(name, "std", 3);
-	} else if (strncmp(name->at, "cl", 2) == 0) {
+	else if (strncmp(name->at, "cl", 2) == 0)
 		put(name, "operator()", 10);
-	} else if ((*name->at == 'C' || *name->at == 'D') && name->at[1] >= '0' &&
-		   name->at[1] <= '3' && *last != NULL) {
-		put(name, "~", *name->at == 'D');
-		put(name, *last, *last_length);
-	} else {
-		return false;
-	}
-	name->at += 2;
-	return !name->is_bad;
+	else if ((*name->at == 'C' || *name->at == 'D') && name->at[1] >= '0' &&
+		 name->at[1] <= '5' && *last != NULL)
+		put(name, "~", *name->at == 'D'), put(name, *last, *last_length);
+	else
+		name->is_bad = true;
+	name->at += name->is_bad ? 0 : 2;
 }
 
-static bool put_name(struct name *name)
+static void put_name(struct name *name)
 {
 	const char *last = NULL;
 	size_t last_length = 0;
@@ -103,22 +102,27 @@ static bool put_name(struct name *name)
 		is_std = strncmp(name->at, "St", 2) == 0;
 		if (name->used > 0)
 			put(name, "::", 2);
-		if (!put_part(name, &last, &last_length))
-			return false;
-		if (*name->at == 'I') {
+		put_part(name, &last, &last_length);
+		if (*name->at == 'I' && !name->is_bad) {
 			put(name, "<>", 2);
 			skip_arguments(name);
 		}
 	} while (!name->is_bad && (is_std || (is_nested && *name->at != 'E')));
-	return !name->is_bad;
 }
 
 HANDLER void mg_demangle(const char *mangled, char *out, size_t bytes)
 {
-	struct name name = { mangled + 2, out, 0, bytes, false };
-	bool is_cpp = strncmp(mangled, "_Z", 2) == 0;
+	bool is_cpp = strncmp(mangled, "_Z", 2) == 0, is_local = is_cpp && mangled[2] == 'Z';
+	struct name name = { mangled + 2 + is_local, out, 0, bytes, !is_cpp };
 
-	if (!is_cpp || !put_name(&name)) {
+	if (is_cpp)
+		put_name(&name);
+	if (is_local && !name.is_bad) { /* within a function */
+		const char *what = strstr(name.at, "Ul") != NULL ? "::{lambda}" : "::{local}";
+
+		put(&name, what, strlen(what));
+	}
+	if (name.is_bad) {
 		/* What the compiler (.part.0) or the linker (@GLIBC) added to a name of C goes. */
 		name.used = is_cpp || *mangled == 0 ? strlen(mangled) : 1 + strcspn(mangled + 1, ".@");
 		name.used = name.used < bytes ? name.used : bytes - 1;

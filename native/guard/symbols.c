@@ -17,6 +17,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -25,7 +26,7 @@
 #define MAPS_AGE_NS 1000000000ull
 #define NO_FILE ((const uint8_t *)1)
 
-enum { MODULES_MAX = 512, MAPPINGS_MAX = 2048, FOUND = 251 };
+enum { MODULES_MAX = 512, MAPPINGS_MAX = 2048, FOUND = 1021, WAYS = 4 };
 
 struct module {
 	char path[256];
@@ -193,13 +194,26 @@ static void refresh(void)
 	atomic_store(&reader, 0);
 }
 
+/* Whether a pc that is not in the table can be code: kernels from 6.11 on know without the text. */
+static bool may_be_code(uint64_t pc)
+{
+	struct { uint64_t size, flags, address, answer[10]; } query = {
+		.size = sizeof query, .flags = 4 /* executable */, .address = pc };
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	bool is_none = fd >= 0 && ioctl(fd, _IOWR('f', 17, query), &query) != 0 && errno == ENOENT;
+
+	if (fd >= 0)
+		close(fd);
+	return !is_none;
+}
+
 /* The mapping that executes pc, out of a table that is valid and fresh. */
 static bool find(uint64_t pc, struct mapping *out)
 {
 	for (int tries = 0; tries < 3; tries++) {
 		uint32_t now = atomic_load(&generation), low = 0, high;
 		const struct table *table = &tables[now & 1];
-		bool is_fresh = mg_now_ns(false) - table->read_ns < MAPS_AGE_NS;
+		bool is_fresh = mg_now_ns(false) - table->read_ns < MAPS_AGE_NS, is_found;
 
 		for (high = table->count; high - low > 1;) {
 			uint32_t middle = (low + high) / 2;
@@ -210,9 +224,11 @@ static bool find(uint64_t pc, struct mapping *out)
 				high = middle;
 		}
 		*out = table->mappings[low];
-		if (high > 0 && is_fresh && pc >= out->start && pc < out->end &&
-		    atomic_load(&generation) == now)
+		is_found = high > 0 && pc >= out->start && pc < out->end;
+		if (is_fresh && is_found && atomic_load(&generation) == now)
 			return true;
+		if (tries == 0 && !is_found && !may_be_code(pc))
+			return false;
 		if (tries == 0)
 			refresh();
 	}
@@ -299,48 +315,51 @@ HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *
 	return NULL;
 }
 
-/* Higher wins: covers the address, begins nearest, is global, has no leading underscore. */
-static bool is_better(const Elf64_Sym *a, const Elf64_Sym *b, uint64_t address, const char *names)
+/* Of two symbols at one address: the global one, the one without leading underscore. */
+static bool is_better(const Elf64_Sym *a, const Elf64_Sym *b, const char *names)
 {
-	bool covers_a = address - a->st_value < a->st_size;
-	bool covers_b = address - b->st_value < b->st_size;
 	unsigned bind_a = ELF64_ST_BIND(a->st_info), bind_b = ELF64_ST_BIND(b->st_info);
 
-	if (covers_a != covers_b)
-		return covers_a;
-	if (a->st_value != b->st_value)
-		return a->st_value > b->st_value;
 	if (bind_a != bind_b)
 		return bind_b == STB_LOCAL || bind_a == STB_GLOBAL;
 	return names[a->st_name] != '_' && names[b->st_name] == '_';
 }
 
-/* Name of the function at the address. A symbol without a size reaches to the next one. */
+/* The function at the address: of those that cover it, or else of all, the one that begins nearest.
+   One without a size reaches to the next symbol; one with a size must cover the address. */
 static const char *best_symbol(const uint8_t *elf, size_t bytes, const char *table,
 			       const char *table_names, uint64_t address)
 {
 	size_t size, name_bytes;
 	const uint8_t *symbols = mg_section(elf, bytes, table, &size);
 	const char *names = (const char *)mg_section(elf, bytes, table_names, &name_bytes);
+	uint64_t distance, nearest = UINT64_MAX;
 	Elf64_Sym symbol, best = { 0 };
 	Elf64_Shdr section;
+	bool is_covered = false, covers;
 
 	if (symbols == NULL || names == NULL || name_bytes == 0 || names[name_bytes - 1] != 0)
 		return NULL;
 	for (size_t at = 0; at + sizeof symbol <= size; at += sizeof symbol) {
 		memcpy(&symbol, symbols + at, sizeof symbol);
+		distance = address - symbol.st_value;
+		covers = distance < symbol.st_size;
+		if (is_covered ? !covers || distance > nearest : !covers && distance > nearest)
+			continue;
 		if (symbol.st_value > address || symbol.st_shndx == SHN_UNDEF ||
 		    symbol.st_name >= name_bytes)
 			continue;
 		unsigned type = ELF64_ST_TYPE(symbol.st_info);
 		if ((type == STT_FUNC || type == STT_NOTYPE || type == STT_GNU_IFUNC) &&
-		    (best.st_shndx == SHN_UNDEF || is_better(&symbol, &best, address, names)))
+		    (distance != nearest || covers != is_covered || is_better(&symbol, &best, names))) {
 			best = symbol;
+			nearest = distance;
+			is_covered = covers;
+		}
 	}
-	if (best.st_shndx == SHN_UNDEF || (best.st_size != 0 ?
-	    address - best.st_value >= best.st_size :
+	if (nearest == UINT64_MAX || (!is_covered && (best.st_size != 0 ||
 	    !section_at(elf, bytes, best.st_shndx, &section) ||
-	    address - section.sh_addr >= section.sh_size))
+	    address - section.sh_addr >= section.sh_size)))
 		return NULL;
 	return names + best.st_name;
 }
@@ -385,40 +404,58 @@ static void name_frame(struct module *module, uint64_t bias, uint64_t offset,
 	mg_line(elf, module->elf_bytes, offset, frame);
 }
 
-HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame)
+/* Names found before: looking them up costs a thousand times more. */
+static struct named {
+	_Atomic uint32_t version; /* odd: somebody writes */
+	struct module *module;
+	struct mg_frame frame;
+} found[FOUND + WAYS];
+
+static bool recall(const struct module *module, uint64_t offset, struct mg_frame *frame)
 {
-	static struct {
-		_Atomic uint32_t version; /* odd: somebody writes */
-		struct module *module;
-		struct mg_frame frame;
-	} found[FOUND], *slot;
-	struct mapping mapping;
-	uint64_t offset;
+	for (struct named *named = &found[offset % FOUND], *end = named + WAYS; named < end; named++) {
+		uint32_t version = atomic_load(&named->version);
+
+		if ((version & 1) || named->module != module || named->frame.module_offset != offset)
+			continue;
+		*frame = named->frame;
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load(&named->version) == version)
+			return true;
+	}
+	return false;
+}
+
+static void keep(struct module *module, const struct mg_frame *frame)
+{
+	struct named *named = &found[frame->module_offset % FOUND], *end = named + WAYS;
 	uint32_t version;
 
-	if (!find(pc - is_return_address, &mapping) || mapping.module == NULL) {
+	while (named->module != NULL && named < end - 1)
+		named++;
+	version = atomic_load(&named->version) & ~1u;
+	if (!atomic_compare_exchange_strong(&named->version, &version, version + 1))
+		return;
+	named->frame = *frame;
+	named->module = module;
+	atomic_store(&named->version, version + 2);
+}
+
+HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame)
+{
+	uint64_t at = pc - is_return_address;
+	struct mapping mapping;
+	bool has_module = find(at, &mapping) && mapping.module != NULL;
+
+	if (!has_module)
 		memset(frame, 0, sizeof *frame);
-		frame->pc = pc;
-		return false;
-	}
-	offset = pc - is_return_address - mapping.bias;
-	slot = &found[offset % FOUND];
-	version = atomic_load(&slot->version);
-	*frame = slot->frame;
-	atomic_thread_fence(memory_order_acquire);
-	if ((version & 1) || slot->module != mapping.module || frame->module_offset != offset ||
-	    atomic_load(&slot->version) != version) {
-		name_frame(mapping.module, mapping.bias, offset, frame);
-		if (!(version & 1) &&
-		    atomic_compare_exchange_strong(&slot->version, &version, version + 1)) {
-			slot->frame = *frame;
-			slot->module = mapping.module;
-			atomic_store(&slot->version, version + 2);
-		}
+	else if (!recall(mapping.module, at - mapping.bias, frame)) {
+		name_frame(mapping.module, mapping.bias, at - mapping.bias, frame);
+		keep(mapping.module, frame);
 	}
 	frame->kind = MG_FRAME_NATIVE;
 	frame->pc = pc;
-	return true;
+	return has_module;
 }
 
 int mg_symbols_start(void)

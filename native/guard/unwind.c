@@ -79,27 +79,39 @@ static bool is_call_at_top(const struct mg_registers *registers)
 	return code[2] == 0xe8;
 }
 
+/* Whether the frame of a builtin is the one of this symbol: `set`, of Builtins_TypedArraySet. */
+static bool is_same_builtin(const struct mg_frame *symbol, const struct mg_frame *builtin)
+{
+	size_t all = strlen(symbol->function), end = strlen(builtin->function);
+
+	return builtin->kind == MG_FRAME_BUILTIN && end <= all &&
+	       strcasecmp(symbol->function + all - end, builtin->function) == 0;
+}
+
 /*
  * Frames of code without call frame information. A builtin of V8 without a frame of its own runs
- * on top of the JavaScript frame that the frame pointer shows: both are named.
+ * on top of the frame that the frame pointer shows: both are named.
  */
 static uint32_t name_frames(const struct mg_registers *registers, const greg_t *innermost,
 			    struct mg_frame *frames, uint32_t max)
 {
-	uint64_t pc = registers->reg[MG_RA], caller = pc;
-	bool is_builtin;
-	uint32_t found, own = 0;
+	struct mg_frame symbol;
+	uint32_t found, own;
 
-	mg_symbol(pc, innermost == NULL, frames);
-	is_builtin = strncmp(frames->function, "Builtins_", 9) == 0;
-	if (is_builtin) {
-		frames->kind = MG_FRAME_BUILTIN;
-		own = innermost != NULL && max > 1;
-		if (own && is_call_at_top(registers))
-			mg_read(registers->reg[MG_RSP], &caller, sizeof caller);
+	mg_symbol(registers->reg[MG_RA], innermost == NULL, &symbol);
+	if (strncmp(symbol.function, "Builtins_", 9) == 0)
+		symbol.kind = MG_FRAME_BUILTIN;
+	found = mg_v8_frames(registers->reg[MG_RA], registers->reg[MG_RBP], innermost, frames, max);
+	own = found == 0 || (innermost != NULL && found < max && symbol.kind == MG_FRAME_BUILTIN &&
+			     !is_same_builtin(&symbol, frames));
+	if (own > 0) {
+		memmove(frames + 1, frames, found * sizeof *frames);
+		*frames = symbol;
+	} else if (frames->kind == MG_FRAME_BUILTIN) {
+		memcpy(frames->module, symbol.module, sizeof symbol.module);
+		frames->module_offset = symbol.module_offset;
 	}
-	found = mg_v8_frames(caller, registers->reg[MG_RBP], innermost, frames + own, max - own);
-	return found > 0 ? own + found : 1;
+	return found + own;
 }
 
 /* Out of code without call frame information. */
