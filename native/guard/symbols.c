@@ -304,8 +304,9 @@ HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *
 	memcpy(&header, elf, sizeof header);
 	if (!section_at(elf, bytes, header.e_shstrndx, &names) || names.sh_type != SHT_STRTAB)
 		return NULL;
-	for (uint32_t i = 1; section_at(elf, bytes, i, &section) || i < header.e_shnum; i++) {
-		if (section.sh_type == SHT_NOBITS || (section.sh_flags & SHF_COMPRESSED) ||
+	for (uint32_t i = 1; i < header.e_shnum; i++) {
+		if (!section_at(elf, bytes, i, &section) || section.sh_type == SHT_NOBITS ||
+		    (section.sh_flags & SHF_COMPRESSED) ||
 		    section.sh_name > names.sh_size || names.sh_size - section.sh_name < name_bytes ||
 		    memcmp(elf + names.sh_offset + section.sh_name, name, name_bytes) != 0)
 			continue;

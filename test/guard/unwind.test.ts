@@ -4,24 +4,39 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { compileC, hasCompiler } from '../support/compile-c.ts';
+import { type CompileOptions, compileC, hasCompiler } from '../support/compile-c.ts';
 
 const skip = process.arch === 'x64' && hasCompiler() ? false : 'x86-64 and a C compiler are needed';
 const FOLDER = fileURLToPath(new URL('../../../test/guard/', import.meta.url));
 const PROGRAM = 'unwind-chains.c';
 const OBJECT = 'unwind-object.c';
 
+/** The parts of the core that a walk needs: less to compile. */
+const CORE = [
+  'memory.c',
+  'symbols.c',
+  'demangle.c',
+  'cfi.c',
+  'lines.c',
+  'unwind.c',
+  'v8.c',
+  'v8-positions.c',
+];
+const ALL_CORE_BUT = (names: readonly string[]) => CORE.filter((name) => !names.includes(name));
+
 /** Flags that make frames of every kind; each chain must come out the same. */
 const BUILDS: Readonly<Record<string, readonly string[]>> = {
   'without optimisation': ['-O0'],
   'without frame pointers': ['-O2', '-fomit-frame-pointer'],
   'with frame pointers': ['-O2', '-fno-omit-frame-pointer'],
-  'for size': ['-Os', '-fno-builtin'],
   'at fixed addresses': ['-O2', '-no-pie'],
   'static, at any address': ['-O2', '-static-pie', '-Wno-error', '-w'],
-  'DWARF 4': ['-O2', '-gdwarf-4'],
+};
+/** Flags that change the tables alone. */
+const TABLES: Readonly<Record<string, readonly string[]>> = {
+  'DWARF 4': ['-Os', '-gdwarf-4'],
   'DWARF 3': ['-O2', '-gdwarf-3', '-gno-strict-dwarf'],
-  '64-bit DWARF 5': ['-O2', '-gdwarf64'],
+  '64-bit DWARF 5': ['-O3', '-gdwarf64'],
 };
 
 interface Frame {
@@ -62,7 +77,7 @@ function marks(): Map<string, string> {
 const MARKS = marks();
 
 function built(flags: readonly string[]): string {
-  const program = compileC(PROGRAM, { flags });
+  const program = compileC(PROGRAM, { flags, core: CORE });
   assert.ok(program !== null);
   return program;
 }
@@ -101,7 +116,7 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
   noreturn: ['stop_here', 'inner', 'never_returns', 'calls_the_last'],
 };
 
-for (const [what, flags] of Object.entries(BUILDS)) {
+for (const [what, flags] of Object.entries({ ...BUILDS, ...TABLES })) {
   test(`known chains come back by function, file and line: ${what}`, { skip }, () => {
     const program = built(flags);
     for (const [command, expected] of Object.entries(CHAINS)) {
@@ -114,7 +129,9 @@ for (const [what, flags] of Object.entries(BUILDS)) {
     const isKept = flags.includes('-O0');
     assertChain(frames, ['stop_here', 'inner', ...(isKept ? ['with_a_tail_call'] : [])]);
   });
+}
 
+for (const [what, flags] of Object.entries(BUILDS)) {
   test(`callbacks and signals are walked through: ${what}`, { skip }, () => {
     const program = built(flags);
     const sorted = chain(walk(program, 'qsort').frames);
@@ -197,3 +214,42 @@ test('addr2line says the same of module and offset', { skip: skip || noAddr2line
     }
   }
 });
+
+function outputOf(file: string, options: CompileOptions, ...parameters: string[]): string {
+  const program = compileC(file, options);
+  assert.ok(program !== null);
+  const { status, stdout, stderr } = spawnSync(program, parameters, {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  assert.equal(status, 0, `${file} ${parameters.join(' ')}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+test('at random instructions of the C library the walk equals that of libgcc', { skip }, () => {
+  for (const seed of ['1', String(process.pid)]) {
+    const stdout = outputOf('unwind-sampler.c', { flags: ['-O2'], core: CORE }, seed, '97');
+    const compared = Number(/compared (\d+) differ 0 /.exec(stdout)?.[1]);
+    assert.ok(compared > 500, stdout);
+    assert.ok(Number(/deepest (\d+)/.exec(stdout)?.[1]) > 8, stdout);
+  }
+});
+
+const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
+const FUZZERS: Readonly<Record<string, { file: string; core: readonly string[]; rounds: number }>> =
+  {
+    'symbols and line programs': {
+      file: 'fuzz-lines.c',
+      core: ALL_CORE_BUT(['symbols.c', 'lines.c']),
+      rounds: 300,
+    },
+    'call frame information': { file: 'fuzz-cfi.c', core: [], rounds: 10_000 },
+    'a stack': { file: 'fuzz-stack.c', core: CORE, rounds: 1000 },
+  };
+
+for (const [what, { file, core, rounds }] of Object.entries(FUZZERS)) {
+  test(`garbage in ${what} is survived under ASan and UBSan`, { skip }, () => {
+    const options = { flags: SANITIZERS, core };
+    assert.match(outputOf(file, options, String(process.pid), String(rounds)), /^done/m);
+  });
+}

@@ -43,7 +43,7 @@ export function compileC(name: string, options: CompileOptions = {}): string | n
   if (existsSync(target)) return target;
   mkdirSync(folder, { recursive: true });
   const partial = `${target}.${process.pid}`;
-  const parameters = [...words.slice(1), ...sources, '-o', partial, '-ldl'];
+  const parameters = [...words.slice(1), ...sources, '-o', partial, '-ldl', '-lm'];
   execFileSync(compiler, parameters, { stdio: 'inherit' });
   renameSync(partial, target);
   return target;
