@@ -27,12 +27,15 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block { uint64_t map, bytes; } quarantine[QUARANTINE_SLOTS];
 static size_t quarantine_first, quarantine_last, quarantine_bytes; /* first and last: counts */
 
-static void report_here(struct mg_thread *thread, const struct mg_fence *fence, uint64_t first,
-			uint64_t width)
+static void report_here(const struct mg_fence *fence, uint64_t first, uint64_t width)
 {
+	struct mg_thread *thread = mg_thread_self();
 	struct mg_event *event = &thread->event;
 	ucontext_t context;
 
+	if (thread == NULL)
+		return;
+	thread->depth++;
 	getcontext(&context);
 	mg_event_start(thread, MG_EVENT_CANARY, &context);
 	event->address = first;
@@ -45,27 +48,24 @@ static void report_here(struct mg_thread *thread, const struct mg_fence *fence, 
 		event->old_bytes[i] = PATTERN(first + i);
 	event->end = "goes on";
 	mg_report_event(thread, &context);
+	thread->depth--;
 }
 
 static int check_bytes(const struct mg_fence *fence, uint64_t at, uint64_t bytes, bool is_new)
 {
-	uint64_t first = 0, last = 0, end = at + bytes;
-	struct mg_thread *thread = mg_thread_self();
+	uint64_t first = 0, last = 0;
 
-	for (; at < end; at++) {
-		if (is_new)
+	for (uint64_t end = at + bytes; at < end; at++) {
+		if (!is_new && *(const uint8_t *)at != PATTERN(at)) {
+			first = first ? first : at;
+			last = at;
+		} else {
 			*(uint8_t *)at = PATTERN(at);
-		if (*(const uint8_t *)at == PATTERN(at))
-			continue;
-		first = first ? first : at;
-		last = at;
+		}
 	}
-	if (first && thread) {
-		thread->depth++;
-		report_here(thread, fence, first, last - first + 1);
-		thread->depth--;
-		for (at = first; at <= last; at++) /* mended for the next look */
-			*(uint8_t *)at = PATTERN(at);
+	if (first) {
+		report_here(fence, first, last - first + 1);
+		check_bytes(fence, first, last - first + 1, true); /* mended for the next look */
 	}
 	return first != 0;
 }
@@ -102,16 +102,20 @@ static void end_at(uint64_t address)
 		mg_region_end(region->id);
 }
 
+static void *none(int error, const char *problem)
+{
+	mg_fail(error, problem);
+	return NULL;
+}
+
 void *mg_alloc_in(void *map, size_t map_bytes, size_t bytes, size_t align_end, const char *label)
 {
 	uint64_t start = (uint64_t)map + MG_PAGE, end = start + PAGES_OF(bytes);
 	uint64_t data = align_end ? (end - bytes) & -align_end : start;
 	struct mg_fence fence = { data, bytes, data - start, end - data - bytes, label };
 
-	if (start % MG_PAGE || map_bytes != end - start + 2 * MG_PAGE) {
-		mg_fail(EINVAL, "not whole pages, as many as these bytes need and two more");
-		return NULL;
-	}
+	if (start % MG_PAGE || map_bytes != end - start + 2 * MG_PAGE)
+		return none(EINVAL, "not whole pages, as many as these bytes need and two more");
 	if (close_pages(start - MG_PAGE, MG_PAGE, MG_KIND_GUARD_BEFORE, &fence) < 0)
 		return NULL;
 	if (close_pages(end, MG_PAGE, MG_KIND_GUARD_AFTER, &fence) < 0) {
@@ -128,15 +132,11 @@ void *mg_alloc(size_t bytes, int align_end, const char *label)
 	void *map, *data;
 
 	if (bytes == 0 || bytes > SIZE_MAX / 4 || align_end & (align_end - 1) ||
-	    align_end < 0 || align_end > (int)MG_PAGE) {
-		mg_fail(EINVAL, "mg_alloc wants 1 byte or more, and an alignment of 0 or 2^n");
-		return NULL;
-	}
+	    align_end < 0 || align_end > (int)MG_PAGE)
+		return none(EINVAL, "mg_alloc wants 1 byte or more, an alignment of 0 or 2^n");
 	map = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED) {
-		mg_fail(errno, "no memory for a guarded allocation");
-		return NULL;
-	}
+	if (map == MAP_FAILED)
+		return none(errno, "no memory for a guarded allocation");
 	data = mg_alloc_in(map, all, bytes, (size_t)align_end, label);
 	if (data == NULL)
 		munmap(map, all);

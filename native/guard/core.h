@@ -255,6 +255,7 @@ HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);
 /* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
 HANDLER bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn);
 /* step.c */
+HANDLER bool mg_region_hold(struct mg_region *region); /* users + 1; false: it has ended */
 HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context); /* old, new, width */
 /* Lets the write happen, or elsewhere: done, or prepared in the context for a single step; true:
    return from the handler now. */

@@ -146,7 +146,7 @@ HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context)
 }
 
 /* False: the region has ended or is about to; its pages are open then. */
-static bool region_hold(struct mg_region *region)
+bool mg_region_hold(struct mg_region *region)
 {
 	atomic_fetch_add(&region->users, 1);
 	if (atomic_load(&region->id) != 0)
@@ -183,7 +183,7 @@ static bool page_open(struct mg_thread *thread, struct mg_region *region, uint64
 		at++;
 	if (at == MG_STEP_PAGES_MAX)
 		return false;
-	if (at == thread->step.page_count && !region_hold(region))
+	if (at == thread->step.page_count && !mg_region_hold(region))
 		return true;
 	mg_page_claim(page);
 	if (at == thread->step.page_count) {
@@ -353,7 +353,7 @@ HANDLER bool mg_step_over(struct mg_thread *thread, struct mg_region *region, bo
 	uint64_t bytes = insn->width == 0 ? UNKNOWN_BYTES : insn->width;
 	bool is_traced = (registers[REG_EFL] & FLAG_TRAP) != 0, is_done = false;
 
-	if (!region_hold(region))
+	if (!mg_region_hold(region))
 		return true;
 	target = event->kind != MG_EVENT_WRITE ? 0 : is_divert ? region->scratch : region->alias;
 	moved = target == 0 ? 0 : target - region->start;

@@ -34,9 +34,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
-#endif
+#define EXACT UFFD_FEATURE_EXACT_ADDRESS
+#define WP_SHARED UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+#define WP_UNPOPULATED (1ul << 13) /* not in the headers of Linux 6.1 */
 #define NEEDED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID)
 #define RECORDS_MAX 64
 #define LEFT (-1)        /* a record's tid: its pages are to be protected again in a while */
@@ -62,11 +62,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int open_uffd(void)
 {
-	static const uint64_t WISHES[] = {
-		UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-			UFFD_FEATURE_WP_UNPOPULATED,
-		UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
-		UFFD_FEATURE_EXACT_ADDRESS, 0 };
+	/* Each does without one more of: never touched pages, shared memory, the exact address. */
+	static const uint64_t WISHES[] = { WP_UNPOPULATED | WP_SHARED | EXACT, WP_SHARED | EXACT,
+					   EXACT, 0 };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), device;
 
 	if (fd < 0 && errno == EPERM && (device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC)) >= 0) {
@@ -74,10 +72,9 @@ static int open_uffd(void)
 		close(device);
 	}
 	if (fd < 0)
-		return mg_fail(errno, errno == EPERM || errno == EACCES ? "userfaultfd is not permitted: it needs"
-			       " CAP_SYS_PTRACE, or access to /dev/userfaultfd, or the sysctl"
-			       " vm.unprivileged_userfaultfd=1; a container's seccomp may forbid it"
-			       : "the kernel, or seccomp, has no userfaultfd");
+		return mg_fail(errno, "userfaultfd is not to be had: it needs CAP_SYS_PTRACE, or"
+			       " /dev/userfaultfd, or the sysctl vm.unprivileged_userfaultfd=1;"
+			       " the seccomp of a container may forbid it");
 	for (size_t i = 0; i < sizeof WISHES / sizeof WISHES[0]; i++) {
 		struct uffdio_api api = { .api = UFFD_API, .features = NEEDED | WISHES[i] };
 
@@ -117,7 +114,7 @@ int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bo
 	error = set_wp(start, bytes, is_on);
 	if (error == -ENOENT && is_on) {
 		error = ioctl(uffd, UFFDIO_REGISTER, &all) == 0 ? 0 : -errno;
-		if (error == 0 && !(features & UFFD_FEATURE_WP_UNPOPULATED))
+		if (error == 0 && !(features & WP_UNPOPULATED))
 			madvise((void *)region->start, region->bytes, MADV_POPULATE_READ);
 		if (error == 0)
 			error = set_wp(start, bytes, true);
@@ -132,16 +129,10 @@ int mg_uffd_fd(void)
 	return uffd;
 }
 
-/* Keeps the region from ending; NULL: it has, and its pages are open. */
+/* To be given back by its `users`; NULL: it has ended, and its pages are open. */
 HANDLER static struct mg_region *hold(struct mg_region *region)
 {
-	if (region == NULL)
-		return NULL;
-	atomic_fetch_add(&region->users, 1);
-	if (region->id != 0)
-		return region;
-	atomic_fetch_sub(&region->users, 1);
-	return NULL;
+	return region && mg_region_hold(region) ? region : NULL;
 }
 
 /* Protects the record's pages again, or lifts one, which only pages are that their owner protects.

@@ -144,41 +144,37 @@ static int free_slots(const struct watch *watch, int tid)
 /* Opens what a thread lacks: the number of events, or -errno. */
 static int cover_thread(struct watch *watch, int tid, int slots_left)
 {
-	int missing = free_slots(watch, tid) - slots_left, piece = watch->piece_count - missing;
+	int opened = 0, free_now = free_slots(watch, tid), fd;
 	int *fds = realloc(watch->fds, (watch->fd_count + SLOTS) * sizeof(int));
 
-	if (fds == NULL)
-		return -ENOMEM;
+	if (fds == NULL || free_now < 0)
+		return fds == NULL ? -ENOMEM : free_now == -ESRCH ? 0 : free_now;
 	watch->fds = fds;
 	/* A thread that was born while its parent got its events one by one lacks the last. */
-	for (piece = piece < 0 ? 0 : piece; missing > 0 && piece < watch->piece_count; piece++) {
-		int fd = open_event(watch, piece, tid, false);
-
+	for (int piece = watch->piece_count - (free_now - slots_left); piece < watch->piece_count;
+	     piece++, opened++) {
+		fd = open_event(watch, piece < 0 ? 0 : piece, tid, false);
 		if (fd < 0)
 			return fd == -ESRCH ? 0 : fd;
 		fds[watch->fd_count++] = fd;
 	}
-	return missing > 0 ? missing : 0;
+	return opened;
 }
 
 static int cover_all(struct watch *watch, int slots_left)
 {
-	int result = 1;
+	int result = 1, opened = 1;
 
-	while (result > 0) {
+	for (; result >= 0 && opened > 0;) {
 		DIR *tasks = opendir("/proc/self/task");
 		struct dirent *entry;
-		int opened = 0;
 
-		for (result = tasks ? 0 : -errno; result >= 0 && (entry = readdir(tasks));) {
-			if (entry->d_name[0] == '.')
-				continue;
-			result = cover_thread(watch, atoi(entry->d_name), slots_left);
-			opened += result;
-		}
+		result = tasks ? 0 : -errno;
+		for (opened = 0; result >= 0 && (entry = readdir(tasks)); opened += result)
+			result = entry->d_name[0] == '.' ? 0 :
+				cover_thread(watch, atoi(entry->d_name), slots_left);
 		if (tasks)
 			closedir(tasks);
-		result = result < 0 ? result : opened;
 	}
 	return result;
 }
@@ -196,12 +192,8 @@ static int fail(int error, int needed, int left)
 {
 	static __thread char text[128];
 
-	if (error == ENOSPC)
-		snprintf(text, sizeof text, "these bytes need %d of the processor's 4 watchpoints,"
-			 " %d are free", needed, left);
-	else
-		snprintf(text, sizeof text, "perf_event_open gives no watchpoint: %s",
-			 strerror(error));
+	snprintf(text, sizeof text, error == ENOSPC ? "these bytes need %d of the processor's 4"
+		 " watchpoints, %d are free" : "perf_event_open gives no watchpoint", needed, left);
 	return mg_fail(error, text);
 }
 
@@ -238,24 +230,20 @@ int mg_watch(void *address, size_t bytes, int reads_too, const struct mg_options
 	if (!mg_read(wanted.address, wanted.kept, bytes))
 		return mg_fail(EFAULT, "the bytes to watch cannot be read");
 	pthread_mutex_lock(&lock);
-	left = free_slots(&wanted, 0);
+	result = left = free_slots(&wanted, 0);
 	while (watch < watches + SLOTS - 1 && watch->id)
 		watch++;
-	if (left < wanted.piece_count || watch->id) {
-		result = fail(left < 0 ? -left : ENOSPC, wanted.piece_count, left);
-	} else {
+	if (left >= 0 && (left < wanted.piece_count || watch->id))
+		result = -ENOSPC;
+	if (result >= 0) {
 		wanted.id = (int)(++serial % (INT32_MAX / SLOTS) * SLOTS + (watch - watches));
 		*watch = wanted;
 		result = cover_all(watch, left - watch->piece_count);
-		if (result < 0) {
+		if (result < 0)
 			close_watch(watch);
-			result = fail(-result, wanted.piece_count, left);
-		} else {
-			result = watch->id;
-		}
 	}
 	pthread_mutex_unlock(&lock);
-	return result;
+	return result < 0 ? fail(-result, wanted.piece_count, left) : wanted.id;
 }
 
 int mg_watch_end(int id)
