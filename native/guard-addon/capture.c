@@ -3,16 +3,26 @@
 
 #include <stdlib.h>
 
-/* captureStack(): the caller's [function, file, line, column, kind, notes], innermost first */
+/* captureStack(isFault): [function, file, line, column, kind, notes] of the caller's frames, or of
+   those of this thread's last fault; innermost first */
 static napi_value capture_stack(napi_env env, napi_callback_info info)
 {
 	struct mg_frame *frames = calloc(MG_FRAMES_MAX, sizeof(*frames));
 	uint64_t fp = (uint64_t)__builtin_frame_address(0), link[2];
+	struct mg_thread *self = mg_thread_self();
 	napi_value out = NULL, row, value;
 	uint32_t count = 0;
+	int is_fault;
 
-	(void)info;
-	while (frames != NULL && count < MG_FRAMES_MAX && mg_read(fp, link, sizeof(link)) &&
+	if (!door_take(env, info, "i", &is_fault)) {
+		free(frames);
+		return NULL;
+	}
+	if (is_fault && frames != NULL && self != NULL) {
+		count = self->event.frame_count;
+		memcpy(frames, self->event.frames, sizeof(self->event.frames));
+	}
+	while (!is_fault && frames != NULL && count < MG_FRAMES_MAX && mg_read(fp, link, sizeof(link)) &&
 	       link[0] > fp) {
 		fp = link[0];
 		count += mg_v8_frames(link[1], fp, NULL, frames + count, MG_FRAMES_MAX - count);

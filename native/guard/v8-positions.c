@@ -168,21 +168,25 @@ HANDLER void mg_v8_line(uint64_t script, int64_t position, struct mg_frame *fram
 {
 	uint64_t source, offsets[2];
 	uint32_t count, index = 0, line = 0, start = 0;
-	uint16_t chars[2048], before = 0;
+	uint16_t chars[8192], before = 0; /* few and large reads: a system call each */
 
 	if (position < 0 || position > SOURCE_MAX || !word_at(script, SCRIPT_SOURCE, &source) ||
 	    !mg_read(script - 1 + SCRIPT_LINE, offsets, sizeof offsets))
 		return;
 	for (; index < position; index += count) {
-		count = chars_at(source, index, chars, 2048);
+		count = chars_at(source, index, chars, 8192);
 		if (count == 0)
 			return;
-		for (uint32_t i = 0; i < count && index + i < position; before = chars[i++]) {
-			if (before == '\r' && chars[i] == '\n')
+		for (uint32_t i = 0; i < count && index + i < position; i++) {
+			uint16_t c = chars[i];
+			if (c > '\r' && (c | 1) != 0x2029)
+				continue;
+			if (c == '\n' && (i > 0 ? chars[i - 1] : before) == '\r')
 				start = index + i + 1;
-			else if (chars[i] == '\n' || chars[i] == '\r' || (chars[i] | 1) == 0x2029)
+			else if (c == '\n' || c == '\r' || c > '\r')
 				start = index + i + 1, line++;
 		}
+		before = chars[count - 1];
 	}
 	frame->column = (uint32_t)(position - start + 1 + (line == 0 ? SMI(offsets[1]) : 0));
 	frame->line = line + 1 + (uint32_t)SMI(offsets[0]);

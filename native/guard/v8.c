@@ -15,7 +15,8 @@
  *            before, 7 bits a byte. Sign and zigzag, or two flag bits (`has_flag_bits`).
  * WHERE      node exports offsets and type numbers as v8dbg_*; what these do not tell is a default
  *            here. The calibration at start-up (TypeScript) proves it all, or gives it up.
- * LOOKED AT  V8 11.3 (Node 20), 12.4 (22), 13.6 (24), 14.6 (26): alike in all but the numbers.
+ * LOOKED AT  V8 11.3 (Node 20), 12.4 (22), 13.6 (24), 14.6 (26): alike in all but the numbers. In
+ *            24 and 26 a loop that Maglev compiled while it ran has the function's line alone.
  * HANDLER    All but mg_v8_start(): reads by mg_read() only, every loop with a bound of its own.
  * REFUSED    v8::Isolate::GetStackSample: no lines, and it runs V8's code on a damaged heap. The
  *            Script's table of line ends: not there until somebody asks V8 for a line.
@@ -160,7 +161,7 @@ HANDLER static void set_frame(uint64_t shared, const uint64_t *place, unsigned n
 
 struct code { /* machine code that V8 made */
 	uint64_t start, deopt, positions;
-	uint32_t size;
+	uint32_t size, flags;
 };
 
 /* Reads a Code object; true: the pc lies in it, or behind its last instruction, a call. */
@@ -171,8 +172,9 @@ HANDLER static bool read_code(uint64_t object, uint64_t pc, struct code *code)
 	return type_of(object) == mg_v8.type_code && word_at(object, CODE_START, &code->start) &&
 	       word_at(object, first, &code->deopt) &&
 	       word_at(object, first + 8, &code->positions) &&
-	       mg_read(object - 1 + (uint64_t)mg_v8.code_size, &code->size, sizeof code->size) &&
-	       pc >= code->start && pc - code->start <= code->size;
+	       mg_read(object - 1 + (uint64_t)mg_v8.code_size, &code->size, 4) &&
+	       mg_read(object - 1 + (uint64_t)mg_v8.code_flags, &code->flags, 4) &&
+	       pc > code->start && pc - code->start <= code->size;
 }
 
 HANDLER static bool search_code(uint64_t pc, struct code *code)
@@ -194,21 +196,25 @@ HANDLER static bool search_code(uint64_t pc, struct code *code)
 	return false;
 }
 
-/* The Code of the function at the pc; of a builtin that made no frame, where it returns to. */
-HANDLER static bool find_code(uint64_t function, uint64_t data, uint64_t *pc, uint64_t sp,
-			      uint64_t fp, struct code *code)
+/* The Code at the pc; of a builtin without a frame of its own, where it returns to. */
+HANDLER static bool find_code(uint64_t *pc, const greg_t *registers, struct code *code)
 {
-	uint64_t own = 0;
+	uint64_t base, bias, hdr;
 
-	word_at(function, mg_v8.function_code, &own);
-	for (uint64_t end = sp + 64, base, bias, hdr; ; sp += 8) {
-		bool is_file = mg_module(*pc, &base, &bias, &hdr) && base != 0;
-		if (read_code(data, *pc, code) || read_code(own, *pc, code) ||
-		    (!is_file && search_code(*pc, code)))
-			return true;
-		if (sp >= end || sp >= fp || !mg_read(sp, pc, 8))
-			return false;
-	}
+	if (registers != NULL && *pc == (uint64_t)registers[REG_RIP] &&
+	    mg_module(*pc, &base, &bias, &hdr) && base != 0)
+		mg_read((uint64_t)registers[REG_RSP], pc, sizeof *pc);
+	return mg_module(*pc, &base, &bias, &hdr) && base == 0 && search_code(*pc, code);
+}
+
+/* Maglev's code of a loop that was running: all places in its table are those of the loop's end. */
+HANDLER static bool is_misplaced(const struct code *code)
+{
+	uint64_t loop; /* offset of its bytecode, or -1; two before the number of the compilation */
+
+	return (code->flags & 15) == (uint32_t)mg_v8.kind_baseline + 1 &&
+	       !(word_at(code->deopt, ARRAY_DATA + 8 * (mg_v8.deopt_id - 2), &loop) &&
+		 SMI(loop) == -1);
 }
 
 HANDLER static uint32_t optimised(uint64_t shared, const struct code *code, uint64_t offset,
@@ -217,7 +223,8 @@ HANDLER static uint32_t optimised(uint64_t shared, const struct code *code, uint
 	uint64_t place, literals, inlined, function, pc = code->start + offset;
 	uint32_t count = 0;
 
-	if (!mg_v8_place(code->positions, (int64_t)offset - is_call, &place) ||
+	if (is_misplaced(code) ||
+	    !mg_v8_place(code->positions, (int64_t)offset - is_call, &place) ||
 	    !word_at(code->deopt, ARRAY_DATA + 8 * mg_v8.deopt_literals, &literals) ||
 	    !word_at(code->deopt, ARRAY_DATA + 8 * mg_v8.deopt_inlined, &inlined)) {
 		set_frame(shared, NULL, MG_NOTE_OPTIMIZED | MG_NOTE_MAY_HIDE, pc, frames);
@@ -260,7 +267,8 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 			      struct mg_frame *frames, uint32_t max)
 {
 	struct { uint64_t offset, bytecode, unused, function, context; } slots;
-	uint64_t shared, data, table = 0, place, sp, given = pc;
+	uint64_t shared, table = 0, place, given = pc;
+	int positions = mg_v8.bytecode_wrapper != 0 ? 24 : 32, kind = 0;
 	struct code code;
 
 	if (!mg_v8.is_known || max == 0 || !mg_read(fp - 40, &slots, sizeof slots))
@@ -271,26 +279,26 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 	if (function < mg_v8.function_first || function > mg_v8.function_last ||
 	    context < mg_v8.context_first || context > mg_v8.context_last ||
 	    !word_at(slots.function, mg_v8.function_shared, &shared) ||
-	    type_of(shared) != mg_v8.type_shared || !word_at(shared, SHARED_CODE, &data))
+	    type_of(shared) != mg_v8.type_shared)
 		return 0;
-	sp = registers != NULL ? (uint64_t)registers[REG_RSP] : fp;
-	if (type_of(slots.bytecode) == mg_v8.type_bytecode) {
-		bool is_baseline = !IS_SMI(slots.offset);
-		int64_t offset = SMI(slots.offset) - mg_v8.bytecode_data + 1;
-		int positions = mg_v8.bytecode_wrapper != 0 ? 24 : 32;
-		bool is_found = word_at(slots.bytecode, positions, &table);
-		if (is_baseline)
-			is_found &= find_code(slots.function, data, &pc, sp, fp, &code) &&
-				    mg_v8_bytecode(code.positions, slots.bytecode,
-						  pc - code.start, &offset);
-		is_found = is_found && mg_v8_place(table, offset, &place);
-		set_frame(shared, is_found ? &place : NULL,
-			  is_baseline ? MG_NOTE_BASELINE : MG_NOTE_INTERPRETED, given, frames);
+	/* The code decides: a frame that was optimised in a loop still has its bytecode in it. */
+	if (find_code(&pc, registers, &code))
+		kind = code.flags & 15;
+	if (kind > mg_v8.kind_baseline)
+		return optimised(shared, &code, pc - code.start, registers == NULL || pc !=
+				 (uint64_t)registers[REG_RIP], frames, max);
+	if (type_of(slots.bytecode) != mg_v8.type_bytecode) {
+		set_frame(shared, NULL, MG_NOTE_OPTIMIZED | MG_NOTE_MAY_HIDE, given, frames);
 		return 1;
 	}
-	if (find_code(slots.function, data, &pc, sp, fp, &code))
-		return optimised(shared, &code, pc - code.start, registers == NULL || pc != given,
-				 frames, max);
-	set_frame(shared, NULL, MG_NOTE_OPTIMIZED | MG_NOTE_MAY_HIDE, pc, frames);
+	bool is_baseline = kind == mg_v8.kind_baseline || !IS_SMI(slots.offset);
+	int64_t offset = SMI(slots.offset) - mg_v8.bytecode_data + 1;
+	bool is_found = word_at(slots.bytecode, positions, &table);
+	if (is_baseline)
+		is_found &= kind != 0 && mg_v8_bytecode(code.positions, slots.bytecode,
+							pc - code.start, &offset);
+	is_found = is_found && mg_v8_place(table, offset, &place);
+	set_frame(shared, is_found ? &place : NULL,
+		  is_baseline ? MG_NOTE_BASELINE : MG_NOTE_INTERPRETED, given, frames);
 	return 1;
 }

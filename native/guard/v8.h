@@ -12,7 +12,6 @@
 #define CLASS "class_"
 #define FIELDS(F) \
 	F(function_shared, CLASS "JSFunction__shared__SharedFunctionInfo", "", REQUIRED) \
-	F(function_code, CLASS "JSFunction__code__Tagged_Code_", "", 48) \
 	F(shared_name, CLASS "SharedFunctionInfo__name_or_scope_info__Tagged_NameOrScopeInfoT_", \
 	  CLASS "SharedFunctionInfo__name_or_scope_info__Tagged_Object_", 16) \
 	F(shared_script, CLASS "SharedFunctionInfo__script__Tagged_HeapObject_", \
@@ -20,10 +19,13 @@
 	F(scope_first, "scopeinfo_idx_first_vars", "", REQUIRED) \
 	F(bytecode_data, CLASS "BytecodeArray__data__uintptr_t", "", REQUIRED) \
 	F(bytecode_wrapper, CLASS "BytecodeArray__wrapper__Tagged_BytecodeWrapper_", "", 0) \
+	F(code_flags, CLASS "Code__flags__uint32_t", "", 48) \
 	F(code_size, CLASS "Code__instruction_size__int", "", 56) \
 	F(stream_header, CLASS "InstructionStream__instruction_start__uintptr_t", "", REQUIRED) \
+	F(deopt_id, "DeoptimizationDataOptimizationIdIndex", "", REQUIRED) \
 	F(deopt_literals, "DeoptimizationDataLiteralArrayIndex", "", REQUIRED) \
 	F(deopt_inlined, "DeoptimizationDataInliningPositionsIndex", "", REQUIRED) \
+	F(kind_baseline, "CodeKindBaseline", "", REQUIRED) \
 	F(word_bytes, "TaggedSize", "", REQUIRED) \
 	F(function_first, "type_JSFunction__JS_FUNCTION_TYPE", "", REQUIRED) \
 	F(function_last, "LastJSFunctionType", "", 2082) \
@@ -38,7 +40,7 @@
 	  "type_ByteArray__BYTE_ARRAY_TYPE", REQUIRED) \
 	F(frame_wasm, "frametype_WasmFrame", "", 0)
 /* The same in all that were looked at: */
-enum { SHARED_CODE = 8, SCRIPT_SOURCE = 8, SCRIPT_NAME = 16, SCRIPT_LINE = 24, SCRIPT_URL = 112,
+enum { SCRIPT_SOURCE = 8, SCRIPT_NAME = 16, SCRIPT_LINE = 24, SCRIPT_URL = 112,
        CODE_START = 40,
        MAP_TYPE = 12, LENGTH = 8, ARRAY_DATA = 16, CODE_ALIGN = 64, NO_TYPE = 0xffff };
 enum { STRING_DEPTH = 64, SOURCE_MAX = 1 << 28, TABLE_MAX = 1 << 22, CODE_MAX = 1 << 20 };

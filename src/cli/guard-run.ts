@@ -6,12 +6,22 @@
  * signals and exit code are the program's.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { EXIT_FAILED, MillraceError } from '../toolkit/base/errors.ts';
-import { parseReports } from '../toolkit/guard/index.ts';
+import {
+  exactStackFlags,
+  type GuardReport,
+  guardStatus,
+  nameByPerfMap,
+  PERF_MAP_FLAGS,
+  parseReports,
+  readPerfMap,
+} from '../toolkit/guard/index.ts';
+import { checkNames } from '../toolkit/guard/js-names.ts';
+import { guardNative } from '../toolkit/guard/native.ts';
 import type { OutsideVariable } from '../toolkit/guard/outside-options.ts';
 import { programSummary, summaryLines } from '../toolkit/guard/outside-summary.ts';
 import { collect, parseCount } from './option-values.ts';
@@ -46,8 +56,11 @@ Examples:
   $ millrace guard run --allow fillPage --allow pool.js --mode report -- app.js
   $ millrace guard run --report writes.jsonl -- node --enable-source-maps app.js`;
 
-/** As exactStacks(). */
-const EXACT_STACK_FLAGS = ['--max-optimized-bytecode-size=0', '--no-sparkplug'];
+/** What the program needs so that its reports name functions, and with `exact` only right lines. */
+function nameFlags(exact: boolean): readonly string[] {
+  if (!checkNames(guardNative())) return PERF_MAP_FLAGS;
+  return exact ? exactStackFlags(guardStatus().names) : [];
+}
 
 const REGISTER = new URL('../toolkit/guard/register.js', import.meta.url).href;
 
@@ -70,7 +83,7 @@ export function registerGuardRun(guard: Command): void {
     .option('--allow <text>', 'who may write: part of a function or file; repeatable', collect)
     .option('--every', 'report every write, not the first of each place')
     .option('--syscalls', 'writes by the kernel too (userfaultfd)')
-    .option('--exact', 'no inlining and no fast code: each line exact, and slower')
+    .option('--exact', 'no code whose lines are not exact: slower, if little, where there is any')
     .option('--report <file>', 'append reports to this file, a line of JSON each')
     .addHelpText('after', HELP)
     .action(run);
@@ -84,7 +97,7 @@ async function run(program: string, parameters: readonly string[], words: RunWor
     const before = words.report === undefined ? 0 : readText(reportFile).length;
     const env = environmentOf(words, reportFile, summaryFile);
     const code = await runChild(nodeParameters(program, parameters, words), env);
-    const reports = parseReports(readText(reportFile).slice(before));
+    const reports = namedReports(reportFile, before);
     const summary = programSummary(readText(summaryFile), reports);
     process.stderr.write(`${summaryLines(summary).join('\n')}\n`);
     if (words.report !== undefined) {
@@ -96,12 +109,25 @@ async function run(program: string, parameters: readonly string[], words: RunWor
   }
 }
 
+/** The reports of this run; those without names get them now, in the file as well. */
+function namedReports(file: string, before: number): GuardReport[] {
+  const text = readText(file);
+  const reports = parseReports(text.slice(before));
+  const pids = new Set(reports.filter(({ names }) => names === 'none').map(({ pid }) => pid));
+  const maps = new Map([...pids].map((pid) => [pid, readPerfMap(pid)]));
+  if (![...maps.values()].some((map) => map !== '')) return reports;
+  const named = reports.map((report) => nameByPerfMap(report, maps.get(report.pid) ?? ''));
+  const lines = named.map((report) => `${JSON.stringify(report)}\n`);
+  writeFileSync(file, text.slice(0, before) + lines.join(''));
+  return named;
+}
+
 function nodeParameters(
   program: string,
   parameters: readonly string[],
   { exact = false }: RunWords,
 ): string[] {
-  const flags = [...(exact ? EXACT_STACK_FLAGS : []), '--import', REGISTER];
+  const flags = [...nameFlags(exact), '--import', REGISTER];
   return program === 'node' ? [...flags, ...parameters] : [...flags, program, ...parameters];
 }
 

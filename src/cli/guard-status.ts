@@ -3,7 +3,7 @@
  */
 import type { Command } from 'commander';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { type GuardStatus, guardStatus } from '../toolkit/guard/index.ts';
+import { CODE_TIERS, type GuardStatus, guardStatus, type JsNames } from '../toolkit/guard/index.ts';
 import { LineWriter } from './line-writer.ts';
 
 const HELP = `
@@ -33,13 +33,21 @@ async function status({ json = false }: { readonly json?: boolean }): Promise<vo
   throw new MillraceError('MR_GUARD_KERNEL', `no guard here: ${protect?.problem}`, protect?.remedy);
 }
 
-const NAMES: Readonly<Record<GuardStatus['names'], string>> = {
-  v8: 'exact, out of V8’s own structures',
+const SOURCES: Readonly<Record<JsNames['source'], string>> = {
+  v8: 'out of V8’s own structures',
   'perf-map': 'from the perf map: the line is that of the function, not of the write',
   none:
     'not known for this version of Node.js; start the program with --perf-basic-prof' +
-    ' --interpreted-frames-native-stack',
+    ' --interpreted-frames-native-stack, or by millrace guard run',
 };
+
+function namesLine({ source, exact }: JsNames): string {
+  const tiers = (isExact: boolean): string =>
+    CODE_TIERS.filter((tier) => exact[tier] === isExact).join(', ');
+  const proved = tiers(true) === '' ? '' : `; exact: ${tiers(true)}`;
+  const rest = source === 'v8' && tiers(false) !== '' ? `; not exact: ${tiers(false)}` : '';
+  return `names of JavaScript functions: ${SOURCES[source]}${proved}${rest}`;
+}
 
 export function statusLines({ arch, kernel, node, names, features }: GuardStatus): string[] {
   const lines = [`processor ${arch}, Linux ${kernel}, Node.js ${node}`, ''];
@@ -47,6 +55,6 @@ export function statusLines({ arch, kernel, node, names, features }: GuardStatus
     lines.push(`${works ? 'works' : 'no   '}  ${name.padEnd(8)}  ${use}`);
     if (!works) lines.push(`         ${problem}`, `         ${remedy}`);
   }
-  lines.push('', `names of JavaScript functions: ${NAMES[names]}`);
+  lines.push('', namesLine(names));
   return lines;
 }

@@ -11,12 +11,18 @@ import {
   FRAME_INTERPRETED,
   FRAME_OPTIMIZED,
   type NamedFrame,
-} from '../../src/toolkit/guard/native.ts';
+} from '../../src/toolkit/guard/js-names.ts';
 import { addonSkipReason } from '../../src/toolkit/sys/load.ts';
 import { cellText, KINDS, type Kind, TIERS, type Tier } from './v8-program.ts';
 
 /** Another Node.js, to run the same by hand: MILLRACE_TEST_NODE=/path/to/node. */
 const NODE = process.env.MILLRACE_TEST_NODE ?? process.execPath;
+const V8_MAJOR = spawnSync(NODE, ['-p', 'parseInt(process.versions.v8)'], {
+  encoding: 'utf8',
+}).stdout;
+/** As exactStackFlags() says for this V8. */
+const EXACT = Number(V8_MAJOR) >= 12 ? ['--no-maglev-osr'] : [];
+const FLAGS = ['--allow-natives-syntax', '--no-concurrent-osr', ...EXACT];
 const ADDON = fileURLToPath(new URL('../../../build/millrace-guard.node', import.meta.url));
 const skip = addonSkipReason() ?? (process.arch === 'x64' ? false : 'x86-64 only');
 
@@ -38,6 +44,7 @@ const TIER_NOTES: Readonly<Record<Tier, readonly [leaf: number, outer: number]>>
   baseline: [FRAME_BASELINE, FRAME_BASELINE],
   optimised: [FRAME_OPTIMIZED, FRAME_INTERPRETED],
   inlined: [FRAME_OPTIMIZED | FRAME_INLINED, FRAME_OPTIMIZED],
+  loop: [FRAME_OPTIMIZED, FRAME_INTERPRETED],
 };
 
 /** How a source may look: V8 keeps it in one or two bytes a character. */
@@ -53,6 +60,7 @@ function cellsOf(extension: string, layout: (text: string) => string): Cell[] {
   for (const [name, kind] of Object.entries(KINDS)) {
     for (const tier of TIERS) {
       if (tier === 'inlined' && kind.isNeverInlined === true) continue;
+      if ((tier === 'loop') !== (kind.isLoop === true)) continue;
       const title = `${name}, ${tier}`;
       const text = layout(cellText(title, kind, tier));
       cells.push({ name: title, kind, tier, file: `cell-${cells.length}${extension}`, text });
@@ -76,7 +84,7 @@ function run(cells: readonly Cell[], isWorker: boolean): Record<string, NamedFra
   for (const { file, text } of cells) writeFileSync(join(folder, file), text);
   const main = join(folder, 'main.cjs');
   writeFileSync(main, MAIN);
-  const { stdout, stderr, status } = spawnSync(NODE, ['--allow-natives-syntax', main], {
+  const { stdout, stderr, status } = spawnSync(NODE, [...FLAGS, main], {
     encoding: 'utf8',
     timeout: 60_000,
     env: {

@@ -3,7 +3,7 @@
  * of V8's tiers, with marks where their lines and columns are expected.
  */
 
-export const TIERS = ['interpreted', 'baseline', 'optimised', 'inlined'] as const;
+export const TIERS = ['interpreted', 'baseline', 'optimised', 'inlined', 'loop'] as const;
 export type Tier = (typeof TIERS)[number];
 
 export interface Kind {
@@ -13,6 +13,8 @@ export interface Kind {
   readonly text: string;
   /** V8 does not inline it. */
   readonly isNeverInlined?: boolean;
+  /** It is optimised while it runs: its frame is still laid out as the interpreter's. */
+  readonly isLoop?: boolean;
   /** Of a function made of a string. */
   readonly file?: string;
   readonly place?: { readonly line: number; readonly column: number };
@@ -27,6 +29,14 @@ const holderOuter = plainOuter.replace('/*outer*/leaf', 'holder./*outer*/leaf');
 
 export const KINDS: Readonly<Record<string, Kind>> = {
   function: { name: 'leaf', text: `function leaf(x) {\n  ACT;\n  return x;\n}${plainOuter}` },
+  loop: {
+    name: 'leaf',
+    isLoop: true,
+    text: `function leaf(x) {
+      for (let i = 0; i < 40; i++) {\n  ACT;\n  x += i;
+      if (i === 20 && globalThis.isOsr) %OptimizeOsr();\n}
+      return x;\n}${plainOuter}`,
+  },
   arrow: { name: 'leaf', text: `const leaf = (x) => {\n  ACT;\n  return x;\n};${plainOuter}` },
   'function without a name': {
     name: 'leaf',
@@ -107,6 +117,10 @@ export function cellText(name: string, kind: Kind, tier: Tier): string {
     optimised:
       native('NeverOptimizeFunction', 'outer') + native('OptimizeFunctionOnNextCall', 'leaf'),
     inlined: native('OptimizeFunctionOnNextCall', 'outer'),
+    loop:
+      native('NeverOptimizeFunction', 'outer') +
+      native('PrepareFunctionForOptimization', 'leaf') +
+      'globalThis.isOsr = true;',
   }[tier];
   const prepare = native('PrepareFunctionForOptimization', 'leaf');
   const text = `${kind.text}
@@ -115,7 +129,7 @@ export function cellText(name: string, kind: Kind, tier: Tier): string {
     outer(8192);
     ${compile}
     outer(8192);
-    outer(8192);
+    ${tier === 'loop' ? 'globalThis.isOsr = false' : 'outer(8192)'};
     globalThis.seen[${JSON.stringify(name)}] = globalThis.frames;`;
-  return text.replaceAll('ACT', 'globalThis.frames = /*leaf*/captureStack()');
+  return text.replaceAll('ACT', 'globalThis.frames = /*leaf*/captureStack(0)');
 }

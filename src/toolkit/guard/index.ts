@@ -18,6 +18,14 @@ export { GuardError, type GuardErrorCode } from './guard-error.ts';
 export { type AllocGuardedOptions, allocGuarded, type GuardedBuffer } from './guarded-buffer.ts';
 export type { Guardable, WasmMemory } from './guarded-bytes.ts';
 export {
+  CODE_TIERS,
+  type CodeTier,
+  exactStackFlags,
+  type JsNames,
+  PERF_MAP_FLAGS,
+} from './js-names.ts';
+export { nameByPerfMap, readPerfMap } from './perf-map.ts';
+export {
   culpritOf,
   type GuardFrame,
   type GuardFrameNote,
@@ -32,6 +40,6 @@ export {
   reports,
   setReportFile,
 } from './reports.ts';
-export { type GuardFeature, type GuardStatus, guardStatus } from './status.ts';
+export { exactStacks, type GuardFeature, type GuardStatus, guardStatus } from './status.ts';
 export { nameThread } from './thread-name.ts';
 export { WATCH_BYTES_MAX, type Watch, type WatchOptions, watch } from './watch.ts';

@@ -13,6 +13,7 @@
 import { isMainThread, threadId } from 'node:worker_threads';
 import { type LoadOptions, loadNativeFile } from '../sys/index.ts';
 import { GuardError } from './guard-error.ts';
+import { checkNames, type NamedFrame } from './js-names.ts';
 
 /** `mode` of region(): enum mg_mode. */
 export const GUARD_MODES = { report: 0, continue: 1, divert: 2, throw: 3 } as const;
@@ -109,29 +110,14 @@ export interface GuardFunctions {
   ): number;
   watchEnd(id: number): number;
 
-  /** The JavaScript frames of the caller as the signal handler would name them. */
-  captureStack(): NamedFrame[];
+  /**
+   * The JavaScript frames of the caller as the signal handler would name them; 1: all frames of
+   * this thread's last fault, as it did.
+   */
+  captureStack(isFault: 0 | 1): NamedFrame[];
   /** Reads V8's heap in way 0 (as it is), 1 .. from now on: 1, or 0: there is no such way. */
   tryV8(variant: number): number;
 }
-
-/** `notes` of a NamedFrame, bits: enum mg_frame_notes. */
-export const FRAME_INTERPRETED = 1;
-export const FRAME_BASELINE = 2;
-export const FRAME_OPTIMIZED = 4;
-export const FRAME_INLINED = 8;
-export const FRAME_FUNCTION_LINE = 16;
-export const FRAME_MAY_HIDE = 32;
-
-/** Of struct mg_frame: line and column 1-based, 0: not known; kind 1: a builtin, 2: JavaScript. */
-export type NamedFrame = readonly [
-  functionName: string,
-  file: string,
-  line: number,
-  column: number,
-  kind: number,
-  notes: number,
-];
 
 export type GuardFunctionName = keyof GuardFunctions;
 
@@ -170,6 +156,7 @@ export function guardNative(): GuardFunctions {
   if (loaded === undefined) {
     loaded = loadGuard();
     loaded.nameThread(isMainThread ? 'main' : `worker ${threadId}`, '');
+    checkNames(loaded);
   }
   return loaded;
 }

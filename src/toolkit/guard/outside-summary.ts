@@ -36,8 +36,35 @@ export function programSummary(text: string, reports: readonly GuardReport[]): P
     failed: sum('failed'),
     ended: sum('ended'),
     died: new Set(left.map(({ pid }) => pid)).size,
-    culprits: merge([...ended.flatMap(({ culprits }) => culprits), ...left.map(culpritFrom)]),
+    culprits: merge([
+      ...ended.flatMap(({ pid, culprits }) => nameLate(culprits, reportsOf(reports, pid))),
+      ...left.map(culpritFrom),
+    ]),
   };
+}
+
+/** Those that were named after the process had counted its culprits. */
+function reportsOf(reports: readonly GuardReport[], pid: number): GuardReport[] {
+  return reports.filter((report) => report.pid === pid && report.names === 'perf-map');
+}
+
+/** Of several late names nobody knows whose the further writes were: one write each. */
+function nameLate(culprits: readonly GuardCulprit[], reports: readonly GuardReport[]) {
+  if (reports.length === 0) return culprits;
+  const isUnknown = (one: GuardCulprit): boolean => one.function === '' && one.file === '';
+  const known = culprits.filter((one) => !isUnknown(one));
+  const labels = new Set(culprits.filter(isUnknown).map(({ label }) => label));
+  const late = [...labels].flatMap((label) => {
+    const unknown = culprits.filter((one) => isUnknown(one) && one.label === label);
+    const count = unknown.reduce((sum, one) => sum + one.count, 0);
+    const named = merge(reports.map(culpritFrom).filter((one) => one.label === label));
+    const first = named[0];
+    if (first === undefined) return unknown;
+    if (named.length === 1) return [{ ...first, count }];
+    const rest = count - named.reduce((sum, one) => sum + one.count, 0);
+    return rest > 0 ? [...named, { ...unknown[0]!, count: rest }] : named;
+  });
+  return [...known, ...late];
 }
 
 /** Where each place is reported once, it has a count of 1. */

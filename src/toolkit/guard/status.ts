@@ -5,10 +5,13 @@
  * promises is not what it does.
  */
 import { release } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
 import { MillraceError } from '../base/errors.ts';
 import { OS_PAGE_BYTES } from '../base/limits.ts';
 import { type ProtectOptions, protect } from './guard.ts';
 import { GuardError } from './guard-error.ts';
+import { exactStackFlags, type JsNames, jsNames, KNOWN_FILE, UNKNOWN_NAMES } from './js-names.ts';
+import { guardNative } from './native.ts';
 import { watch } from './watch.ts';
 
 export interface GuardFeature {
@@ -26,8 +29,8 @@ export interface GuardStatus {
   readonly arch: string;
   readonly kernel: string;
   readonly node: string;
-  /** Where names of JavaScript functions come from: see `names` of a report. */
-  readonly names: 'v8' | 'perf-map' | 'none';
+  /** Names of JavaScript functions in reports: where they come from, and how exact they are. */
+  readonly names: JsNames;
   readonly features: readonly GuardFeature[];
 }
 
@@ -59,9 +62,36 @@ export function guardStatus(): GuardStatus {
     arch: process.arch,
     kernel: release(),
     node: process.version,
-    names: 'none',
+    names: provenNames(),
     features,
   };
+}
+
+/**
+ * Makes the stacks of all reports exact, where this version of Node.js has code whose stacks are
+ * not: that code is not made any more. Before the program's own code runs; costs speed where it
+ * changes anything. What was proved before, and the flags that were set (exactStackFlags()).
+ */
+export function exactStacks(): { readonly names: JsNames; readonly flags: readonly string[] } {
+  const names = provenNames();
+  const flags = exactStackFlags(names);
+  for (const flag of flags) setFlagsFromString(flag);
+  return { names, flags };
+}
+
+const NAME_PROBE_PAGES = 3; // one of them whole, wherever the buffer begins
+
+/** Nothing is proved where writes cannot go on. */
+function provenNames(): JsNames {
+  try {
+    const memory = new SharedArrayBuffer(NAME_PROBE_PAGES * OS_PAGE_BYTES);
+    const options = { label: 'guardStatus', mode: 'continue', allow: [KNOWN_FILE] } as const;
+    using guard = protect(memory, options);
+    return jsNames(guardNative(), new Uint8Array(memory, guard.offset, guard.bytes));
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
+    return UNKNOWN_NAMES;
+  }
 }
 
 function protecting(options: ProtectOptions): () => void {
