@@ -49,7 +49,9 @@ async function main(): Promise<void> {
   const memory = new SharedArrayBuffer((TARIFFS + WORKERS * SUBSCRIBERS) * 8);
   const tariffs = tariffsOf(memory).fill(TARIFF);
   const isGuarded = process.argv.includes('--guard');
-  const guard = isGuarded ? protect(tariffs, { label: 'tariffs', mode: 'continue' }) : null;
+  const guard = isGuarded
+    ? protect(tariffs, { label: 'tariffs', mode: 'continue', once: true })
+    : null;
   const workers = Array.from({ length: WORKERS }, (_, worker) => {
     const workerData: Job = { memory, worker };
     return new Worker(new URL(import.meta.url), { workerData });

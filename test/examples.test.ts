@@ -5,12 +5,15 @@ import { test } from 'node:test';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
 
 const needsAddon = { skip: addonSkipReason() };
+const needsGuard = {
+  skip: process.arch === 'x64' ? addonSkipReason() : 'the guard is x86-64 only',
+};
 const EXAMPLES = join(import.meta.dirname, '../examples');
 const TIMEOUT_MS = 60_000;
 
 /** Runs an example that ends by itself; what it printed. */
-async function runExample(name: string): Promise<string> {
-  const child = spawn(process.execPath, [join(EXAMPLES, name)], {
+async function runExample(name: string, ...parameters: string[]): Promise<string> {
+  const child = spawn(process.execPath, [join(EXAMPLES, name), ...parameters], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: TIMEOUT_MS,
     killSignal: 'SIGKILL',
@@ -78,4 +81,10 @@ test('examples/guard-table: who wrote into the other part', needsAddon, async ()
     out,
     /^part 0 was written 1 times by worker 1 in countRow \(guard-table\.js:\d+\)$/m,
   );
+});
+
+test('examples/guard-hunt: the symptom, and the line that made it', needsGuard, async () => {
+  assert.match(await runExample('guard-hunt.js'), /^tariff 7362 is 0, not 0\.5\n/m);
+  const out = await runExample('guard-hunt.js', '--guard');
+  assert.match(out, /^written by charge \(.*\/examples\/guard-hunt\.js:\d+\)$/m);
 });
