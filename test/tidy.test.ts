@@ -19,8 +19,10 @@ const NATIVE_LINES_MAX = 1500;
  * The guard's fault handler runs where no JavaScript can; it has limits of its own. Lines with
  * code: what may run in a handler, and why, is to be written down at length.
  */
-const GUARD_LINES_MAX = 5000;
-const GUARD_ADDON_LINES_MAX = 450;
+const GUARD_LINES_MAX = 3600;
+/** Reads stacks for the guard: memory and mapped files, no system calls but those of reading. */
+const STACK_LINES_MAX = 2000;
+const GUARD_ADDON_LINES_MAX = 650;
 
 /** Numbers that count things for which no unit would say more. */
 const UNITLESS = ['collect.workers'];
@@ -46,6 +48,9 @@ test('the native part stays small', () => {
   const guard = files.filter((file) => /^native\/guard\/.*\.[ch]$/.test(file.path));
   const guardLines = guard.reduce((sum, file) => sum + codeLines(file), 0);
   assert.ok(guardLines <= GUARD_LINES_MAX, `${guardLines} lines of C in the guard`);
+  const stack = files.filter((file) => /^native\/stack\/.*\.[ch]$/.test(file.path));
+  const stackLines = stack.reduce((sum, file) => sum + codeLines(file), 0);
+  assert.ok(stackLines <= STACK_LINES_MAX, `${stackLines} lines of C that read stacks`);
   const door = files.filter((file) => /^native\/guard-addon\/.*\.[ch]$/.test(file.path));
   const doorLines = door.reduce((sum, file) => sum + codeLines(file), 0);
   assert.ok(doorLines <= GUARD_ADDON_LINES_MAX, `${doorLines} lines of C in the guard's addon`);

@@ -6,7 +6,7 @@
  *                 other memory than ours is read through mg_read() alone, which cannot fault.
  *                 All else runs in ordinary code and may take the one mutex (regions.c).
  * FLOW            handler.c catches -> regions.c says whose page -> decode.c says what instruction
- *                 -> unwind.c walks (symbols.c, lines.c, v8.c name the frames) -> report.c writes
+ *                 -> native/stack walks and names the frames -> culprit.c, report.c write
  *                 -> step.c lets the write happen, or elsewhere -> back, or to the older handler.
  */
 #ifndef MILLRACE_GUARD_CORE_H
@@ -24,9 +24,8 @@
 #include <ucontext.h>
 
 #include "millrace-guard.h"
+#include "stack.h"
 
-#define MG_PAGE 4096ul
-#define MG_FRAMES_MAX 64
 #define MG_BYTES_MAX 64  /* old and new bytes in a report */
 #define MG_REGIONS_MAX 65536
 #define MG_THREADS_MAX 1024
@@ -35,8 +34,6 @@
 #ifndef TRAP_PERF
 #define TRAP_PERF 6
 #endif
-
-#define HANDLER /* may run in a signal handler */
 
 enum mg_page_state { MG_PAGE_OPEN = 0, MG_PAGE_PROTECTED = 1, MG_PAGE_CLOSED = 2 /* no access */ };
 
@@ -98,29 +95,6 @@ struct mg_insn {
 	int64_t displacement;
 	int8_t shift_reg;   /* base or index that has no other part in the instruction, or -1 */
 	uint8_t shift_scale;
-};
-
-enum mg_frame_kind { MG_FRAME_NATIVE, MG_FRAME_BUILTIN, MG_FRAME_JS, MG_FRAME_WASM };
-
-enum mg_frame_notes {
-	MG_NOTE_INTERPRETED = 1,
-	MG_NOTE_BASELINE = 2,
-	MG_NOTE_OPTIMIZED = 4,
-	MG_NOTE_INLINED = 8,        /* this function was inlined into the next frame */
-	MG_NOTE_FUNCTION_LINE = 16, /* line and column of the function, not of the write */
-	MG_NOTE_MAY_HIDE = 32,      /* optimised without positions: inlined callees are not shown */
-	MG_NOTE_PERF_MAP = 64,      /* named from the perf map */
-};
-
-struct mg_frame {
-	enum mg_frame_kind kind;
-	unsigned notes;
-	uint64_t pc;
-	uint64_t module_offset;     /* file offset's address as the linker counts: for addr2line */
-	uint32_t line, column;      /* 0: not known; 1-based */
-	char module[160];           /* path, or "" for code made at run time */
-	char function[160];         /* UTF-8, "" when not known */
-	char file[256];
 };
 
 enum mg_event_kind {
@@ -190,9 +164,6 @@ struct mg_thread {
 };
 
 /* memory.c */
-HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_readv */
-HANDLER uint64_t mg_now_ns(bool is_realtime);
-HANDLER int32_t mg_tid(void);
 int mg_fail(int error, const char *problem); /* keeps it for mg_problem(), returns -error */
 void *mg_own_map(size_t bytes); /* zeroed, for good; NULL: none. Never a region. */
 bool mg_is_own(uint64_t start, uint64_t bytes);
@@ -270,39 +241,6 @@ int mg_alias_make(struct mg_region *region);   /* before its first protect */
 int mg_alias_end(struct mg_region *region);
 int mg_scratch_make(struct mg_region *region);
 int mg_scratch_end(struct mg_region *region);
-
-/* unwind.c: fills frames from the context, innermost first; returns their number. */
-HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, uint32_t max);
-/* cfi.c: the caller's registers by the .eh_frame of the module whose .eh_frame_hdr is at hdr. */
-enum { MG_RBP = 6, MG_RSP = 7, MG_RA = 16, MG_REGISTERS = 17 }; /* as DWARF numbers them */
-struct mg_registers {
-	uint64_t reg[MG_REGISTERS]; /* RA: where the frame executes */
-	uint32_t known;             /* bits */
-};
-enum mg_cfi { MG_CFI_NONE, MG_CFI_STEPPED, MG_CFI_END /* outermost */, MG_CFI_BROKEN };
-HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers);
-HANDLER uint64_t mg_cfi_function(uint64_t hdr, uint64_t pc); /* where it begins, or 0 */
-/* symbols.c */
-int mg_symbols_start(void);
-HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);
-/* Address of the module's first byte, its load bias, where its .eh_frame_hdr is mapped (or 0).
-   False: pc is no executable memory. Code made at run time: true, all three 0. */
-HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr);
-/* A section of an ELF file that may be garbage; NULL: none, or compressed. */
-HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *name, size_t *size);
-/* demangle.c: C++ names without parameters; what is not understood stays as it is. */
-HANDLER void mg_demangle(const char *mangled, char *out, size_t bytes);
-/* lines.c: file and line of an address of a mapped ELF file (DWARF 4 and 5 .debug_line). */
-HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address,
-		     struct mg_frame *frame);
-
-/* v8.c. The frames (inlined ones first) of the JavaScript function whose frame is at fp; 0: none.
-   `registers` only for the innermost frame (the bytecode offset may still be in a register). */
-int mg_v8_start(void);
-bool mg_v8_is_known(void);
-bool mg_v8_try(unsigned variant); /* reads V8's heap in that way; false: there is no such way */
-HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
-			      struct mg_frame *frames, uint32_t max);
 
 /* report.c */
 #define MG_REPORT_BYTES 32768 /* a longer report loses its outermost frames */

@@ -3,15 +3,12 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { type CompileOptions, compileC } from '../support/compile-c.ts';
+import { CORE_SOURCES, type CompileOptions, compileC } from '../support/compile-c.ts';
 
-const CORE = fileURLToPath(new URL('../../../native/guard', import.meta.url));
 /** What core-faults.c has in their place. */
 const PLANTED = new Set(['unwind.c', 'step.c', 'report.c', 'format.c']);
-const PARTS = readdirSync(CORE).filter((name) => name.endsWith('.c') && !PLANTED.has(name));
+const PARTS = CORE_SOURCES.filter((name) => !PLANTED.has(name));
 
 interface Outcome {
   readonly status: number | null;

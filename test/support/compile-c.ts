@@ -1,6 +1,6 @@
 /**
  * C programs that test the guard's core: compiled on demand into build/test-guard, with the sources
- * of native/guard, for what cannot be asked from JavaScript.
+ * of native/guard and native/stack, for what cannot be asked from JavaScript.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,8 +9,12 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const CORE = join(ROOT, 'native/guard');
-const FLAGS = ['-g', '-Wall', '-Wextra', '-Werror', '-pthread', `-I${CORE}`];
+const FOLDERS = ['native/guard', 'native/stack'].map((folder) => join(ROOT, folder));
+const INCLUDES = FOLDERS.map((folder) => `-I${folder}`);
+const FLAGS = ['-g', '-Wall', '-Wextra', '-Werror', '-pthread', ...INCLUDES];
+
+/** Names of the core's sources. */
+export const CORE_SOURCES: readonly string[] = coreFiles('.c').map((path) => basename(path));
 
 export interface CompileOptions {
   /** Further flags: `-O2`, `-fsanitize=address`, `-shared` ... */
@@ -37,7 +41,7 @@ export function compileC(name: string, options: CompileOptions = {}): string | n
   const standard = name.endsWith('.cpp') ? '-std=gnu++17' : '-std=gnu11';
   const words = [compiler, standard, ...FLAGS, ...(options.flags ?? [])];
   const hash = createHash('sha256').update(words.join('\n'));
-  for (const file of [...sources, ...headers()]) hash.update(readFileSync(file));
+  for (const file of [...sources, ...coreFiles('.h')]) hash.update(readFileSync(file));
   const folder = join(ROOT, 'build/test-guard');
   const target = join(folder, `${basename(name, '.c')}-${hash.digest('hex').slice(0, 16)}`);
   if (existsSync(target)) return target;
@@ -51,12 +55,13 @@ export function compileC(name: string, options: CompileOptions = {}): string | n
 
 function coreSources(core: 'all' | 'none' | readonly string[]): string[] {
   if (core === 'none') return [];
-  const names = core === 'all' ? readdirSync(CORE).filter((name) => name.endsWith('.c')) : core;
-  return names.toSorted().map((name) => join(CORE, name));
+  return coreFiles('.c').filter((path) => core === 'all' || core.includes(basename(path)));
 }
 
-function headers(): string[] {
-  return readdirSync(CORE)
-    .filter((name) => name.endsWith('.h'))
-    .map((name) => join(CORE, name));
+function coreFiles(ending: string): string[] {
+  return FOLDERS.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(ending))
+      .map((name) => join(folder, name)),
+  ).toSorted();
 }

@@ -70,10 +70,10 @@ int mg_v8_start(void)
 		}
 		field[i] = value != NULL ? *value : fields[i].fallback;
 		if (field[i] == REQUIRED)
-			return mg_fail(ENOSYS, "this program does not describe V8's heap");
+			return -ENOSYS; /* this program does not describe V8's heap */
 	}
 	if (mg_v8.word_bytes != 8 || version == NULL)
-		return mg_fail(ENOSYS, "V8 compresses its pointers here");
+		return -ENOTSUP; /* V8 compresses its pointers here */
 	dl_iterate_phdr(find_sizes, NULL);
 	mg_v8.has_flag_bits = atoi(version()) >= 14;
 	mg_v8.is_known = true;

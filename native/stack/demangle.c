@@ -5,7 +5,7 @@
  * REFUSED  The whole grammar (thousands of lines): template arguments are skipped, and where
  *          anything is not understood the mangled name stands, which c++filt can read.
  */
-#include "core.h"
+#include "stack.h"
 
 struct name {
 	const char *at;

@@ -1,0 +1,92 @@
+/*
+ * Who called whom, from the registers of a thread that stands still: native and JavaScript frames.
+ *
+ * WHY      The guard needs it in its signal handler; it needs nothing of the guard. It only reads:
+ *          memory by process_vm_readv, which cannot fault, and the mapped files of modules.
+ * HANDLER  Functions marked so run in a signal handler, whatever state the process is in: no
+ *          allocation, no locks, no stdio, no dl* calls; every loop is bounded, as what is read
+ *          may be garbage. The others run in ordinary code, once.
+ * FLOW     unwind.c walks: by cfi.c (.eh_frame) where a module has it, else by frame pointers.
+ *          symbols.c, demangle.c, lines.c name native frames, v8.c those of JavaScript.
+ */
+#ifndef MILLRACE_STACK_H
+#define MILLRACE_STACK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <ucontext.h>
+
+#define MG_PAGE 4096ul
+#define MG_FRAMES_MAX 64
+
+#define HANDLER /* may run in a signal handler */
+
+enum mg_frame_kind { MG_FRAME_NATIVE, MG_FRAME_BUILTIN, MG_FRAME_JS, MG_FRAME_WASM };
+
+enum mg_frame_notes {
+	MG_NOTE_INTERPRETED = 1,
+	MG_NOTE_BASELINE = 2,
+	MG_NOTE_OPTIMIZED = 4,
+	MG_NOTE_INLINED = 8,        /* this function was inlined into the next frame */
+	MG_NOTE_FUNCTION_LINE = 16, /* line and column of the function, not of the write */
+	MG_NOTE_MAY_HIDE = 32,      /* optimised without positions: inlined callees are not shown */
+	MG_NOTE_PERF_MAP = 64,      /* named from the perf map */
+};
+
+struct mg_frame {
+	enum mg_frame_kind kind;
+	unsigned notes;
+	uint64_t pc;
+	uint64_t module_offset;     /* file offset's address as the linker counts: for addr2line */
+	uint32_t line, column;      /* 0: not known; 1-based */
+	char module[160];           /* path, or "" for code made at run time */
+	char function[160];         /* UTF-8, "" when not known */
+	char file[256];
+};
+
+/* read.c */
+HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_readv */
+HANDLER uint64_t mg_now_ns(bool is_realtime);
+HANDLER int32_t mg_tid(void);
+
+/* unwind.c: fills frames from the context, innermost first; returns their number. */
+HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, uint32_t max);
+/* cfi.c: the caller's registers by the .eh_frame of the module whose .eh_frame_hdr is at hdr. */
+enum { MG_RBP = 6, MG_RSP = 7, MG_RA = 16, MG_REGISTERS = 17 }; /* as DWARF numbers them */
+struct mg_registers {
+	uint64_t reg[MG_REGISTERS]; /* RA: where the frame executes */
+	uint32_t known;             /* bits */
+};
+enum mg_cfi { MG_CFI_NONE, MG_CFI_STEPPED, MG_CFI_END /* outermost */, MG_CFI_BROKEN };
+HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers);
+HANDLER uint64_t mg_cfi_function(uint64_t hdr, uint64_t pc); /* where it begins, or 0 */
+/* symbols.c */
+int mg_symbols_start(void);
+HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *frame);
+/* Address of the module's first byte, its load bias, where its .eh_frame_hdr is mapped (or 0).
+   False: pc is no executable memory. Code made at run time: true, all three 0. */
+HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr);
+/* A section of an ELF file that may be garbage; NULL: none, or compressed. */
+HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *name, size_t *size);
+/* demangle.c: C++ names without parameters; what is not understood stays as it is. */
+HANDLER void mg_demangle(const char *mangled, char *out, size_t bytes);
+/* lines.c: file and line of an address of a mapped ELF file (DWARF 4 and 5 .debug_line). */
+HANDLER bool mg_line(const uint8_t *elf, size_t elf_bytes, uint64_t file_address,
+		     struct mg_frame *frame);
+
+/* v8.c. The frames (inlined ones first) of the JavaScript function whose frame is at fp; 0: none.
+   `registers` only for the innermost frame (the bytecode offset may still be in a register). */
+int mg_v8_start(void);
+bool mg_v8_is_known(void);
+bool mg_v8_try(unsigned variant); /* reads V8's heap in that way; false: there is no such way */
+HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
+			      struct mg_frame *frames, uint32_t max);
+
+#endif
