@@ -52,7 +52,7 @@ HANDLER bool mg_v8_text(uint64_t string, char *out, size_t size)
 	uint16_t chars[128];
 	size_t used = 0;
 
-	while ((count = chars_at(string, index, chars, 128)) > 0) {
+	while (index < 4 * size && (count = chars_at(string, index, chars, 128)) > 0) {
 		index += count;
 		for (uint32_t i = 0; i < count; i++) {
 			code = chars[i];
@@ -141,6 +141,8 @@ HANDLER bool mg_v8_bytecode(uint64_t table, uint64_t bytecode, uint64_t pc_offse
 {
 	uint64_t length, step, pc;
 	struct bytes bytes;
+	uint8_t raw[256] = { 0 }, *code;
+	int64_t from = -(int64_t)sizeof raw;
 	uint32_t size = 0;
 
 	*offset = 0;
@@ -149,16 +151,22 @@ HANDLER bool mg_v8_bytecode(uint64_t table, uint64_t bytecode, uint64_t pc_offse
 	    !next_number(&bytes, &pc))
 		return false;
 	while (pc < pc_offset && next_number(&bytes, &step)) {
-		uint8_t raw[2];
 		*offset += size;
-		if (*offset >= SMI(length) ||
-		    !mg_read(bytecode - 1 + (uint64_t)(mg_v8.bytecode_data + *offset), raw, 2))
+		if (*offset >= SMI(length))
 			return false;
+		if (*offset < from || *offset + 2 > from + (int64_t)sizeof raw) {
+			int64_t left = SMI(length) - (from = *offset);
+			if (!mg_read(bytecode - 1 + (uint64_t)(mg_v8.bytecode_data + from), raw,
+				     left < (int64_t)sizeof raw ? (size_t)left : sizeof raw))
+				return false;
+		}
+		code = raw + (*offset - from);
 		/* 0 .. 3: prefixes, for operands of 2 and 4 bytes in turn */
-		uint32_t scale = raw[0] > 3 ? 0 : 1 + (raw[0] & 1), code = raw[scale > 0];
-		if (code >= mg_v8.bytecode_count)
+		uint32_t scale = code[0] > 3 ? 0 : 1 + (code[0] & 1);
+		if (code[scale > 0] >= mg_v8.bytecode_count)
 			return false;
-		size = (scale > 0) + mg_v8.bytecode_sizes[scale * mg_v8.bytecode_count + code];
+		size = (scale > 0) + mg_v8.bytecode_sizes[scale * mg_v8.bytecode_count +
+							  code[scale > 0]];
 		pc += step;
 	}
 	return pc >= pc_offset;
@@ -173,9 +181,9 @@ HANDLER void mg_v8_line(uint64_t script, int64_t position, struct mg_frame *fram
 	if (position < 0 || position > SOURCE_MAX || !word_at(script, SCRIPT_SOURCE, &source) ||
 	    !mg_read(script - 1 + SCRIPT_LINE, offsets, sizeof offsets))
 		return;
-	for (; index < position; index += count) {
+	for (int reads = 0; index < position; index += count) {
 		count = chars_at(source, index, chars, 8192);
-		if (count == 0)
+		if (count == 0 || reads++ > SOURCE_MAX / 4096)
 			return;
 		for (uint32_t i = 0; i < count && index + i < position; i++) {
 			uint16_t c = chars[i];

@@ -43,7 +43,7 @@
 enum { SCRIPT_SOURCE = 8, SCRIPT_NAME = 16, SCRIPT_LINE = 24, SCRIPT_URL = 112,
        CODE_START = 40,
        MAP_TYPE = 12, LENGTH = 8, ARRAY_DATA = 16, CODE_ALIGN = 64, NO_TYPE = 0xffff };
-enum { STRING_DEPTH = 64, SOURCE_MAX = 1 << 28, TABLE_MAX = 1 << 22, CODE_MAX = 1 << 20 };
+enum { STRING_DEPTH = 64, SOURCE_MAX = 1 << 26, TABLE_MAX = 1 << 20, CODE_MAX = 1 << 20 };
 
 struct mg_v8 {
 #define MEMBER(name, symbol, other, fallback) int name;
