@@ -1,6 +1,6 @@
 /**
- * What the guard knows of a JavaScript culprit, by version of Node.js and tier. A version that knows
- * less than is stated here fails the matrix, and so does one that knows more.
+ * What the guard knows of a JavaScript culprit, by version of Node.js and tier. A version that
+ * knows less than is stated here fails the matrix, and so does one that knows more.
  */
 import type { Tier } from './matrix-child.ts';
 

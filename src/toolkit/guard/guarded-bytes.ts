@@ -15,7 +15,7 @@
  *             changes); silence (a guard that has ended without a word is worse than none).
  */
 import { types } from 'node:util';
-import { markAsUntransferable } from 'node:worker_threads';
+import * as threads from 'node:worker_threads';
 import { GuardError } from './guard-error.ts';
 
 /** A WebAssembly.Memory, whose type comes with the DOM library only. */
@@ -111,11 +111,22 @@ export function pin({ owner, buffer }: GuardedBytes): void {
     return;
   }
   pins.set(owner, { count: 1 });
-  if (!types.isSharedArrayBuffer(buffer)) markAsUntransferable(buffer);
+  if (!types.isSharedArrayBuffer(buffer)) mark(buffer);
   if (!Object.isExtensible(owner)) return;
   for (const name of PINNED) {
     if (name in owner) Object.defineProperty(owner, name, { configurable: true, value: refuse });
   }
+}
+
+/**
+ * Memory of an addon, as that of allocGuarded(), has the mark from the start. To mark it again
+ * would make it impossible to detach (Node.js 24); Node.js 20 cannot tell, and does not mind.
+ */
+function mark(buffer: ArrayBuffer): void {
+  const { isMarkedAsUntransferable: isMarked } = threads as {
+    readonly isMarkedAsUntransferable?: (buffer: ArrayBuffer) => boolean;
+  };
+  if (isMarked?.(buffer) !== true) threads.markAsUntransferable(buffer);
 }
 
 export function unpin({ owner }: GuardedBytes): void {
