@@ -184,7 +184,8 @@ HANDLER void mg_page_release(struct mg_page *page);
 HANDLER bool mg_page_is_busy(struct mg_page *page);
 uint32_t mg_region_count(void);
 int mg_regions_start(void);
-void mg_regions_lock(bool is_lock); /* around fork() */
+void mg_regions_lock(void);         /* around fork() */
+void mg_regions_unlock(void);
 void mg_regions_forked(void);       /* in the child */
 
 /* maps.c */

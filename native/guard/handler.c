@@ -13,7 +13,7 @@
  * RACES       A page that another thread opens or closes just now: the instruction is tried again.
  * REFUSED     a lock around the whole handler (a thread that hangs would take all others along).
  */
-#include "core.h"
+#include "format.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
@@ -42,42 +42,20 @@ static void pause_ms(long ms)
 	nanosleep(&time, NULL);
 }
 
-static char *put(char *to, const char *text)
-{
-	while (*text != 0)
-		*to++ = *text++;
-	return to;
-}
-
-static char *put_number(char *to, uint64_t value, unsigned base)
-{
-	char digits[24];
-	size_t count = 0;
-
-	do
-		digits[count++] = "0123456789abcdef"[value % base];
-	while ((value /= base) != 0);
-	while (count > 0)
-		*to++ = digits[--count];
-	return to;
-}
-
 _Noreturn void mg_give_up(struct mg_thread *thread, const char *why)
 {
 	static _Atomic bool is_given_up;
-	char line[512], *at = line;
+	const struct mg_event *event = &thread->event;
+	char text[512];
+	struct mg_out out = {text, text + sizeof text, false, false};
 
 	if (!atomic_exchange(&is_given_up, true)) {
-		at = put(put(at, "millrace guard: "), why);
-		at = put_number(put(at, "; thread "), (uint64_t)atomic_load(&thread->tid), 10);
-		at = put(put(at, ", while "), thread->stage == NULL ? "starting" : thread->stage);
-		at = put_number(put(at, ", of the fault at 0x"), thread->event.address, 16);
-		at = put_number(put(at, " (pc 0x"), thread->event.pc, 16);
-		if (thread->event.label != NULL)
-			at = put(put(at, ") in "), thread->event.label);
-		*at++ = '\n';
-		if (write(2, line, (size_t)(at - line)) < 0)
-			at = line;
+		mg_say(&out, "millrace guard: %s; thread %d, while %s, of the fault at %X (pc %X)", why,
+		       atomic_load(&thread->tid), thread->stage ? thread->stage : "starting",
+		       event->address, event->pc);
+		mg_say(&out, event->label ? " in %s\n" : "\n", event->label);
+		if (write(2, text, (size_t)(out.at - text)) < 0)
+			out.at = text;
 	}
 	/* The watchdog's thread ends the one that hangs, all others themselves. */
 	mg_set_default(SIGSEGV);
@@ -370,16 +348,6 @@ __attribute__((noinline)) void mg_on_signal(int signal, siginfo_t *info, void *r
 	errno = error;
 }
 
-static void before_fork(void)
-{
-	mg_regions_lock(true);
-}
-
-static void after_fork(void)
-{
-	mg_regions_lock(false);
-}
-
 /* The child has one thread, no service thread, and the mutex. */
 static void in_child(void)
 {
@@ -388,7 +356,7 @@ static void in_child(void)
 	mg_regions_forked();
 	mg_maps_forked();
 	mg_threads_forked();
-	mg_regions_lock(false);
+	mg_regions_unlock();
 }
 
 int mg_start(void)
@@ -400,13 +368,9 @@ int mg_start(void)
 	if (!is_started) {
 		error = file && file[0] ? mg_report_file(file) : 0;
 		if (error == 0)
-			error = mg_regions_start();
-		if (error == 0)
-			error = mg_threads_start();
-		if (error == 0)
-			error = mg_handlers_install();
+			error = mg_regions_start() ?: mg_threads_start() ?: mg_handlers_install();
 		if (error == 0) {
-			pthread_atfork(before_fork, after_fork, in_child);
+			pthread_atfork(mg_regions_lock, mg_regions_unlock, in_child);
 			mg_symbols_start();
 			mg_v8_start();
 			is_started = true;

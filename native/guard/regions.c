@@ -247,10 +247,8 @@ static int region_add(uint64_t start, uint64_t end, const struct mg_region *give
 		      const struct mg_options *options)
 {
 	struct mg_region *region;
-	int error = mg_handlers_install();
+	int error = mg_handlers_install() ?: check_range(start, end, given->kind);
 
-	if (error == 0)
-		error = check_range(start, end, given->kind);
 	if (error == 0 && first_free == 0 && slots_used == MG_REGIONS_MAX)
 		error = mg_fail(ENOSPC, "65536 regions exist already");
 	if (error != 0)
@@ -285,15 +283,10 @@ int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind,
 	if (address + bytes < address || start < address || end <= start)
 		return mg_fail(EINVAL, "no whole page lies inside of the memory given");
 	*extent = (struct mg_extent){start - address, end - start};
-	id = check_options(kind, options);
-	if (id < 0)
-		return id;
 	pthread_mutex_lock(&mutex);
-	id = region_add(start, end, &given, options);
+	id = check_options(kind, options) ?: region_add(start, end, &given, options);
 	pthread_mutex_unlock(&mutex);
-	if (id < 0)
-		return id;
-	if (atomic_load(&regions) == 1 || !mg_service_runs())
+	if (id > 0 && (atomic_load(&regions) == 1 || !mg_service_runs()))
 		mg_service_start(); /* it looks only while there are regions */
 	return id;
 }
@@ -459,12 +452,14 @@ uint32_t mg_region_count(void)
 	return atomic_load(&regions);
 }
 
-void mg_regions_lock(bool is_lock)
+void mg_regions_lock(void)
 {
-	if (is_lock)
-		pthread_mutex_lock(&mutex);
-	else
-		pthread_mutex_unlock(&mutex);
+	pthread_mutex_lock(&mutex);
+}
+
+void mg_regions_unlock(void)
+{
+	pthread_mutex_unlock(&mutex);
 }
 
 void mg_regions_forked(void)

@@ -192,6 +192,44 @@ static void with_above(void)
 	guarded[4] = 1; /* ours alone, and then the way of all */
 }
 
+/* The fault is on its way to ours when the owner opens the page, or ends the region. */
+static void open_first(int signal, siginfo_t *info, void *context)
+{
+	calls++;
+	if (mg_unprotect(region, 0, MG_PAGE) != 0)
+		_exit(6);
+	found_above.sa_sigaction(signal, info, context);
+}
+
+static void end_first(int signal, siginfo_t *info, void *context)
+{
+	calls++;
+	if (mg_region_end(region) != 0)
+		_exit(6);
+	found_above.sa_sigaction(signal, info, context);
+}
+
+static void write_late(void (*handler)(int, siginfo_t *, void *))
+{
+	struct sigaction action = {.sa_flags = SA_SIGINFO, .sa_sigaction = handler};
+
+	install(NULL, older_plain, 0); /* has nothing to say here */
+	start();
+	sigaction(SIGSEGV, &action, &found_above);
+	guarded[4] = 77;
+	say(guarded[4] == 77 && calls == 1 ? "written\n" : "?\n");
+}
+
+static void opened(void)
+{
+	write_late(open_first);
+}
+
+static void ended(void)
+{
+	write_late(end_first);
+}
+
 static void trap(void)
 {
 	start();
@@ -271,7 +309,7 @@ int main(int argc, char **argv)
 		{"reset", with_reset},     {"default", with_default}, {"ignore", with_ignore},
 		{"sent", sent},            {"jump", with_jump},       {"above", with_above},
 		{"trap", trap},            {"bus", bus},              {"overflow", overflow},
-		{"overflow-plain", overflow_plain},
+		{"overflow-plain", overflow_plain}, {"opened", opened}, {"ended", ended},
 	};
 	uint8_t *memory = mmap(NULL, 4 * MG_PAGE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

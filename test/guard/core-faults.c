@@ -194,6 +194,40 @@ static void check_states(void)
 	}
 }
 
+static void *toggle_rounds(void *seed)
+{
+	unsigned state = (unsigned)(uint64_t)seed;
+
+	for (int round = 0; round < 3000; round++) {
+		pthread_barrier_wait(&barrier);
+		for (int i = 0; i < 4; i++) {
+			bool is_on = rand_r(&state) % 2 == 0;
+
+			if ((is_on ? mg_protect(region, 0, 2 * MG_PAGE, 0) :
+				     mg_unprotect(region, 0, 2 * MG_PAGE)) != 0)
+				exit(7);
+		}
+		pthread_barrier_wait(&barrier);
+		if (seed == (void *)1)
+			check_states();
+	}
+	return NULL;
+}
+
+/* The same two pages, by all threads at once; after each round the states say what is. */
+static void rounds(void)
+{
+	pthread_t threads[THREADS];
+
+	start(MG_REPORT);
+	pthread_barrier_init(&barrier, NULL, THREADS);
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, toggle_rounds, (void *)(i + 1));
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	puts("right");
+}
+
 static uint64_t end_adders(pthread_t *adders)
 {
 	uint64_t sum = 0;
@@ -351,7 +385,7 @@ int main(int argc, char **argv)
 	} SCENARIOS[] = {
 		{"report", report},   {"nested", nested},           {"hang", hang},
 		{"at-once", at_once}, {"storm", storm},             {"fork", forks},
-		{"slots", slots},     {"come-and-go", come_and_go},
+		{"slots", slots},     {"come-and-go", come_and_go}, {"rounds", rounds},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof SCENARIOS / sizeof SCENARIOS[0]; i++)
