@@ -369,6 +369,16 @@ int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 	return error;
 }
 
+/* False: the region has ended or is about to; its pages are open then. */
+bool mg_region_hold(struct mg_region *region)
+{
+	atomic_fetch_add(&region->users, 1);
+	if (atomic_load(&region->id) != 0)
+		return true;
+	atomic_fetch_sub(&region->users, 1);
+	return false;
+}
+
 static int toggle(int id, size_t offset, size_t bytes, bool is_on, uint32_t generation)
 {
 	struct mg_region *region = mg_region_of(id);

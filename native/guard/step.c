@@ -145,16 +145,6 @@ HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context)
 		event->old_known = 0;
 }
 
-/* False: the region has ended or is about to; its pages are open then. */
-bool mg_region_hold(struct mg_region *region)
-{
-	atomic_fetch_add(&region->users, 1);
-	if (atomic_load(&region->id) != 0)
-		return true;
-	atomic_fetch_sub(&region->users, 1);
-	return false;
-}
-
 static bool set_open(struct mg_region *region, uint64_t index, bool is_open)
 {
 	static const int PROTECTION[] = { PROT_READ | PROT_WRITE, PROT_READ, PROT_NONE };
