@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char source[8192];
+static char source[8192], *kept;
 
 /* args: view, number, number */
 static void *arguments(napi_env env, napi_callback_info info, double *first, double *second)
@@ -35,6 +35,25 @@ static napi_value write_byte(napi_env env, napi_callback_info info)
 	char *data = arguments(env, info, &offset, &value);
 
 	scribble(data, (size_t)offset, (char)value);
+	return NULL;
+}
+
+/* keep(view): its address, for too long */
+static napi_value keep(napi_env env, napi_callback_info info)
+{
+	double unused;
+
+	kept = arguments(env, info, &unused, &unused);
+	return NULL;
+}
+
+/* writeKept(view, offset, value): as write(), into what was kept */
+static napi_value write_kept(napi_env env, napi_callback_info info)
+{
+	double offset, value;
+
+	arguments(env, info, &offset, &value);
+	scribble(kept, (size_t)offset, (char)value);
 	return NULL;
 }
 
@@ -66,7 +85,8 @@ static napi_value read_into(napi_env env, napi_callback_info info)
 	char *data = arguments(env, info, &offset, &fd);
 	napi_value result;
 
-	napi_create_int32(env, (int)read((int)fd, data + (size_t)offset, 100), &result);
+	fd = (double)read((int)fd, data + (size_t)offset, 100); /* culprit: read_into */
+	napi_create_int32(env, (int)fd, &result);
 	return result;
 }
 
@@ -74,6 +94,7 @@ NAPI_MODULE_INIT()
 {
 	static const struct { const char *name; napi_callback call; } all[] = {
 		{ "write", write_byte }, { "copy", copy_bytes }, { "readInto", read_into },
+		{ "keep", keep }, { "writeKept", write_kept },
 		{ "store64", store_64 },
 	};
 	napi_value function;
