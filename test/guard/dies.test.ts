@@ -33,7 +33,7 @@ const THREADS = {
     compileFunction(PROGRAM, [], { filename: '/app/program.js' })();`,
   worker: `${SETUP}
     const text = "globalThis.bytes = require('node:worker_threads').workerData;" +
-      "import(" + JSON.stringify(DOOR) + ").then(({ nameThread }) => {" +
+      "const guard = " + JSON.stringify(DOOR) + "; import(guard).then(({ nameThread }) => {" +
       "nameThread('scribbler', 'scribbles');" +
       "require('node:vm').compileFunction(" + JSON.stringify(PROGRAM) +
       ", [], { filename: '/app/program.js' })(); });";

@@ -2,7 +2,7 @@
  * Workers that write at once, or toggle the protection meanwhile. They begin together.
  */
 import { workerData } from 'node:worker_threads';
-import { Guard, type GuardHandle } from '../../src/toolkit/guard/index.ts';
+import { Guard, type GuardHandle, nameThread } from '../../src/toolkit/guard/index.ts';
 
 interface Setup {
   readonly work: keyof typeof WORK;
@@ -36,6 +36,7 @@ const WORK = {
 
 const setup = workerData as Setup;
 const { start, count } = setup;
+nameThread(`scribbler ${setup.index}`);
 Atomics.add(start, 0, 1);
 Atomics.notify(start, 0);
 for (let here = 0; here < count; here = Atomics.load(start, 0)) Atomics.wait(start, 0, here, 1000);

@@ -94,26 +94,27 @@ test('4000 guards: each write is reported under its own label', options, () => {
   );
 });
 
-test('two workers write into one page at once, with the alias: every write is reported', {
-  ...options,
-  todo: 'the alias',
-}, () => {
-  const child = runReported(`${MEMORY}${WORKERS}
+test(
+  'two workers write into one page at once, by the alias: every write is reported',
+  options,
+  () => {
+    const child = runReported(`${MEMORY}${WORKERS}
     const bytes = makeBytes(1);
     guard.protect(bytes, { label: 'page', mode: 'continue', alias: true });
     const codes = await runWorkers(2, 'alternate', bytes);
     answer([codes, countOf(bytes, 1), countOf(bytes, 2)]);`);
-  assert.deepEqual(answerOf(child), [[0, 0], 500, 500]);
-  assert.equal(child.reports.length, 1000);
-  for (const index of [0, 1]) {
-    const own = child.reports.filter(({ threadName }) => threadName === `worker ${index + 1}`);
-    assert.equal(own.length, 500);
-    assert.deepEqual(
-      own.map(({ offset }) => offset),
-      Array.from({ length: 500 }, (_, i) => 4 * i + index),
-    );
-  }
-});
+    assert.deepEqual(answerOf(child), [[0, 0], 500, 500]);
+    assert.equal(child.reports.length, 1000);
+    for (const index of [0, 1]) {
+      const own = child.reports.filter(({ threadName }) => threadName === `scribbler ${index}`);
+      assert.equal(own.length, 500);
+      assert.deepEqual(
+        own.map(({ offset }) => offset),
+        Array.from({ length: 500 }, (_, i) => 4 * i + index),
+      );
+    }
+  },
+);
 
 test('the same by single steps: no write is lost, and none is reported twice', options, () => {
   const child = runReported(`${MEMORY}${WORKERS}

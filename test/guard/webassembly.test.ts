@@ -82,10 +82,7 @@ for (const name of ['plain', 'atomic']) {
     );
   });
 
-  test(`divert: the ${name} store is reported, and the data stay`, {
-    ...options,
-    todo: 'divert',
-  }, () => {
+  test(`divert: the ${name} store is reported, and the data stay`, options, () => {
     const child = runReported(`${SETUP}
       protect('divert');
       ${name}(4096, 42);
