@@ -101,13 +101,14 @@ function isFrame(
   );
 }
 
+/** Fresh functions are interpreted, but for --always-sparkplug. */
 function isNamed(native: GuardFunctions): boolean {
   const { caller } = makePair();
   const frames = caller(new Uint8Array(0), () => native.captureStack(0)) as NamedFrame[];
   const at = frames.findIndex(([name]) => name === 'known');
+  const tier = frames[at]?.[5] === FRAME_BASELINE ? FRAME_BASELINE : FRAME_INTERPRETED;
   return (
-    isFrame(frames[at], 'known', CALL, FRAME_INTERPRETED) &&
-    isFrame(frames[at + 1], 'caller', CALLER, FRAME_INTERPRETED)
+    isFrame(frames[at], 'known', CALL, tier) && isFrame(frames[at + 1], 'caller', CALLER, tier)
   );
 }
 
