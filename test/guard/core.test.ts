@@ -194,6 +194,3 @@ test('valgrind finds nothing in the regions', needsValgrind, () => {
   }
   // Not the storm: valgrind runs one thread at a time, and those that wait get most of its time.
 });
-  assert.match(storm.stdout, /^right/, storm.stderr);
-  assert.equal(storm.status, 0, storm.stderr);
-});
