@@ -107,7 +107,8 @@ HANDLER static int64_t set_function(uint64_t shared, struct mg_frame *frame)
 	   slot, the inferred name and (in older V8) start and end. Which of them are there is in
 	   flags whose bits move from version to version; here they are told by what they are. */
 	words_at(name, 8, words, 5);
-	locals = SMI(words[2]) < 75 ? 2 * SMI(words[2]) : 1 + SMI(words[2]);
+	locals = SMI(words[2]) & 0xffff; /* from 75 on their names are in a table */
+	locals = locals < 75 ? 2 * locals : 1 + locals;
 	if (mg_v8.scope_first > 4)
 		start = SMI(words[3]);
 	words_at(name, 8 + 8 * (mg_v8.scope_first + locals), words, 8);

@@ -42,7 +42,7 @@
 /* The same in all that were looked at: */
 enum { SCRIPT_SOURCE = 8, SCRIPT_NAME = 16, SCRIPT_LINE = 24, SCRIPT_URL = 112,
        CODE_START = 40,
-       MAP_TYPE = 12, LENGTH = 8, ARRAY_DATA = 16, CODE_ALIGN = 64, NO_TYPE = 0xffff };
+       MAP_KIND = 12, LENGTH = 8, ARRAY_DATA = 16, CODE_ALIGN = 64, NO_TYPE = 0xffff };
 enum { STRING_DEPTH = 64, SOURCE_MAX = 1 << 26, TABLE_MAX = 1 << 20, CODE_MAX = 1 << 20 };
 
 struct mg_v8 {
@@ -76,7 +76,7 @@ HANDLER static inline int type_of(uint64_t object)
 {
 	uint64_t map, word;
 
-	return word_at(object, 0, &map) && word_at(map, MAP_TYPE, &word) ? (uint16_t)word : NO_TYPE;
+	return word_at(object, 0, &map) && word_at(map, MAP_KIND, &word) ? (uint16_t)word : NO_TYPE;
 }
 
 /* A place as V8 packs it: character in the source and number of the inlined call, or -1. */
