@@ -2,33 +2,8 @@
  * The core from C: regions, chains of handlers, threads that fault at once, handlers in trouble.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { CORE_SOURCES, type CompileOptions, compileC } from '../support/compile-c.ts';
-
-/** What core-faults.c has in their place. */
-const PLANTED = new Set(['unwind.c', 'step.c', 'report.c']);
-const PARTS = CORE_SOURCES.filter((name) => !PLANTED.has(name));
-
-interface Outcome {
-  readonly status: number | null;
-  readonly signal: string | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(program: string, scenario: string, environment: NodeJS.ProcessEnv = {}): Outcome {
-  const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program, scenario];
-  return spawnSync('sh', shell, {
-    encoding: 'utf8',
-    timeout: 120_000,
-    env: { ...process.env, ...environment },
-  });
-}
-
-function programOf(name: string, options: CompileOptions = {}): string | null {
-  return compileC(`${name}.c`, { flags: ['-O1'], ...options });
-}
+import { PARTS, programOf, REGION_SCENARIOS, run } from '../support/core-programs.ts';
 
 const regions = programOf('core-regions');
 const chain = programOf('core-chain');
@@ -37,17 +12,6 @@ const faults = programOf('core-faults', { core: PARTS });
 const real = programOf('core-faults', { flags: ['-O1', '-DREAL'] });
 const skip = regions === null || chain === null || faults === null ? 'no C compiler' : false;
 
-const REGION_SCENARIOS = [
-  'extents',
-  'slices',
-  'overlap',
-  'refused',
-  'many',
-  'full',
-  'gone',
-  'mappings',
-  'labels',
-];
 for (const scenario of REGION_SCENARIOS) {
   test(`regions: ${scenario}`, { skip }, () => {
     const { stdout, status, stderr } = run(regions!, scenario);
@@ -150,47 +114,4 @@ test('storms with writers that are stepped over lose no write either', { skip },
   const { stdout, stderr } = run(real!, 'storm');
   assert.match(stdout, /^right: \d+ adds/, stderr);
   assert.match(run(real!, 'come-and-go').stdout, /^right/);
-});
-
-const SANITIZE = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
-
-function sanitized(name: string, options: CompileOptions = {}): string | null {
-  try {
-    return programOf(name, { ...options, flags: SANITIZE });
-  } catch {
-    return null; // a compiler without the sanitizers' libraries
-  }
-}
-
-test('the address and undefined-behaviour sanitizers find nothing', { skip }, (context) => {
-  const regionsChecked = sanitized('core-regions');
-  const faultsChecked = sanitized('core-faults', { core: PARTS });
-  if (regionsChecked === null || faultsChecked === null) {
-    context.skip('no sanitizers');
-    return;
-  }
-  for (const scenario of REGION_SCENARIOS) {
-    assert.equal(run(regionsChecked, scenario).stdout, 'right\n', scenario);
-  }
-  for (const scenario of ['storm', 'come-and-go', 'slots']) {
-    const { stdout, stderr } = run(faultsChecked, scenario);
-    assert.match(stdout, /^right/, `${scenario}: ${stderr}`);
-  }
-});
-
-const hasValgrind = spawnSync('valgrind', ['--version']).status === 0;
-const needsValgrind = { skip: skip || (hasValgrind ? false : 'no valgrind') };
-
-test('valgrind finds nothing in the regions', needsValgrind, () => {
-  const quiet = ['-q', '--error-exitcode=9'];
-  for (const scenario of ['slices', 'overlap', 'labels']) {
-    const parameters = [...quiet, regions!, scenario];
-    const { stdout, stderr, status } = spawnSync('valgrind', parameters, {
-      encoding: 'utf8',
-      timeout: 60_000,
-    });
-    assert.equal(stdout, 'right\n', stderr);
-    assert.equal(status, 0, stderr);
-  }
-  // Not the storm: valgrind runs one thread at a time, and those that wait get most of its time.
 });
