@@ -122,11 +122,13 @@ struct file {
 
 static void add_line(struct table *table, struct file *file, const char *at)
 {
-	struct mapping mapping = { number(&at, 16), number(&at, 16), 0, NULL };
 	struct mapping *last = table->count > 0 ? &table->mappings[table->count - 1] : NULL;
-	bool is_code = strnlen(at, 5) == 5 && at[2] == 'x';
+	struct mapping mapping = { .start = number(&at, 16) };
 	uint64_t offset, inode;
+	bool is_code;
 
+	mapping.end = number(&at, 16);
+	is_code = strnlen(at, 5) == 5 && at[2] == 'x';
 	at += strcspn(at, " ") + 1;
 	offset = number(&at, 16);
 	number(&at, 16), number(&at, 16); /* device */
@@ -265,16 +267,18 @@ static const uint8_t *map_file(struct module *module)
 }
 
 /* Two threads may map it both, once: the other mapping stays. */
-static const uint8_t *elf_of(struct module *module)
+static const uint8_t *elf_of(const struct mapping *mapping)
 {
+	struct module *module = mapping->module;
 	const uint8_t *elf = atomic_load(&module->elf);
 
-	if (elf == NULL) {
-		if (module->path[0] == '[')
-			module->elf_bytes = module->end - module->base;
-		elf = module->path[0] == '[' ? (const uint8_t *)module->base : map_file(module);
-		atomic_store(&module->elf, elf);
+	if (elf == NULL && module->path[0] == '[') { /* the vDSO is its own file */
+		module->elf_bytes = mapping->end - mapping->start;
+		elf = (const uint8_t *)mapping->start;
+	} else if (elf == NULL) {
+		elf = map_file(module);
 	}
+	atomic_store(&module->elf, elf);
 	return elf == NO_FILE ? NULL : elf;
 }
 
@@ -381,11 +385,11 @@ static const char *c_library_name(uint64_t start)
 	return NULL;
 }
 
-static void name_frame(struct module *module, uint64_t bias, uint64_t offset,
-		       struct mg_frame *frame)
+static void name_frame(const struct mapping *mapping, uint64_t offset, struct mg_frame *frame)
 {
+	struct module *module = mapping->module;
 	size_t length = strlen(module->path), cut = sizeof frame->module - 1;
-	const uint8_t *elf = elf_of(module);
+	const uint8_t *elf = elf_of(mapping);
 	const char *name;
 
 	memset(frame, 0, sizeof *frame);
@@ -399,7 +403,7 @@ static void name_frame(struct module *module, uint64_t bias, uint64_t offset,
 	if (name == NULL)
 		name = best_symbol(elf, module->elf_bytes, ".dynsym", ".dynstr", offset);
 	if (name == NULL && module->eh_frame_hdr != 0)
-		name = c_library_name(mg_cfi_function(module->eh_frame_hdr, bias + offset));
+		name = c_library_name(mg_cfi_function(module->eh_frame_hdr, mapping->bias + offset));
 	if (name != NULL)
 		mg_demangle(name, frame->function, sizeof frame->function);
 	mg_line(elf, module->elf_bytes, offset, frame);
@@ -451,7 +455,7 @@ HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *fra
 	if (!has_module)
 		memset(frame, 0, sizeof *frame);
 	else if (!recall(mapping.module, at - mapping.bias, frame)) {
-		name_frame(mapping.module, mapping.bias, at - mapping.bias, frame);
+		name_frame(&mapping, at - mapping.bias, frame);
 		keep(mapping.module, frame);
 	}
 	frame->kind = MG_FRAME_NATIVE;

@@ -147,6 +147,25 @@ APART void through_a_signal(int flags)
 	sink++;
 }
 
+/* Faults in its first instruction: the pc, minus one, belongs to another function. */
+__asm__(".text\n"
+	".type before_the_first, @function\n"
+	"before_the_first: .cfi_startproc\n push %rbp\n .cfi_def_cfa_offset 16\n ud2\n"
+	".cfi_endproc\n .size before_the_first, . - before_the_first\n"
+	".globl faults_at_once\n .type faults_at_once, @function\n"
+	"faults_at_once: .cfi_startproc\n movl $1, (%rdi)\n ret\n"
+	".cfi_endproc\n .size faults_at_once, . - faults_at_once\n");
+void faults_at_once(void *memory);
+
+APART void through_a_fault(void)
+{
+	struct sigaction action = { .sa_handler = on_user_signal };
+
+	sigaction(SIGSEGV, &action, NULL);
+	faults_at_once(nowhere); /* through_a_fault */
+	sink++;
+}
+
 APART void fills_nothing(size_t bytes)
 {
 	memset(nowhere, (int)bytes, bytes); /* fills_nothing */
@@ -206,6 +225,19 @@ APART int deep(int n)
 	return n == 0 ? 0 : 1 + deep(n - 1) + sink; /* deep */
 }
 
+/* One frame: a function of the kernel's own object. */
+static void name_the_vdso(void)
+{
+	void *object = dlopen("linux-vdso.so.1", RTLD_NOLOAD | RTLD_NOW);
+	char *function = object == NULL ? NULL : dlsym(object, "__vdso_clock_gettime");
+
+	if (function == NULL)
+		exit(3);
+	mg_symbol((uint64_t)(uintptr_t)function + 1, false, frames);
+	printf("0x1\t%s\t0x0\t%s\t:0\n", frames->module, frames->function);
+	exit(0);
+}
+
 static void run(const char *command, const char *argument, int n)
 {
 	if (strcmp(command, "plain") == 0)
@@ -224,6 +256,8 @@ static void run(const char *command, const char *argument, int n)
 		through_a_signal(0);
 	else if (strcmp(command, "signal-stack") == 0)
 		through_a_signal(SA_ONSTACK);
+	else if (strcmp(command, "first") == 0)
+		through_a_fault();
 	else if (strcmp(command, "memset") == 0)
 		fills_nothing((size_t)atoi(argument));
 	else if (strcmp(command, "nowhere") == 0)
@@ -234,6 +268,8 @@ static void run(const char *command, const char *argument, int n)
 		through_a_memfd(argument, n);
 	else if (strcmp(command, "made") == 0)
 		through_made_code(n);
+	else if (strcmp(command, "vdso") == 0)
+		name_the_vdso();
 	else if (strcmp(command, "deep") == 0)
 		deep(500);
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parseReport } from '../../src/toolkit/guard/index.ts';
 import { type CompileOptions, compileC, hasCompiler } from '../support/compile-c.ts';
 
 const skip = process.arch === 'x64' && hasCompiler() ? false : 'x86-64 and a C compiler are needed';
@@ -14,6 +16,7 @@ const OBJECT = 'unwind-object.c';
 /** The parts of the core that a walk needs: less to compile. */
 const CORE = [
   'memory.c',
+  'read.c',
   'symbols.c',
   'demangle.c',
   'cfi.c',
@@ -141,9 +144,12 @@ for (const [what, flags] of Object.entries(BUILDS)) {
     );
     assert.equal(sorted.at(-1)?.name, 'through_qsort');
     assert.equal(sorted.at(-1)?.at, MARKS.get('through_qsort'));
+    const signal = '<signal handler called>';
+    const { frames: fault } = walk(program, 'first');
+    const by = ['stop_here', 'inner', 'on_user_signal', signal, 'faults_at_once'];
+    assertChain(fault, [...by, 'through_a_fault']);
     for (const command of ['signal', 'signal-stack']) {
       const { frames, remarks } = walk(program, command);
-      const signal = '<signal handler called>';
       const expected = ['stop_here', 'inner', 'on_user_signal', signal, 'syscall'];
       assertChain(frames, [...expected, 'through_a_signal']);
       assert.deepEqual(remarks, [], `${command}: what backtrace() of glibc says`);
@@ -215,6 +221,124 @@ test('addr2line says the same of module and offset', { skip: skip || noAddr2line
   }
 });
 
+test('functions of the vDSO have names', { skip }, () => {
+  const [frame] = walk(built(['-O2']), 'vdso').frames;
+  assert.equal(frame?.module, '[vdso]');
+  assert.match(frame?.name ?? '', /clock_gettime$/);
+});
+
+const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
+/** Mangled as the compiler does it; what is not understood stays. */
+const MANGLED: readonly (readonly [string, string])[] = [
+  ['main', 'main'],
+  ['copy_bytes.part.0', 'copy_bytes'],
+  ['copy_bytes.constprop.0.isra.0', 'copy_bytes'],
+  ['memcpy@@GLIBC_2.14', 'memcpy'],
+  ['_Z3foov', 'foo'],
+  ['_ZL3fooi', 'foo'],
+  [
+    '_ZN4node6Buffer12_GLOBAL__N_14FillERKN2v820FunctionCallbackInfoINS2_5ValueEEE',
+    'node::Buffer::(anonymous)::Fill',
+  ],
+  ['_ZNK2v86String9WriteUtf8EPNS_7IsolateEPciPii', 'v8::String::WriteUtf8'],
+  ['_ZN4node21InternalCallbackScopeD1Ev', 'node::InternalCallbackScope::~InternalCallbackScope'],
+  [
+    '_ZN4node21InternalCallbackScopeC2EPNS_9AsyncWrapEi',
+    'node::InternalCallbackScope::InternalCallbackScope',
+  ],
+  [
+    '_ZN4node6Buffer12_GLOBAL__N_111StringWriteILNS_8encodingE1EEEvi',
+    'node::Buffer::(anonymous)::StringWrite<>',
+  ],
+  ['_ZNSt6vectorIiSaIiEE9push_backERKi', 'std::vector<>::push_back'],
+  ['_ZSt4sortIPiEvT_S1_', 'std::sort<>'],
+  ['_ZNSt8functionIFviEEclEi', 'std::function<>::operator()'],
+  [
+    '_ZZN4node2fs10FileHandle12ClosePromiseEvENUlP7uv_fs_sE_4_FUNES3_',
+    'node::fs::FileHandle::ClosePromise::{lambda}',
+  ],
+  ['_ZN4core9panicking5panic17h0123456789abcdefE', 'core::panicking::panic::h0123456789abcdef'],
+  ['_ZN2v88internal8compiler10turboshaftlsERSoi', '_ZN2v88internal8compiler10turboshaftlsERSoi'],
+  ['_ZN99999999999999999999foo', '_ZN99999999999999999999foo'],
+  ['_ZN', '_ZN'],
+  ['_Z', '_Z'],
+  ['_ZN3fooI', '_ZN3fooI'],
+  ['_R', '_R'],
+  [`_Z200${'x'.repeat(200)}`, `_Z200${'x'.repeat(154)}`],
+];
+
+test('mangled names come out for people, or as they are', { skip }, () => {
+  const program = compileC('demangle-names.c', { flags: SANITIZERS, core: ['demangle.c'] });
+  assert.ok(program !== null);
+  const input = MANGLED.map(([mangled]) => `${mangled}\n`).join('');
+  const { stdout } = spawnSync(program, { input, encoding: 'utf8', timeout: 20_000 });
+  assert.deepEqual(
+    stdout.split('\n').slice(0, -1),
+    MANGLED.map(([, name]) => name),
+  );
+});
+
+const GUARD = fileURLToPath(new URL('../../src/toolkit/guard/index.js', import.meta.url));
+
+const FILL = `
+import { protect } from ${JSON.stringify(GUARD)};
+const memory = Buffer.from(new SharedArrayBuffer(65536));
+protect(memory, { label: 'x', mode: 'continue' });
+function culprit() { memory.fill('abc', 9000, 9100); }
+setTimeout(culprit, 1);
+`;
+
+/** The same on every Node.js: down to libc, up through JavaScript, and out of main(). */
+test('a write of the C library for node is walked through JavaScript to _start', { skip }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'guard-unwind-'));
+  const report = join(folder, 'report');
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', FILL], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, MILLRACE_GUARD_REPORT: report },
+  });
+  const [line = ''] = readFileSync(report, 'utf8').split('\n');
+  rmSync(folder, { recursive: true });
+  const found = parseReport(line)?.frames.map(({ function: name }) => name) ?? [];
+  const order = ['memcpy', 'node::Buffer::(anonymous)::Fill', 'fill', 'culprit', 'processTimers'];
+  const rest = ['Builtins_JSEntry', 'node::Environment::RunTimers', 'uv_run', '_start'];
+  const at = [...order, ...rest].map((name) => found.indexOf(name));
+  assert.deepEqual(
+    at,
+    at.toSorted((a, b) => a - b),
+    found.join('\n'),
+  );
+  assert.equal(at[0], 0, stderr);
+  assert.equal(at.at(-1), found.length - 1, found.join('\n'));
+});
+
+/** Where the program's own code lies in its file's addresses: start and end, in hexadecimal. */
+function textOf(program: string): [string, string] {
+  const { stdout } = spawnSync('readelf', ['-SW', program], { encoding: 'utf8' });
+  const [, start = '', bytes = ''] = /\.text +PROGBITS +(\w+) +\w+ +(\w+)/.exec(stdout) ?? [];
+  return [start, (Number.parseInt(start, 16) + Number.parseInt(bytes, 16)).toString(16)];
+}
+
+for (const flags of [['-O2'], ['-O2', '-gdwarf-4'], ['-O3', '-no-pie']]) {
+  const what = `the line of every seventh byte is what addr2line says: ${flags.join(' ')}`;
+  test(what, { skip: skip || noAddr2line }, () => {
+    const program = built(flags);
+    const range = [...textOf(program), '7'];
+    const options = { flags: ['-O2'], core: CORE };
+    const ours = outputOf('line-numbers.c', options, program, ...range)
+      .split('\n')
+      .slice(0, -1);
+    const input = ours.map((line) => `${line.split(' ')[0]}\n`).join('');
+    const { stdout } = spawnSync('addr2line', ['-e', program], { encoding: 'utf8', input });
+    const basename = (line = '') => line.replace(/ \(.*/, '').replace(/^(?:.*[/ ])/, '');
+    /* Code without lines: `??:0`, `??:?`, or the file of a symbol, `crtstuff.c:?`. */
+    const known = (line: string) => (/:[1-9]\d*$/.test(line) ? line : '');
+    const theirs = stdout.split('\n').slice(0, -1).map(basename).map(known);
+    assert.ok(theirs.filter((line) => line !== '').length > 1000);
+    assert.deepEqual(ours.map(basename).map(known), theirs);
+  });
+}
+
 function outputOf(file: string, options: CompileOptions, ...parameters: string[]): string {
   const program = compileC(file, options);
   assert.ok(program !== null);
@@ -226,16 +350,18 @@ function outputOf(file: string, options: CompileOptions, ...parameters: string[]
   return stdout;
 }
 
+/** Functions are bound at their first call. */
+const LAZY = ['-O2', '-Wl,-z,lazy'];
+
 test('at random instructions of the C library the walk equals that of libgcc', { skip }, () => {
   for (const seed of ['1', String(process.pid)]) {
-    const stdout = outputOf('unwind-sampler.c', { flags: ['-O2'], core: CORE }, seed, '97');
+    const stdout = outputOf('unwind-sampler.c', { flags: LAZY, core: CORE }, seed, '97');
     const compared = Number(/compared (\d+) differ 0 /.exec(stdout)?.[1]);
     assert.ok(compared > 500, stdout);
     assert.ok(Number(/deepest (\d+)/.exec(stdout)?.[1]) > 8, stdout);
   }
 });
 
-const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
 const FUZZERS: Readonly<Record<string, { file: string; core: readonly string[]; rounds: number }>> =
   {
     'symbols and line programs': {

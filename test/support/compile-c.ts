@@ -41,7 +41,8 @@ export function compileC(name: string, options: CompileOptions = {}): string | n
   const standard = name.endsWith('.cpp') ? '-std=gnu++17' : '-std=gnu11';
   const words = [compiler, standard, ...FLAGS, ...(options.flags ?? [])];
   const hash = createHash('sha256').update(words.join('\n'));
-  for (const file of [...sources, ...coreFiles('.h')]) hash.update(readFileSync(file));
+  for (const file of [...sources, ...coreFiles('.h'), ...coreFiles('.c')])
+    hash.update(readFileSync(file));
   const folder = join(ROOT, 'build/test-guard');
   const target = join(folder, `${basename(name, '.c')}-${hash.digest('hex').slice(0, 16)}`);
   if (existsSync(target)) return target;
