@@ -109,6 +109,7 @@ enum mg_event_kind {
 struct mg_event {
 	enum mg_event_kind kind;
 	uint64_t seq;               /* number of the report in the process, from 1 */
+	uint64_t place;             /* of place.c; 0: it is not asked, or not known */
 	uint64_t time_ns;           /* CLOCK_REALTIME */
 	uint64_t address;
 	const struct mg_region *region; /* may be NULL for watches */
@@ -262,13 +263,21 @@ struct mg_seen {
 	uint64_t module_offset;
 	char label[64], function[160], file[256]; /* all empty: writes that found no entry */
 };
-HANDLER bool mg_seen_before(const struct mg_event *event);
+/* `index`: of its entry, for mg_seen_again() */
+HANDLER bool mg_seen_before(const struct mg_event *event, uint32_t *index);
+HANDLER void mg_seen_again(uint32_t index);
 const struct mg_seen *mg_seen_at(uint32_t index); /* NULL: nothing there */
 
 /* culprit.c */
 HANDLER void mg_choose_culprit(struct mg_event *event);
 HANDLER bool mg_is_allowed(const struct mg_event *event);
 HANDLER bool mg_has_engine(void); /* V8 is in this process */
+HANDLER uint64_t mg_engine_base(void); /* of its module; 0: none */
+HANDLER bool mg_is_program(const struct mg_frame *frame); /* not the engine, not a library of C */
+
+/* The culprit is the first frame that is no machinery, which mg_place() is about. */
+HANDLER bool mg_is_first_to_blame(const struct mg_event *event);
+#define MG_PLACE_ALLOWED MG_SEEN_MAX /* other answers are indexes of seen.c */
 HANDLER uint32_t mg_outer_machinery(const struct mg_event *event);
 
 /* alloc.c */
@@ -288,7 +297,8 @@ void mg_forget_in(void *map, size_t map_bytes); /* opens all pages */
 /* watch.c, uffd.c */
 HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
 			  const ucontext_t *context);
-HANDLER void mg_watch_stepped(struct mg_thread *thread); /* thread->event's write has happened */
+HANDLER void mg_watch_stepped(struct mg_thread *thread);
+HANDLER bool mg_watch_is_on(void); /* there is one */ /* thread->event's write has happened */
 int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);
 int mg_uffd_fd(void); /* for the service thread's poll; -1: none */
 void mg_uffd_serve(void);

@@ -12,8 +12,7 @@ HANDLER bool mg_has_engine(void)
 	return engine_function != NULL;
 }
 
-/* Address of the engine's module, or 0. */
-HANDLER static uint64_t engine_base(void)
+HANDLER uint64_t mg_engine_base(void)
 {
 	uint64_t base = 0, bias, header;
 
@@ -44,9 +43,14 @@ HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
 	return engine && mg_module(frame->pc, &base, &bias, &header) && base == engine ? 2 : 0;
 }
 
+HANDLER bool mg_is_program(const struct mg_frame *frame)
+{
+	return distance(frame, mg_engine_base()) == 0;
+}
+
 HANDLER void mg_choose_culprit(struct mg_event *event)
 {
-	uint64_t engine = engine_base();
+	uint64_t engine = mg_engine_base();
 	int best = 5;
 
 	event->culprit = event->frame_count;
@@ -65,7 +69,7 @@ HANDLER void mg_choose_culprit(struct mg_event *event)
 /* Frames at the outer end that are only the engine and the C library, which started it all. */
 HANDLER uint32_t mg_outer_machinery(const struct mg_event *event)
 {
-	uint64_t engine = engine_base();
+	uint64_t engine = mg_engine_base();
 	uint32_t count = 0;
 
 	for (; engine && count < event->frame_count; count++) {
@@ -75,6 +79,19 @@ HANDLER uint32_t mg_outer_machinery(const struct mg_event *event)
 			break;
 	}
 	return count;
+}
+
+/* Not where a function of node: itself comes first, such as Buffer's, whose callers are many. */
+HANDLER bool mg_is_first_to_blame(const struct mg_event *event)
+{
+	for (uint32_t i = 0; i < event->culprit && i < event->frame_count; i++) {
+		const struct mg_frame *frame = &event->frames[i];
+		bool is_script = frame->kind == MG_FRAME_JS || frame->kind == MG_FRAME_WASM;
+
+		if (is_script && !(frame->notes & MG_NOTE_INLINED))
+			return false;
+	}
+	return event->culprit < event->frame_count && mg_is_program(&event->frames[event->culprit]);
 }
 
 /* Whether one of the words, "a|b", is in the text. */

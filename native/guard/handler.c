@@ -103,10 +103,13 @@ void mg_publish(struct mg_thread *thread)
 static bool is_wanted(const struct mg_event *event)
 {
 	struct mg_region *region = (struct mg_region *)event->region;
-	bool is_seen = mg_seen_before(event);
+	uint32_t index;
+	bool is_seen = mg_seen_before(event, &index);
 
 	if (region != NULL)
 		atomic_fetch_add(&region->faults, 1);
+	if (mg_is_first_to_blame(event))
+		mg_place_keep(event->place, index);
 	return !is_seen || event->is_fatal || region == NULL || !(region->flags & MG_ONCE);
 }
 
@@ -180,7 +183,6 @@ static void fill_event(struct mg_thread *thread, struct mg_region *region, uint6
 	}
 	thread->stage = "reading the instruction";
 	mg_decode(event->code, room, &event->insn);
-	mg_fill_bytes(event, context);
 }
 
 /* V8's own: a plain store of WebAssembly goes on at its landing pad, which throws. */
@@ -265,6 +267,33 @@ static bool is_known_later(const struct mg_event *event)
 	return happens && event->kind == MG_EVENT_WRITE && event->new_known < wanted;
 }
 
+/* A write that needs no report, as the place it comes from tells: it is let through. */
+static bool passes_quietly(struct mg_thread *thread, struct mg_region *region, ucontext_t *context)
+{
+	bool goes_on = region->mode == MG_CONTINUE || region->mode == MG_DIVERT;
+	bool is_once = goes_on && (region->flags & MG_ONCE), is_allowed;
+	struct mg_event *event = &thread->event;
+	struct mg_stop stop = { event->pc, event->fp, event->sp, (uint64_t)region->id,
+				mg_engine_base(), mg_is_program };
+	uint32_t answer;
+
+	thread->stage = "looking for the place";
+	event->place = is_once || region->allow[0] != 0 ? mg_place(&stop) : 0;
+	if (!mg_place_find(event->place, &answer) || mg_watch_is_on()) /* it may want this stack */
+		return false;
+	is_allowed = answer == MG_PLACE_ALLOWED;
+	if (region->alias != 0 || region->scratch != 0) /* where a plain store is done in the handler */
+		mg_fill_bytes(event, context);
+	thread->step.is_late = false;
+	if (!(is_allowed || is_once) ||
+	    !mg_step_over(thread, region, !is_allowed && region->mode == MG_DIVERT, context))
+		return false;
+	atomic_fetch_add(is_allowed ? &region->allowed : &region->faults, 1);
+	if (!is_allowed)
+		mg_seen_again(answer);
+	return true;
+}
+
 static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 {
 	struct mg_region *region;
@@ -297,8 +326,13 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 		return retry(thread, address);
 	thread->retries = 0;
 	fill_event(thread, region, address, context);
+	if (passes_quietly(thread, region, context))
+		return true;
+	mg_fill_bytes(&thread->event, context);
 	walk(thread, context);
 	if (mg_is_allowed(&thread->event) && mg_step_over(thread, region, false, context)) {
+		if (mg_is_first_to_blame(&thread->event))
+			mg_place_keep(thread->event.place, MG_PLACE_ALLOWED);
 		atomic_fetch_add(&region->allowed, 1);
 		return true;
 	}

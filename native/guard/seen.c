@@ -75,7 +75,7 @@ HANDLER static void fill(struct mg_seen *seen, const struct mg_event *event)
 }
 
 /* Counts the write; whether its culprit has written to memory of this label before. */
-HANDLER bool mg_seen_before(const struct mg_event *event)
+HANDLER bool mg_seen_before(const struct mg_event *event, uint32_t *index)
 {
 	uint64_t key = key_of(event);
 
@@ -83,6 +83,7 @@ HANDLER bool mg_seen_before(const struct mg_event *event)
 		struct mg_seen *seen = &seen_table[(key + i) % SEEN_REST];
 		uint64_t found = 0;
 
+		*index = (uint32_t)(seen - seen_table);
 		if (atomic_compare_exchange_strong(&seen->key, &found, key)) {
 			atomic_fetch_add(&seen->count, 1);
 			fill(seen, event);
@@ -93,8 +94,14 @@ HANDLER bool mg_seen_before(const struct mg_event *event)
 			return true;
 		}
 	}
-	atomic_fetch_add(&seen_table[SEEN_REST].count, 1);
+	*index = SEEN_REST;
+	mg_seen_again(SEEN_REST);
 	return true;
+}
+
+HANDLER void mg_seen_again(uint32_t index)
+{
+	atomic_fetch_add(&seen_table[index].count, 1);
 }
 
 const struct mg_seen *mg_seen_at(uint32_t index)

@@ -97,6 +97,15 @@ bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info, const ucontex
 	return true;
 }
 
+bool mg_watch_is_on(void)
+{
+	bool is_on = false;
+
+	for (struct watch *watch = watches; watch < watches + SLOTS; watch++)
+		is_on |= watch->id != 0;
+	return is_on;
+}
+
 void mg_watch_stepped(struct mg_thread *thread)
 {
 	struct mg_event *event = &thread->event;

@@ -73,6 +73,20 @@ HANDLER bool mg_symbol(uint64_t pc, bool is_return_address, struct mg_frame *fra
 /* Address of the module's first byte, its load bias, where its .eh_frame_hdr is mapped (or 0).
    False: pc is no executable memory. Code made at run time: true, all three 0. */
 HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr);
+/* What is known of an address that may be none of code, without reading the maps for it again. */
+enum mg_code { MG_CODE_NONE, MG_CODE_MODULE, MG_CODE_RUNTIME };
+HANDLER enum mg_code mg_code_at(uint64_t pc, uint64_t *base);
+
+/* place.c: where a thread came from, told without a walk; and answers that are kept for it. */
+struct mg_stop {
+	uint64_t pc, fp, sp;
+	uint64_t about;             /* part of the question: the same place may have other answers */
+	uint64_t engine;            /* base of its module, or 0 */
+	bool (*is_program)(const struct mg_frame *frame); /* not machinery */
+};
+HANDLER uint64_t mg_place(const struct mg_stop *stop); /* 0: it takes a walk to tell */
+HANDLER bool mg_place_find(uint64_t place, uint32_t *answer);
+HANDLER void mg_place_keep(uint64_t place, uint32_t answer); /* below 4096 */
 /* A section of an ELF file that may be garbage; NULL: none, or compressed. */
 HANDLER const uint8_t *mg_section(const uint8_t *elf, size_t bytes, const char *name, size_t *size);
 /* demangle.c: C++ names without parameters; what is not understood stays as it is. */

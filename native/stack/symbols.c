@@ -209,10 +209,10 @@ static bool may_be_code(uint64_t pc)
 	return !is_none;
 }
 
-/* The mapping that executes pc, out of a table that is valid and fresh. */
-static bool find(uint64_t pc, struct mapping *out)
+/* The mapping that executes pc, out of a valid table: a fresh one, where it may be read anew. */
+static bool find_in(uint64_t pc, struct mapping *out, bool may_read)
 {
-	for (int tries = 0; tries < 3; tries++) {
+	for (int tries = 0; tries < (may_read ? 3 : 1); tries++) {
 		uint32_t now = atomic_load(&generation), low = 0, high;
 		const struct table *table = &tables[now & 1];
 		bool is_fresh = mg_now_ns(false) - table->read_ns < MAPS_AGE_NS, is_found;
@@ -227,14 +227,29 @@ static bool find(uint64_t pc, struct mapping *out)
 		}
 		*out = table->mappings[low];
 		is_found = high > 0 && pc >= out->start && pc < out->end;
-		if (is_fresh && is_found && atomic_load(&generation) == now)
+		if ((is_fresh || !may_read) && is_found && atomic_load(&generation) == now)
 			return true;
-		if (tries == 0 && !is_found && !may_be_code(pc))
+		if (tries == 0 && !is_found && (!may_read || !may_be_code(pc)))
 			return false;
-		if (tries == 0)
+		if (tries == 0 && may_read)
 			refresh();
 	}
 	return false;
+}
+
+static bool find(uint64_t pc, struct mapping *out)
+{
+	return find_in(pc, out, true);
+}
+
+HANDLER enum mg_code mg_code_at(uint64_t pc, uint64_t *base)
+{
+	struct mapping mapping;
+
+	if (!find_in(pc, &mapping, false))
+		return MG_CODE_NONE;
+	*base = mapping.module == NULL ? 0 : mapping.module->base;
+	return mapping.module == NULL ? MG_CODE_RUNTIME : MG_CODE_MODULE;
 }
 
 HANDLER bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr)
