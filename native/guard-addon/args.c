@@ -25,9 +25,10 @@ static bool take_number(napi_env env, napi_value value, double max, double *out)
 	if (napi_get_value_double(env, value, out) != napi_ok)
 		return refuse(env, false, "a number");
 	/* NaN is refused as well; the limits keep the conversion defined. */
+	if (*out >= 0 && *out <= max && *out == (double)(int64_t)*out)
+		return true;
 	snprintf(text, sizeof(text), "an integer from 0 to %.0f", max);
-	return (*out >= 0 && *out <= max && *out == (double)(int64_t)*out) ||
-	       refuse(env, true, text);
+	return refuse(env, true, text);
 }
 
 static bool take_array(napi_env env, napi_value value, napi_typedarray_type want, void *data,
