@@ -275,11 +275,13 @@ test('another thread attaches by handle, and ends nothing', needsAddon, async ()
   const url = new URL(`data:text/javascript,${encodeURIComponent(text)}`);
   const workerData = { door: new URL('./index.js', import.meta.url).href, handle: guard.handle };
   const worker = new Worker(url, { workerData });
-  const told = await new Promise((resolve, reject) => {
-    worker.once('message', resolve);
-    worker.once('error', reject);
-  });
-  await new Promise((resolve) => worker.once('exit', resolve));
+  const [told] = await Promise.all([
+    new Promise((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    }),
+    new Promise((resolve) => worker.once('exit', resolve)),
+  ]);
   assert.deepEqual(told, ['table', 0, BYTES]);
   bytes[1] = 1;
   guard.protect();
@@ -300,9 +302,10 @@ test('the guards of a worker end with it, also when it is terminated', needsAddo
           parentPort.postMessage('protected');
           if (workerData.isTerminated) setInterval(() => {}, 1000);
         });\`, { eval: true, workerData: { memory, door, isTerminated } });
+      const hasEnded = new Promise((resolve) => worker.once('exit', resolve));
       await new Promise((resolve) => worker.once('message', resolve));
-      if (isTerminated) await worker.terminate();
-      else await new Promise((resolve) => worker.once('exit', resolve));
+      if (isTerminated) worker.terminate();
+      await hasEnded;
       new Uint8Array(memory).fill(1);
       guard.protect(memory).end();
     }`);
