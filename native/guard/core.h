@@ -161,6 +161,7 @@ struct mg_thread {
 			uint64_t index;
 		} pages[MG_STEP_PAGES_MAX];
 	} step;
+	struct mg_windows windows; /* of its walk */
 	struct mg_event event;
 };
 

@@ -73,9 +73,11 @@ static void walk(struct mg_thread *thread, const ucontext_t *context)
 	struct mg_event *event = &thread->event;
 
 	thread->stage = "walking the stack";
+	mg_windows_use(&thread->windows);
 	event->frame_count = mg_unwind(context, event->frames, MG_FRAMES_MAX);
 	thread->stage = "choosing the culprit";
 	mg_choose_culprit(event);
+	mg_windows_use(NULL);
 }
 
 /* One at a time, so that texts do not mix. Who waits too long for the other writes all the same. */

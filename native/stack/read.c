@@ -9,12 +9,40 @@
 #include <time.h>
 #include <unistd.h>
 
-HANDLER bool mg_read(uint64_t address, void *out, size_t bytes)
+#define WINDOW_BYTES sizeof(windows->bytes[0])
+
+static __thread struct mg_windows *windows;
+
+HANDLER static bool read_now(uint64_t address, void *out, size_t bytes)
 {
 	struct iovec to = {out, bytes};
 	struct iovec from = {(void *)address, bytes};
 
 	return syscall(SYS_process_vm_readv, getpid(), &to, 1L, &from, 1L, 0L) == (long)bytes;
+}
+
+HANDLER bool mg_read(uint64_t address, void *out, size_t bytes)
+{
+	uint64_t page = address / WINDOW_BYTES, at = address % WINDOW_BYTES;
+	uint64_t slot = page % MG_WINDOWS;
+
+	if (windows == NULL || bytes > WINDOW_BYTES - at)
+		return read_now(address, out, bytes);
+	if (windows->page[slot] != page) {
+		windows->page[slot] = 0;
+		if (page == 0 || !read_now(address - at, windows->bytes[slot], WINDOW_BYTES))
+			return read_now(address, out, bytes);
+		windows->page[slot] = page;
+	}
+	memcpy(out, windows->bytes[slot] + at, bytes);
+	return true;
+}
+
+HANDLER void mg_windows_use(struct mg_windows *own)
+{
+	if (own != NULL)
+		memset(own->page, 0, sizeof own->page);
+	windows = own;
 }
 
 HANDLER uint64_t mg_now_ns(bool is_realtime)

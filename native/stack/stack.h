@@ -53,6 +53,14 @@ struct mg_frame {
 
 /* read.c */
 HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_readv */
+/* While these are in use mg_read() takes pages as it read them first: a walk makes dozens of reads
+   of a few pages, and each costs a system call. NULL: no more. */
+#define MG_WINDOWS 16
+struct mg_windows {
+	uint64_t page[MG_WINDOWS];
+	uint8_t bytes[MG_WINDOWS][4096];
+};
+HANDLER void mg_windows_use(struct mg_windows *own);
 HANDLER uint64_t mg_now_ns(bool is_realtime);
 HANDLER int32_t mg_tid(void);
 
