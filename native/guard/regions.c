@@ -335,14 +335,18 @@ static int change_pages(struct mg_region *region, uint64_t start, uint64_t bytes
 	return mg_fail(errno, "the kernel refused to change the protection of the memory");
 }
 
+/* Kept: beside two calls of mprotect a third one counts. */
+static __thread int32_t own_tid;
+
 int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 		 enum mg_page_state state, uint32_t generation)
 {
 	uint64_t now = mg_now_ns(true), start = region->start + first_page * MG_PAGE;
 	struct mg_page *pages = region->pages + first_page;
-	int32_t tid = mg_tid();
 	int error;
 
+	if (own_tid == 0)
+		own_tid = mg_tid();
 	for (uint64_t i = 0; i < count; i++)
 		mg_page_claim(&pages[i]);
 	error = change_pages(region, start, count * MG_PAGE, state);
@@ -354,13 +358,13 @@ int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 			change_pages(region, start + i * MG_PAGE, MG_PAGE, page->state);
 		} else if (state == MG_PAGE_OPEN) {
 			page->unprotect_ns = now;
-			page->unprotect_tid = tid;
+			page->unprotect_tid = own_tid;
 		} else {
 			page->generation = generation;
 			page->slice_first = (uint32_t)first_page;
 			page->slice_count = (uint32_t)count;
 			page->protect_ns = now;
-			page->protect_tid = tid;
+			page->protect_tid = own_tid;
 		}
 		if (error == 0)
 			atomic_store(&page->state, state);
@@ -475,6 +479,7 @@ void mg_regions_unlock(void)
 void mg_regions_forked(void)
 {
 	fork_number++;
+	own_tid = 0; /* of the one thread that goes on */
 	for (uint32_t i = 0; i < slots_used; i++)
 		if (table[i].users != 0)
 			table[i].users = 0;
