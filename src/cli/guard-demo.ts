@@ -64,7 +64,7 @@ const TIMEOUT_MS = 60_000;
 
 const HELP = `
 The programs are src/cli/guard-demo/*.ts, some 30 lines each. Nothing outside of their processes is
-touched. Of each stack the frames down to the third below the culprit are shown.
+touched.
 
 Examples:
   $ millrace guard demo
@@ -130,23 +130,8 @@ function play({ file }: Way): Played {
     });
     const [report] = parseReports(readFileSync(reportFile, 'utf8'));
     const culprit = report === undefined ? null : culpritOf(report);
-    return { text: shorten(stderr), found: culprit?.function ?? '' };
+    return { text: stderr, found: culprit?.function ?? '' };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Frames that are shown below the culprit's: what follows is how Node.js came to call it. */
-const FRAMES_BELOW = 3;
-
-/** A frame is a line with a module and an address in brackets. */
-function shorten(text: string): string {
-  const lines = text.split('\n');
-  const culprit = lines.findIndex((line) => line.includes('← the culprit'));
-  const isCut = (line: string, at: number): boolean =>
-    culprit >= 0 && at > culprit + FRAMES_BELOW && /^ {2}\S+ \[0x/.test(line);
-  const cut = lines.filter(isCut).length;
-  const kept = lines.filter((line, at) => !isCut(line, at));
-  if (cut > 0) kept.splice(culprit + FRAMES_BELOW + 1, 0, `  … ${cut} frames more`);
-  return kept.join('\n');
 }

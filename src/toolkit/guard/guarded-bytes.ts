@@ -15,7 +15,7 @@
  *             changes); silence (a guard that has ended without a word is worse than none).
  */
 import { types } from 'node:util';
-import * as threads from 'node:worker_threads';
+import { markAsUntransferable } from 'node:worker_threads';
 import { GuardError } from './guard-error.ts';
 
 /** A WebAssembly.Memory, whose type comes with the DOM library only. */
@@ -119,14 +119,21 @@ export function pin({ owner, buffer }: GuardedBytes): void {
 }
 
 /**
- * Memory of an addon, as that of allocGuarded(), has the mark from the start. To mark it again
- * would make it impossible to detach (Node.js 24); Node.js 20 cannot tell, and does not mind.
+ * Only what could be transferred: the mark makes other memory, that of WebAssembly or of an addon,
+ * impossible to detach for its owner as well, which ends the process (Node.js 24).
  */
 function mark(buffer: ArrayBuffer): void {
-  const { isMarkedAsUntransferable: isMarked } = threads as {
-    readonly isMarkedAsUntransferable?: (buffer: ArrayBuffer) => boolean;
-  };
-  if (isMarked?.(buffer) !== true) threads.markAsUntransferable(buffer);
+  if (isTransferable(buffer)) markAsUntransferable(buffer);
+}
+
+/** Asked to transfer it twice, Node.js refuses; before that it looks whether once would do. */
+function isTransferable(buffer: ArrayBuffer): boolean {
+  try {
+    structuredClone(0, { transfer: [buffer, buffer] });
+    return false;
+  } catch (error) {
+    return /duplicate/.test((error as Error).message);
+  }
 }
 
 export function unpin({ owner }: GuardedBytes): void {
