@@ -121,11 +121,11 @@ export const guardBench: Bench = {
   options: [
     { name: 'parts', argument: 'LIST', default: PARTS.join(','), help: 'which of them' },
     { name: 'stages', argument: 'NAME', default: 'decode', help: 'of the pipeline, for idle' },
-    { name: 'pairs', argument: 'N', default: '60', help: 'pairs of rounds, for idle' },
+    { name: 'pairs', argument: 'N', default: '48', help: 'pairs of rounds, for idle' },
     { name: 'seconds', argument: 'N', default: '1', help: 'length of a round of idle' },
     { name: 'rounds', argument: 'N', default: '9', help: 'rounds of trapped and toggle' },
     { name: 'count', argument: 'N', default: '20000', help: 'writes, or toggles, in a round' },
-    { name: 'memcheck-rounds', argument: 'N', default: '3', help: 'runs under memcheck' },
+    { name: 'memcheck-rounds', argument: 'N', default: '2', help: 'runs under memcheck' },
   ],
   note() {
     const lines = [
