@@ -22,6 +22,8 @@ export function missingObjdump(): string | false {
   return spawnSync('objdump', ['--version']).status === 0 ? false : 'objdump is not installed';
 }
 
+const INSTRUCTION_BYTES_MAX = 15;
+
 export function disassemble(parameters: readonly string[]): Listed[] {
   const found = spawnSync(
     'objdump',
@@ -31,7 +33,8 @@ export function disassemble(parameters: readonly string[]): Listed[] {
   const lines = found.stdout.matchAll(/^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*(\S.*)$/gm);
   const listed: Listed[] = [];
   for (const [, address, code, text] of lines) {
-    if (text!.includes('(bad)')) continue;
+    // Not an instruction; or data that a symbol says to be data.
+    if (text!.includes('(bad)') || code!.length / 3 > INSTRUCTION_BYTES_MAX) continue;
     listed.push({ address: address!, code: code!.replaceAll(' ', ''), text: text!.trim() });
   }
   return listed;
@@ -68,8 +71,8 @@ const IMPLICIT: Readonly<Record<string, number>> = {
   vmaskmovdqu: 16,
   movdir64b: 64,
 };
-/** Of these objdump prints no width, or that of one element. */
-const UNSIZED = /^(?:fnstenv|fnsave|fxsave(?:64)?|sgdt|sidt|vp?scatter.*)$/;
+/** Of these objdump prints no width, or that of one element; programs cannot execute `ins`. */
+const UNSIZED = /^(?:ins|fnstenv|fnsave|fxsave(?:64)?|sgdt|sidt|vp?scatter.*)$/;
 
 /** What the reference says of an instruction. */
 export function accessOf(text: string): Access {
@@ -79,9 +82,12 @@ export function accessOf(text: string): Access {
   const first = operands.split(',')[0]!;
   const width = WIDTHS[/(\w+) PTR/.exec(first)?.[1] ?? ''];
   if (name in IMPLICIT) return { isWrite: true, width: IMPLICIT[name] };
-  if (/^(?:movs|stos|ins)$/.test(name)) return { isWrite: true, width };
+  if (/^(?:movs|stos)$/.test(name)) return { isWrite: true, width };
   if (STACK.test(name)) {
-    const isWord = name === 'pushw' || name === 'pushfw' || /^(?:WORD|[a-d]x$)/.test(operands);
+    const isWord =
+      name === 'pushw' ||
+      name === 'pushfw' ||
+      /^(?:WORD|[a-d]x$|[sd]i$|[sb]p$|r\d+w$)/.test(operands);
     return { isWrite: true, width: isWord ? 2 : 8 };
   }
   const isMemory = first.includes('[') || /\b[cdefgs]s:/.test(first);
