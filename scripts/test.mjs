@@ -17,7 +17,7 @@ import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const FILE_TIMEOUT_MS = 180_000;
+const FILE_TIMEOUT_MS = 300_000;
 const STRESS_TIMEOUT_MS = 1_800_000;
 
 const CLEAR_LINE = process.stderr.isTTY ? '\r\u001b[K' : '';

@@ -31,11 +31,13 @@ export function hasCompiler(compiler = process.env.CC ?? 'cc'): boolean {
 
 /**
  * Path of the program made of `test/guard/<name>`, compiled when a source or flag has changed;
- * null: there is no compiler, or no x86-64 to run it on.
+ * null: there is no compiler, no x86-64 to run it on, or MILLRACE_NO_ADDON=1 asks for the pure
+ * parts.
  */
 export function compileC(name: string, options: CompileOptions = {}): string | null {
   const compiler = options.compiler ?? process.env.CC ?? 'cc';
-  if (process.arch !== 'x64' || !hasCompiler(compiler)) return null;
+  if (process.arch !== 'x64' || process.env.MILLRACE_NO_ADDON === '1') return null;
+  if (!hasCompiler(compiler)) return null;
   const core = coreSources(options.core ?? 'all');
   const sources = [join(ROOT, 'test/guard', name), ...core];
   const standard = name.endsWith('.cpp') ? '-std=gnu++17' : '-std=gnu11';
