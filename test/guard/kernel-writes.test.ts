@@ -126,9 +126,13 @@ for (const scenario of ['one-page', 'owner']) {
     if (outcome === null) return;
     assert.equal(outcome.signal, null);
     assert.deepEqual(outcome.lines, ['protect 0', 'all done 1']);
-    assert.ok(outcome.reports.length > 0 && outcome.reports.length <= 320);
+    // An owner that opens the page in time leaves nothing to report.
+    assert.ok(outcome.reports.length >= (scenario === 'owner' ? 0 : 1));
+    assert.ok(outcome.reports.length <= 320);
     for (const report of outcome.reports) {
       const { function: name } = culpritOf(report) ?? {};
+      // The owner let it go on before it was asked: it may stand elsewhere by now, or have ended.
+      if (scenario === 'owner' && report.kind === 'syscall') continue;
       assert.equal(name, report.kind === 'syscall' ? 'read_into' : 'write_at');
     }
   });
