@@ -3,46 +3,17 @@
  * its caller; threads, owners that toggle meanwhile, and threads that take no signal all go on.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { culpritOf, type GuardReport, parseReports } from '../../src/toolkit/guard/index.ts';
+import { culpritOf, type GuardReport } from '../../src/toolkit/guard/index.ts';
 import { compileC } from '../support/compile-c.ts';
+import { type Reported, runWhereOffered } from '../support/reporting-program.ts';
 
 const program = compileC('kernel-writes.c', { flags: ['-O1', '-fno-builtin'] });
 const options = { skip: program === null && 'no C compiler for x86-64' };
 
-interface Outcome {
-  readonly signal: string | null;
-  readonly status: number | null;
-  readonly lines: readonly string[];
-  readonly reports: readonly GuardReport[];
-}
-
-/** null: userfaultfd is refused; the test is skipped and says why. */
-function run(context: TestContext, scenario: string): Outcome | null {
-  const folder = mkdtempSync(join(tmpdir(), 'guard-kernel-'));
-  const file = join(folder, 'reports');
-  try {
-    const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program!, scenario];
-    const { signal, status, stdout, stderr } = spawnSync('sh', shell, {
-      encoding: 'utf8',
-      timeout: 120_000,
-      env: { ...process.env, REPORT: file },
-    });
-    assert.doesNotMatch(stdout, /refused:/, stderr);
-    const reason = /^unavailable: (.*)$/m.exec(stdout)?.[1];
-    if (reason !== undefined) {
-      context.skip(reason);
-      return null;
-    }
-    const lines = stdout.split('\n').filter((line) => line !== '');
-    return { signal, status, lines, reports: parseReports(readFileSync(file, 'utf8')) };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+/** null: skipped, with the reason. */
+function run(context: TestContext, scenario: string): Reported | null {
+  return runWhereOffered(context, program!, scenario);
 }
 
 function calls(reports: readonly GuardReport[]): string[] {

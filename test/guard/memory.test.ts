@@ -3,13 +3,10 @@
  * the quarantine keep what they promise.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { culpritOf, type GuardReport, parseReports } from '../../src/toolkit/guard/index.ts';
+import { culpritOf, type GuardReport } from '../../src/toolkit/guard/index.ts';
 import { compileC } from '../support/compile-c.ts';
+import { runReporting } from '../support/reporting-program.ts';
 
 const program = compileC('memory.c', { flags: ['-O1', '-fno-builtin'] });
 const options = { skip: program === null && 'no C compiler for x86-64' };
@@ -21,27 +18,12 @@ interface Outcome {
 }
 
 function run(scenario: string): Outcome {
-  const folder = mkdtempSync(join(tmpdir(), 'guard-memory-'));
-  const file = join(folder, 'reports');
-  try {
-    const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program!, scenario];
-    const { signal, stdout, stderr } = spawnSync('sh', shell, {
-      encoding: 'utf8',
-      timeout: 120_000,
-      env: { ...process.env, REPORT: file },
-    });
-    assert.doesNotMatch(stdout, /refused/, stderr);
-    const facts = stdout.split('\n').filter((line) => line !== '');
-    return {
-      signal,
-      facts: Object.fromEntries(
-        facts.map((line) => [line.replace(/ -?\d+$/, ''), Number(/-?\d+$/.exec(line)?.[0])]),
-      ),
-      reports: parseReports(readFileSync(file, 'utf8')),
-    };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const { signal, lines, reports } = runReporting(program!, scenario);
+  const facts = lines.map((line) => [
+    line.replace(/ -?\d+$/, ''),
+    Number(/-?\d+$/.exec(line)?.[0]),
+  ]);
+  return { signal, facts: Object.fromEntries(facts), reports };
 }
 
 interface Death extends Partial<Pick<GuardReport, 'kind' | 'place' | 'offset' | 'beyond'>> {
