@@ -1,5 +1,6 @@
 /*
- * Files whose bytes stay where they are: sent from the page cache, mapped, and room for more.
+ * Files whose bytes stay where they are: sent from the page cache, looked for there, mapped, and
+ * room for more.
  *
  * File offsets and sizes are JS numbers below 2^53.
  */
@@ -8,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 
 #define SENDFILE_BYTES_MAX 0x40000000
 
@@ -26,6 +28,25 @@ static napi_value file_send(napi_env env, napi_callback_info info)
 		return NULL;
 	offset = (off_t)position;
 	return result(env, RETRY(sendfile(socket, file, &offset, (size_t)length)));
+}
+
+/* preadNoWait(fd, array, offset, length, fileOffset): what the page cache holds, or -EAGAIN */
+static napi_value file_pread_no_wait(napi_env env, napi_callback_info info)
+{
+	struct iovec range;
+	napi_value args[5];
+	double position;
+	uint8_t *data;
+	size_t length;
+	int fd;
+
+	if (!read_args(env, info, args, 5) || !arg_fd(env, args[0], &fd) ||
+	    !arg_slice(env, args + 1, &data, &length) ||
+	    !arg_number(env, args[4], "fileOffset", 0, SAFE_INTEGER_MAX, &position))
+		return NULL;
+	range.iov_base = data;
+	range.iov_len = length;
+	return result(env, RETRY(preadv2(fd, &range, 1, (off_t)position, RWF_NOWAIT)));
 }
 
 static void unmap(napi_env env, void *data, void *hint)
@@ -74,6 +95,7 @@ static napi_value file_free_bytes(napi_env env, napi_callback_info info)
 
 const struct native_function FILE_FUNCTIONS[] = {
 	{"sendfile", file_send},
+	{"preadNoWait", file_pread_no_wait},
 	{"mapFile", file_map},
 	{"freeBytes", file_free_bytes},
 	{NULL, NULL},

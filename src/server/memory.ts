@@ -110,6 +110,8 @@ export class Memory {
       journalIdle: IdleStrategy.create().handle,
       keeperIdle: IdleStrategy.create().handle,
       journal: this.journal.handle,
+      forwardWakeFd: -1,
+      catchup: null,
       connectionIds: new SharedArrayBuffer(4),
     };
     this.journal.publish(recovered.nextPosition, recovered.nextOrdinal);

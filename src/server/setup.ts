@@ -18,6 +18,16 @@ export const READER_COUNT = 1;
 /** The word of `connectionIds` that counts connections. */
 export const CONNECTION_COUNT_WORD = 0;
 
+/** Between the forwarder and the catch-up worker; made by forward/catchup-client.ts. */
+export interface CatchupHandle {
+  /** Requests, forwarder -> catch-up. */
+  readonly ring: SpscRingHandle;
+  /** Where the catch-up worker sleeps. */
+  readonly idle: IdleHandle;
+  /** Which request is done, catch-up -> forwarder. */
+  readonly done: SharedArrayBuffer;
+}
+
 export interface SharedMemory {
   readonly pool: PagePoolHandle;
   /** null: the server is not guarded. */
@@ -31,6 +41,10 @@ export interface SharedMemory {
   readonly journalIdle: IdleHandle;
   readonly keeperIdle: IdleHandle;
   readonly journal: JournalSharedHandle;
+  /** eventfd at which the forwarder sleeps; -1: nobody forwards. */
+  readonly forwardWakeFd: number;
+  /** Requests of the forwarder to the catch-up worker, and what it answers; null: none. */
+  readonly catchup: CatchupHandle | null;
   /** One int32: connections so far; id = base + count. */
   readonly connectionIds: SharedArrayBuffer;
 }

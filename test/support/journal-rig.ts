@@ -133,6 +133,7 @@ export class JournalRig {
         sleeper: IdleStrategy.sleeper(IdleStrategy.create().handle),
         writer: this.writer,
         shared: this.shared,
+        forwardWaker: null,
         counters: this.counters,
         control: new Control(commands.handle),
         warn: (text) => this.warnings.push(text),

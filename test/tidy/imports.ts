@@ -63,6 +63,7 @@ const MEETING = [
   'block-source',
   'ring-source',
   'shared',
+  'forward-sleep',
 ];
 
 /** Files beside the stages that each of them may use. */

@@ -14,8 +14,8 @@
  *             place: it goes on from the segments, which hold the same bytes.
  * FULL DISK   The block is dropped and counted in bytes and records (journal_full; anything else
  *             journal_error); it gets no ordinal. The next block tries again: resumes by itself.
- * ORDER       append -> publish position -> ring. The page of a block is released only after every
- *             reader has passed it.
+ * ORDER       append -> publish position -> ring -> wake the forwarder, if it sleeps. The page of a
+ *             block is released only after every reader has passed it.
  */
 import { crc32 } from 'node:zlib';
 import { assert } from '../../toolkit/base/assert.ts';
@@ -44,6 +44,7 @@ import {
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
 import type { JournalCounter } from './counters.ts';
 import { sealBlockHeader } from './format.ts';
+import type { ForwardWaker } from './forward-sleep.ts';
 import type { SegmentWriter } from './segment-writer.ts';
 import type { JournalShared } from './shared.ts';
 
@@ -73,6 +74,8 @@ export interface JournalDependencies {
   readonly sleeper: IdleSleeper;
   readonly writer: SegmentWriter;
   readonly shared: JournalShared;
+  /** null: nobody forwards. */
+  readonly forwardWaker: ForwardWaker | null;
   readonly counters: CounterWriter<JournalCounter>;
   readonly control: Control;
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -231,6 +234,7 @@ export class JournalStage implements Stage {
   #publish(words: Int32Array, slot: number, position: number): void {
     setSlotPosition(words, slot, position);
     this.#deps.broadcast.push(words, slot);
+    this.#deps.forwardWaker?.wake(this.#deps.writer.position);
   }
 
   /** Keeps pages free for the collectors by evicting readers that hold too many. */

@@ -81,6 +81,8 @@ const RETENTION: readonly {
   options: Partial<KeeperOptions>;
   old: number;
   consumed: number;
+  /** Nobody holds when nothing is said. */
+  forward?: number;
   oldest: number;
 }[] = [
   { name: 'nothing is due', options: {}, old: 0, consumed: 1e9, oldest: 0 },
@@ -90,6 +92,16 @@ const RETENTION: readonly {
   { name: 'consumed up to an edge', options: {}, old: 8, consumed: 3_000, oldest: 3 },
   { name: 'bytes', options: { retentionBytes: 3_500 }, old: 0, consumed: 1e9, oldest: 7 },
   { name: 'bytes, needed', options: { retentionBytes: 1_000 }, old: 0, consumed: 0, oldest: 0 },
+  { name: 'not what is held', options: {}, old: 8, consumed: 1e9, forward: 2_500, oldest: 2 },
+  { name: 'the store is behind', options: {}, old: 8, consumed: 2_500, forward: 5_000, oldest: 2 },
+  {
+    name: 'the cap takes what a channel holds',
+    options: { retentionBytes: 3_500, capBytes: 5_500 },
+    old: 0,
+    consumed: 1e9,
+    forward: 0,
+    oldest: 5,
+  },
   {
     name: 'the cap takes what a reader needs',
     options: { retentionBytes: 3_500, capBytes: 5_500 },
@@ -106,11 +118,12 @@ const RETENTION: readonly {
   },
 ];
 
-for (const { name, options, old, consumed, oldest } of RETENTION) {
+for (const { name, options, old, consumed, forward, oldest } of RETENTION) {
   test(`retention: ${name}`, needsAddon, (t) => {
     const rig = makeRig(t, options);
     tenSegments(rig.folder, old);
     rig.shared.consumedPosition = consumed;
+    if (forward !== undefined) rig.shared.forwardPosition = forward;
     assert.equal(oldestAfterStart(rig), oldest);
   });
 }

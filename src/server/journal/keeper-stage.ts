@@ -12,7 +12,8 @@
  *             segments are new  6. syncedPosition = P. Whatever lies below P is then in a file of 3
  *             or 4: a segment is handed over as sealed before the next one becomes current.
  * RETENTION   Oldest whole segments, never the newest: those that are too old or above the size and
- *             that every reader has consumed; above the cap also those that a reader still needs
+ *             that neither the store nor a channel that holds needs (store's consumed position,
+ *             forwarder's forward position); above the cap also those that a reader still needs
  *             (it counts dropped{retention} by the gap of ordinals that it finds).
  */
 import { readdirSync, statSync, unlinkSync } from 'node:fs';
@@ -165,11 +166,12 @@ export class KeeperStage implements Stage {
     const files = this.#files();
     let total = files.reduce((sum, file) => sum + file.bytes, 0);
     let count = files.length;
-    const { consumedPosition } = this.#deps.shared;
+    const { consumedPosition, forwardPosition } = this.#deps.shared;
+    const neededPosition = Math.min(consumedPosition, forwardPosition);
     const oldestMs = wallMs() - this.#options.retentionMs;
     for (let i = 0; i < files.length - 1; i++) {
       const file = files[i]!;
-      const isConsumed = files[i + 1]!.position <= consumedPosition;
+      const isConsumed = files[i + 1]!.position <= neededPosition;
       const isDue = file.modifiedMs < oldestMs || total > this.#options.retentionBytes;
       if (!(isDue && isConsumed) && total <= this.#options.capBytes) break;
       try {

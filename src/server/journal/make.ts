@@ -13,6 +13,7 @@ import type { WorkerSetup } from '../setup.ts';
 import { SLOT_PAGE } from '../slot.ts';
 import type { Stage } from '../stage.ts';
 import type { JournalCounter, KeeperCounter } from './counters.ts';
+import { ForwardWaker } from './forward-sleep.ts';
 import { JournalStage } from './journal-stage.ts';
 import { KeeperStage } from './keeper-stage.ts';
 import { SegmentWriter } from './segment-writer.ts';
@@ -78,6 +79,8 @@ export async function makeJournalStage(setup: WorkerSetup, tell: Tell): Promise<
       sleeper: IdleStrategy.sleeper(shared.journalIdle),
       writer,
       shared: new JournalShared(shared.journal),
+      forwardWaker:
+        shared.forwardWakeFd < 0 ? null : new ForwardWaker(shared.journal, shared.forwardWakeFd),
       counters: Counters.writer(setup.counters as CounterHandle<JournalCounter>),
       control: new Control(setup.commands),
       warn: warnWith(tell),

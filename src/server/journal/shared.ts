@@ -9,12 +9,14 @@
  *               4 consumed position    store      end of the last committed block: retention's end
  *               5 journal bytes        keeper     bytes of all segment files
  *               6 segments             keeper
- *             int32 words: current fd + 1 (journal).
+ *               7 forward position     forwarder  lowest position that a channel holds; at start
+ *                                                 the main thread; POSITION_MAX: nobody holds
+ *             int32 words: current fd + 1 (journal). The forwarder's sleep: forward-sleep.ts.
  * MEMORY ORDER Aligned 8-byte stores are single instructions; the journal stores words 0 and 1
- * before
- *             the ring's Atomics.store, so a reader that got a slot sees at least its position.
+ *             before the ring's Atomics.store, so a reader that got a slot sees at least its
+ *             position; likewise before that of forward-sleep.ts.
  */
-import { CACHE_LINE_PAIR_BYTES } from '../../toolkit/base/limits.ts';
+import { CACHE_LINE_PAIR_BYTES, POSITION_MAX } from '../../toolkit/base/limits.ts';
 
 const STRIDE = CACHE_LINE_PAIR_BYTES / 8;
 const PUBLISHED_POSITION = 0;
@@ -24,13 +26,17 @@ const SYNC_REQUEST = 3 * STRIDE;
 const CONSUMED_POSITION = 4 * STRIDE;
 const DISK_BYTES = 5 * STRIDE;
 const SEGMENT_COUNT = 6 * STRIDE;
-const WORD_COUNT = 7 * STRIDE;
+const FORWARD_POSITION = 7 * STRIDE;
+const WORD_COUNT = 8 * STRIDE;
 const FD_WORD = 0;
+const FORWARD_SLEEP_BYTES = 2 * CACHE_LINE_PAIR_BYTES;
 
 /** What travels to workers. */
 export interface JournalSharedHandle {
   readonly words: SharedArrayBuffer;
   readonly fd: SharedArrayBuffer;
+  /** Words of forward-sleep.ts. */
+  readonly forwardSleep: SharedArrayBuffer;
 }
 
 export class JournalShared {
@@ -45,10 +51,13 @@ export class JournalShared {
   }
 
   static create(): JournalShared {
-    return new JournalShared({
+    const shared = new JournalShared({
       words: new SharedArrayBuffer(WORD_COUNT * 8),
       fd: new SharedArrayBuffer(4),
+      forwardSleep: new SharedArrayBuffer(FORWARD_SLEEP_BYTES),
     });
+    shared.forwardPosition = POSITION_MAX;
+    return shared;
   }
 
   get publishedPosition(): number {
@@ -87,6 +96,15 @@ export class JournalShared {
 
   set consumedPosition(position: number) {
     this.#words[CONSUMED_POSITION] = position;
+  }
+
+  /** Nothing at or above it may be removed below the cap; POSITION_MAX when nobody holds. */
+  get forwardPosition(): number {
+    return this.#words[FORWARD_POSITION]!;
+  }
+
+  set forwardPosition(position: number) {
+    this.#words[FORWARD_POSITION] = position;
   }
 
   get diskBytes(): number {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { SharedWasmMemory } from '../base/webassembly.ts';
-import { EAGAIN, EBADF, EEXIST, ENOENT, ENOSPC } from './errno.ts';
+import { EAGAIN, EBADF, EEXIST, ENOENT, ENOSPC, EOPNOTSUPP } from './errno.ts';
 import {
   closeFd,
   fallocate,
@@ -15,6 +15,7 @@ import {
   ftruncate,
   openFile,
   pread,
+  preadNoWait,
   pwrite,
   pwriteFully,
 } from './file.ts';
@@ -50,6 +51,26 @@ test('pwrite and pread take a slice of shared WebAssembly memory, in place', nee
   assert.equal(pread(fd, bytes, 0, 10, 8), 0, 'the end of the file is 0');
   assert.equal(pwrite(fd, bytes, 0, 0, 0), 0);
   closeFd(fd);
+});
+
+test('preadNoWait reads what the page cache holds, and never past its array', needsAddon, () => {
+  const path = join(folder, 'no-wait');
+  const fd = openFile(path, ['readWrite', 'create']);
+  const bytes = Uint8Array.from({ length: 64 }, (_, i) => i);
+  assert.equal(pwrite(fd, bytes, 0, 64, 0), 64);
+  bytes.fill(0xee);
+  const got = preadNoWait(fd, bytes, 8, 4, 32);
+  // tmpfs cannot tell; what was just written is in the page cache everywhere else.
+  if (got !== -EOPNOTSUPP) {
+    assert.equal(got, 4);
+    assert.deepEqual([...bytes.subarray(7, 13)], [0xee, 32, 33, 34, 35, 0xee]);
+    assert.equal(preadNoWait(fd, bytes, 0, 8, 60), 4);
+    assert.equal(preadNoWait(fd, bytes, 0, 8, 64), 0, 'the end of the file is 0');
+  }
+  assert.throws(() => preadNoWait(fd, bytes, 60, 5, 0), RangeError);
+  assert.throws(() => preadNoWait(fd, bytes, 0, 4, -1), RangeError);
+  closeFd(fd);
+  assert.equal(preadNoWait(fd, bytes, 0, 4, 0), -EBADF);
 });
 
 test('file offsets above 4 GiB arrive whole', needsAddon, () => {

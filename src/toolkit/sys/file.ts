@@ -88,6 +88,22 @@ export function pread(
 }
 
 /**
+ * preadv2(2) with RWF_NOWAIT: as pread, but only what the page cache holds; the disk is not waited
+ * for. Bytes read, which end where the first page is missing; 0 at the end of the file.
+ * Errno: EAGAIN (the first page is missing; Linux may begin to read it), EOPNOTSUPP (the file
+ * system cannot tell: tmpfs), and those of pread.
+ */
+export function preadNoWait(
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  fileOffset: number,
+): number {
+  return native().preadNoWait(fd, bytes, offset, length, fileOffset);
+}
+
+/**
  * fallocate(2): reserves disk space for a range. With `keepSize` the file's length stays.
  * Errno: ENOSPC, EOPNOTSUPP (the file system cannot), EFBIG, EBADF.
  */

@@ -94,6 +94,13 @@ export interface NativeFunctions {
   closeFd(fd: number): number;
   pwrite(fd: number, bytes: Uint8Array, offset: number, length: number, fileOffset: number): number;
   pread(fd: number, bytes: Uint8Array, offset: number, length: number, fileOffset: number): number;
+  preadNoWait(
+    fd: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    fileOffset: number,
+  ): number;
   fallocate(fd: number, keepSize: number, fileOffset: number, bytes: number): number;
   ftruncate(fd: number, bytes: number): number;
   fdatasync(fd: number): number;
@@ -169,6 +176,7 @@ export const NATIVE_FUNCTION_NAMES = [
   'closeFd',
   'pwrite',
   'pread',
+  'preadNoWait',
   'fallocate',
   'ftruncate',
   'fdatasync',
