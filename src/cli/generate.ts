@@ -38,6 +38,7 @@ interface GenerateOptions {
   readonly malformed?: number;
   readonly lies?: number;
   readonly chunk?: string;
+  readonly mark?: boolean;
   readonly out?: string;
   readonly json?: boolean;
 }
@@ -92,6 +93,7 @@ export function registerGenerate(program: Command): void {
     .option('--malformed <ratio>', 'share of bad input whose outcome is known, 0..1', parseRatio)
     .option('--lies <ratio>', 'share of records whose length is not true, 0..1', parseRatio)
     .option('--chunk <how>', '"random": cut the stream at random bytes')
+    .option('--mark', 'headers tell the connection, for `millrace sink --verify --marked`')
     .option('--out <file>', 'write the raw stream into a file instead; - is stdout')
     .option('--json', 'totals on one line, and no progress')
     .addHelpText('after', HELP)
@@ -115,6 +117,7 @@ async function generate(target: string | undefined, options: GenerateOptions): P
     ...(options.virtualRate === undefined ? {} : { virtualRecordsPerSecond: options.virtualRate }),
     malformedRatio: options.malformed ?? 0,
     liesRatio: options.lies ?? 0,
+    hasMarks: options.mark === true,
   };
   if (target === undefined) await generateFile(options.out ?? '-', stream, options);
   else await generateTcp(target, stream, options);

@@ -26,6 +26,7 @@ import { registerNettest } from './nettest.ts';
 import { registerQuery } from './query.ts';
 import { registerReplay } from './replay.ts';
 import { registerServe } from './serve.ts';
+import { registerSink } from './sink.ts';
 import { registerStatus } from './status.ts';
 import { registerStore } from './store.ts';
 import { registerTop } from './top.ts';
@@ -62,6 +63,7 @@ export function makeProgram(): Command {
   registerDump(program);
   registerReplay(program);
   registerGenerate(program);
+  registerSink(program);
   registerNettest(program);
   registerCpu(program);
   registerGuard(program);

@@ -21,6 +21,7 @@ import {
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RawFramer } from '../rdr/index.ts';
 import type { BlockHeader } from '../server/journal/format.ts';
 import {
   type Damage,
@@ -30,7 +31,6 @@ import {
   segmentOfFile,
 } from '../server/journal/reader.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { RawFramer } from './raw-framer.ts';
 
 /** Whole records back to back; one object is reused, valid until the next step of the iterator. */
 export interface RecordRun {

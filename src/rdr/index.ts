@@ -45,6 +45,7 @@ export {
   walkFields,
 } from './field.ts';
 export { BAD_PREFIX, frameLength } from './frame.ts';
+export { type OnRecords, RawFramer } from './raw-framer.ts';
 export {
   type RdrField,
   type RdrHeader,

@@ -335,3 +335,13 @@ function textFields(bytes: Uint8Array, at: number): string[] {
   }
   return texts;
 }
+
+test('marks name the connection in every header and change nothing else', () => {
+  const plain = makeBytes(makeStream({ connection: 0x1234 }), 200);
+  const marked = makeBytes(makeStream({ connection: 0x1234, hasMarks: true }), 200);
+  for (let at = 0; at < plain.length; at += frameLength(plain, at)) {
+    assert.deepEqual([marked[at + 5], marked[at + 6]], [0x12, 0x34]);
+    marked.set(plain.subarray(at + 5, at + 7), at + 5);
+  }
+  assert.deepEqual(marked, plain);
+});

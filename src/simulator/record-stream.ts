@@ -37,6 +37,9 @@ export const DEFAULT_START_SECONDS = 1_767_225_600;
 /** While reports are due, one goes out after so many other records. */
 const REPORT_SPACING = 4;
 
+/** Marks are the two address samples of a header. */
+const MARK_MAX = 0xffff;
+
 const DRAW_TABLE_LENGTH = 4096;
 const TUR_INDEX = LAYOUT_INDEX.get('transaction_usage')!;
 
@@ -50,6 +53,11 @@ export interface RecordStreamOptions {
   readonly startSeconds?: number;
   /** Records per second of virtual time; the mix's own when left out. */
   readonly virtualRecordsPerSecond?: number;
+  /**
+   * Every header tells its connection: both address samples, as one number of 16 bits, are
+   * `connection`. With the flow context id each record of a run is then known by its header.
+   */
+  readonly hasMarks?: boolean;
   /** Share of items with a fault or garbage, 0 .. 1. */
   readonly malformedRatio?: number;
   /** Share of records whose length digits lie, 0 .. 1: totals are not exact then. */
@@ -82,7 +90,8 @@ export class RecordStream {
     this.#prng = prng;
     this.#text = new TextMaker(prng, mix);
     this.#events = new EventSource(prng, options.subscribers, this.#text);
-    this.#writer = new RecordWriter(prng, this.#text, this.#events.slots);
+    const mark = options.hasMarks === true ? connection & MARK_MAX : -1;
+    this.#writer = new RecordWriter(prng, this.#text, this.#events.slots, mark);
     this.#faults = new FaultMaker(prng);
     const reports = Object.entries(mix.periodic).map(([name, report]) => {
       return { layoutIndex: LAYOUT_INDEX.get(name)!, ...report };

@@ -19,7 +19,11 @@ export class RecordWriter {
   readonly #slots: Float64Array;
   readonly #header: FrameHeader = makeFrameHeader(0);
 
-  constructor(prng: Prng, text: TextMaker, slots: Float64Array) {
+  /** Both address samples as one number of 16 bits, or -1: those of the event. */
+  readonly #mark: number;
+
+  constructor(prng: Prng, text: TextMaker, slots: Float64Array, mark = -1) {
+    this.#mark = mark;
     this.#prng = prng;
     this.#text = text;
     this.#slots = slots;
@@ -45,6 +49,10 @@ export class RecordWriter {
     header.destinationIpSample = isFlow ? slots[SLOT.SERVER_IP]! & 255 : 0;
     header.sourcePort = isFlow ? slots[SLOT.CLIENT_PORT]! : 0;
     header.destinationPort = isFlow ? slots[SLOT.SERVER_PORT]! : 0;
+    if (this.#mark >= 0) {
+      header.sourceIpSample = this.#mark >>> 8;
+      header.destinationIpSample = this.#mark & 255;
+    }
     header.flowContextId = sequence >>> 0;
     encoder.begin(header, offset);
     this.#writeFields(encoder, layout, fieldCount);

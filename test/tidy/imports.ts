@@ -101,6 +101,7 @@ const AREAS: readonly Area[] = [
     mayImport: ['output', 'pages', 'sys', 'base'],
     hasNode: true,
   },
+  { name: 'sink', pattern: /^src\/sink\//, mayImport: ['rdr', 'base'], hasNode: true },
   { name: 'simulator', pattern: /^src\/simulator\//, mayImport: ['rdr', 'base'], hasNode: true },
   {
     name: 'meeting',
@@ -134,6 +135,7 @@ const AREAS: readonly Area[] = [
       'rdr',
       'nettest',
       'simulator',
+      'sink',
       'contract',
       'meeting',
       'server',

@@ -77,6 +77,10 @@ export const ERRORS = {
     exit: EXIT_FAILED,
     meaning: 'nettest recv got messages that are not what was sent',
   },
+  MR_SINK_VERIFY: {
+    exit: EXIT_FAILED,
+    meaning: 'the records that a sink got are not what a simulated SCE sent',
+  },
   MR_INTERRUPTED: { exit: EXIT_FAILED, meaning: 'a command was stopped before its end' },
   MR_WORKER_DIED: { exit: EXIT_FAILED, meaning: 'a worker thread ended by itself' },
   MR_HTTP_PATH: { exit: EXIT_FAILED, meaning: 'the HTTP server has nothing at this address' },

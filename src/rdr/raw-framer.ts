@@ -8,7 +8,9 @@
  *             next piece does not fit; it grows only if a piece is larger than the buffer.
  * INVARIANTS  framed + resyncBytes + truncatedBytes = bytes that were pushed, after finish().
  */
-import { BAD_PREFIX, findAnchor, frameLength, PREFIX_BYTES } from '../rdr/index.ts';
+import { findAnchor } from './anchor.ts';
+import { PREFIX_BYTES } from './constants.ts';
+import { BAD_PREFIX, frameLength } from './frame.ts';
 
 const BUFFER_BYTES = 512 * 1024;
 
@@ -17,8 +19,8 @@ export type OnRecords = (bytes: Uint8Array, view: DataView, offset: number, leng
 
 export class RawFramer {
   readonly #onRecords: OnRecords;
-  #bytes = new Uint8Array(BUFFER_BYTES);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array;
+  #view: DataView;
   #at = 0;
   #end = 0;
   #isLost = false;
@@ -28,8 +30,11 @@ export class RawFramer {
   /** Bytes of the half record at the end; known after finish(). */
   truncatedBytes = 0;
 
-  constructor(onRecords: OnRecords) {
+  /** `bufferBytes`: what is kept from the start; a piece that does not fit makes it grow. */
+  constructor(onRecords: OnRecords, bufferBytes: number = BUFFER_BYTES) {
     this.#onRecords = onRecords;
+    this.#bytes = new Uint8Array(bufferBytes);
+    this.#view = new DataView(this.#bytes.buffer);
   }
 
   push(piece: Uint8Array): void {
