@@ -202,6 +202,21 @@ test('a lost connection is an error, and nothing connects again', async () => {
   );
 });
 
+test('many paced connections warn of nothing', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): number => warnings.push(warning);
+  process.on('warning', note);
+  try {
+    await withSink(async (options) => {
+      await sendStreams({ ...options, records: 48, connections: 16, rate: 400 });
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off('warning', note);
+  }
+  assert.deepEqual(warnings, []);
+});
+
 test('no listener is an error with the address', async () => {
   const sink = new Sink();
   const port = await sink.listen();

@@ -12,6 +12,7 @@
  *            records than a collector is meant to take).
  */
 import { createHash, type Hash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { monotonicMs } from '../toolkit/base/clock.ts';
 import { Connection } from './connection.ts';
@@ -72,6 +73,8 @@ export class Sender {
   constructor(options: SendOptions) {
     checkSendOptions(options);
     this.#options = options;
+    // Each paced connection listens while it waits; Node.js warns of more than ten.
+    setMaxListeners(options.connections ?? 1, this.#abort.signal);
   }
 
   /** Sends everything; rejects with MR_CONNECT, and result() still tells what was sent. */
