@@ -1,7 +1,7 @@
 /**
  * Builds the native parts with the C compiler alone: native/*.c -> build/millrace.node, and on
- * x86-64 the guard, native/guard and native/stack -> build/millrace-guard.node and
- * build/libmillrace-guard.so.
+ * x86-64 the guard, native/guard, native/report and native/inspect ->
+ * build/millrace-guard.node and build/libmillrace-guard.so.
  *
  * Skips what neither its sources nor the flags changed since its last build (a hash beside the
  * result). A result is renamed into place, because a running server has the old file mapped.
@@ -75,7 +75,7 @@ function targets() {
   ];
   const all = [{ name: 'millrace.node', folders: ['native'], flags: [] }];
   if (process.arch !== 'x64') return all;
-  const core = ['native/guard', 'native/stack'];
+  const core = ['native/guard', 'native/report', 'native/inspect'];
   return [
     ...all,
     { name: 'millrace-guard.node', folders: [...core, 'native/guard-addon'], flags: guard },

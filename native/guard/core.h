@@ -5,28 +5,19 @@
  *                 is in: no allocation, no locks, no stdio, no dl* calls, no errno left changed;
  *                 other memory than ours is read through mg_read() alone, which cannot fault.
  *                 All else runs in ordinary code and may take the one mutex (regions.c).
- * FLOW            handler.c catches -> regions.c says whose page -> decode.c says what instruction
- *                 -> native/stack walks and names the frames -> culprit.c, report.c write
- *                 -> step.c lets the write happen, or elsewhere -> back, or to the older handler.
+ * FLOW            handler.c catches -> regions.c says whose page -> native/inspect says what
+ *                 instruction, walks and names the frames, tells the culprit -> native/report
+ *                 writes -> step.c lets the write happen, or elsewhere -> back, or to the older
+ *                 handler.
+ * LAYERS          This folder acts; native/report, which it fills events for, and native/inspect,
+ *                 which only reads, know nothing of it.
  */
 #ifndef MILLRACE_GUARD_CORE_H
 #define MILLRACE_GUARD_CORE_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <errno.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <ucontext.h>
-
+#include "report.h"
 #include "millrace-guard.h"
-#include "stack.h"
 
-#define MG_BYTES_MAX 64  /* old and new bytes in a report */
 #define MG_REGIONS_MAX 65536
 #define MG_THREADS_MAX 1024
 #define MG_STEP_PAGES_MAX 32 /* that one instruction writes to: vscatter, 16 elements */
@@ -37,21 +28,12 @@
 
 enum mg_page_state { MG_PAGE_OPEN = 0, MG_PAGE_PROTECTED = 1, MG_PAGE_CLOSED = 2 /* no access */ };
 
-/* What the owner did to a page last. Written under the mutex, read by handlers as it is. */
 struct mg_page {
 	_Atomic uint32_t state;      /* enum mg_page_state */
-	uint32_t generation;
-	uint32_t slice_first;        /* page index and count of the mg_protect() that covered it */
-	uint32_t slice_count;
-	uint64_t protect_ns;         /* CLOCK_REALTIME; 0: never */
-	uint64_t unprotect_ns;
-	int32_t protect_tid;
-	int32_t unprotect_tid;
+	struct mg_history history;   /* written under the claim, read by handlers as it is */
 	_Atomic uint32_t busy;       /* claimed by a thread that changes it */
 	uint32_t openers;            /* threads that step over a write to it; under the claim */
 };
-
-enum mg_region_kind { MG_KIND_VIEW, MG_KIND_GUARD_BEFORE, MG_KIND_GUARD_AFTER, MG_KIND_FREED };
 
 struct mg_region {
 	_Atomic int id;              /* epoch << 16 | slot; 0: ended */
@@ -72,66 +54,6 @@ struct mg_region {
 	_Atomic uint64_t faults;
 	char label[64];
 	char allow[128];
-};
-
-/* One instruction that accesses memory, as decode.c knows it. Registers are gregs indices. */
-struct mg_insn {
-	uint8_t length;     /* 0: not known */
-	uint16_t width;     /* bytes accessed at the address; 0: not known */
-	bool is_write;
-	bool is_atomic;     /* lock prefix or xchg */
-	bool is_rep;        /* REP MOVS / STOS */
-	uint8_t string_op;  /* 0, 'm' (movs), 's' (stos) */
-	bool is_plain_mov;  /* a plain store of value_reg or immediate: new bytes can be told */
-	bool has_immediate;
-	int64_t immediate;  /* stored immediate where has_immediate */
-	int8_t value_reg;   /* the stored general register, or -1 */
-	int8_t vector_reg;  /* number of the plainly stored vector register, or -1 */
-	uint8_t value_byte; /* first byte of the register that is stored: 1 for ah, 8 for movhps */
-	bool knows_address; /* base + (index << scale) + displacement is where it accesses */
-	int8_t base_reg;    /* or -1; REG_RIP: counted from the next instruction */
-	int8_t index_reg;   /* or -1 */
-	uint8_t scale;
-	int64_t displacement;
-	int8_t shift_reg;   /* base or index that has no other part in the instruction, or -1 */
-	uint8_t shift_scale;
-};
-
-enum mg_event_kind {
-	MG_EVENT_WRITE,
-	MG_EVENT_READ,
-	MG_EVENT_WATCH,
-	MG_EVENT_SYSCALL,
-	MG_EVENT_CANARY,
-};
-
-/* All that one report says. One per thread slot, mapped beforehand. */
-struct mg_event {
-	enum mg_event_kind kind;
-	uint64_t seq;               /* number of the report in the process, from 1 */
-	uint64_t place;             /* of place.c; 0: it is not asked, or not known */
-	uint64_t time_ns;           /* CLOCK_REALTIME */
-	uint64_t address;
-	const struct mg_region *region; /* may be NULL for watches */
-	const char *label;
-	struct mg_page page;        /* copy; history */
-	uint64_t offset;            /* within the bytes that were given */
-	uint32_t page_index;
-	struct mg_insn insn;
-	uint8_t code[16];           /* bytes of the instruction at pc */
-	uint8_t old_bytes[MG_BYTES_MAX], new_bytes[MG_BYTES_MAX];
-	uint32_t old_known, new_known; /* how many of them are known, from `address` on */
-	uint32_t width;             /* bytes written; 0: not known */
-	int32_t tid;
-	char thread_name[32], thread_role[32];
-	uint64_t pc, sp, fp;
-	int32_t syscall_number;     /* MG_EVENT_SYSCALL: or -1 */
-	uint64_t syscall_args[6];
-	bool is_fatal;              /* the process dies of it */
-	const char *end;            /* what happens now: "dies", "goes on", "diverted" .. */
-	uint32_t frame_count;
-	uint32_t culprit;           /* index into frames; frame_count: none */
-	struct mg_frame frames[MG_FRAMES_MAX];
 };
 
 struct mg_thread {
@@ -168,7 +90,7 @@ struct mg_thread {
 /* memory.c */
 int mg_fail(int error, const char *problem); /* keeps it for mg_problem(), returns -error */
 void *mg_own_map(size_t bytes); /* zeroed, for good; NULL: none. Never a region. */
-bool mg_is_own(uint64_t start, uint64_t bytes);
+int mg_check_memory(uint64_t start, uint64_t end); /* -EFAULT: cannot be guarded */
 
 /* regions.c */
 HANDLER struct mg_region *mg_region_at(uint64_t address); /* wait-free: a radix tree of pages */
@@ -190,13 +112,10 @@ void mg_regions_lock(void);         /* around fork() */
 void mg_regions_unlock(void);
 void mg_regions_forked(void);       /* in the child */
 
-/* maps.c */
-int mg_check_memory(uint64_t start, uint64_t end); /* -EFAULT: cannot be guarded */
-void mg_maps_forked(void);
-
 /* threads.c */
 HANDLER struct mg_thread *mg_thread_self(void); /* claims a slot for a thread that never entered */
 struct mg_thread *mg_thread_slot(size_t index); /* for the watchdog */
+HANDLER const char *mg_thread_name(int32_t tid); /* "": none is known */
 int mg_service_start(void); /* the one service thread: watchdog once a second, userfaultfd */
 
 int mg_threads_start(void);
@@ -226,8 +145,6 @@ HANDLER void mg_die(struct mg_thread *thread, int signal); /* by the signal, aft
 HANDLER void mg_publish(struct mg_thread *thread); /* writes the report of thread->event */
 HANDLER _Noreturn void mg_give_up(struct mg_thread *thread, const char *why);
 
-/* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
-HANDLER bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn);
 /* step.c */
 HANDLER bool mg_region_hold(struct mg_region *region); /* users + 1; false: it has ended */
 HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context); /* old, new, width */
@@ -244,42 +161,6 @@ int mg_alias_make(struct mg_region *region);   /* before its first protect */
 int mg_alias_end(struct mg_region *region);
 int mg_scratch_make(struct mg_region *region);
 int mg_scratch_end(struct mg_region *region);
-
-/* report.c */
-#define MG_REPORT_BYTES 32768 /* a longer report loses its outermost frames */
-/* Text to stderr, JSON to the file and into the ring. */
-HANDLER void mg_report_write(const struct mg_event *event);
-/* The JSON line of report `seq` (the last 64 are kept): its length, 0: not yet, -ENOENT: gone. */
-int mg_report_take(uint64_t seq, char *out, size_t bytes);
-uint64_t mg_report_last(void); /* seq of the newest, 0: none */
-
-/* seen.c: distinct culprits and how often each wrote. handler.c asks for each event that is not
-   allowed, and where the region has MG_ONCE writes no report of one that was seen before. */
-#define MG_SEEN_MAX 1024u
-struct mg_seen {
-	_Atomic uint64_t key;        /* 0: free entry */
-	_Atomic uint64_t count;
-	_Atomic uint32_t is_filled;  /* the rest may be read */
-	uint32_t line, column;
-	uint64_t module_offset;
-	char label[64], function[160], file[256]; /* all empty: writes that found no entry */
-};
-/* `index`: of its entry, for mg_seen_again() */
-HANDLER bool mg_seen_before(const struct mg_event *event, uint32_t *index);
-HANDLER void mg_seen_again(uint32_t index);
-const struct mg_seen *mg_seen_at(uint32_t index); /* NULL: nothing there */
-
-/* culprit.c */
-HANDLER void mg_choose_culprit(struct mg_event *event);
-HANDLER bool mg_is_allowed(const struct mg_event *event);
-HANDLER bool mg_has_engine(void); /* V8 is in this process */
-HANDLER uint64_t mg_engine_base(void); /* of its module; 0: none */
-HANDLER bool mg_is_program(const struct mg_frame *frame); /* not the engine, not a library of C */
-
-/* The culprit is the first frame that is no machinery, which mg_place() is about. */
-HANDLER bool mg_is_first_to_blame(const struct mg_event *event);
-#define MG_PLACE_ALLOWED MG_SEEN_MAX /* other answers are indexes of seen.c */
-HANDLER uint32_t mg_outer_machinery(const struct mg_event *event);
 
 /* alloc.c */
 /* A pattern before and behind data, which nobody may overwrite. */

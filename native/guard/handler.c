@@ -13,6 +13,7 @@
  * RACES       A page that another thread opens or closes just now: the instruction is tried again.
  * REFUSED     a lock around the whole handler (a thread that hangs would take all others along).
  */
+#include "core.h"
 #include "format.h"
 
 #include <linux/futex.h>
@@ -29,6 +30,7 @@
 #define DEATH_WAIT_MS 10000 /* core dumps take time */
 #define ERROR_WRITE 2 /* page-fault error code: it was a write */
 #define ERROR_FETCH 16
+#define PLACE_ALLOWED MG_SEEN_MAX /* other answers are indexes of seen.c */
 
 static _Atomic int32_t dying_tid, writer_tid;
 static _Atomic uint64_t reports;
@@ -76,7 +78,9 @@ static void walk(struct mg_thread *thread, const ucontext_t *context)
 	mg_windows_use(&thread->windows);
 	event->frame_count = mg_unwind(context, event->frames, MG_FRAMES_MAX);
 	thread->stage = "choosing the culprit";
-	mg_choose_culprit(event);
+	event->culprit = event->frame_count;
+	if (event->kind != MG_EVENT_CANARY) /* this stack only found the damage */
+		event->culprit = mg_culprit(event->frames, event->frame_count);
 	mg_windows_use(NULL);
 }
 
@@ -93,6 +97,8 @@ void mg_publish(struct mg_thread *thread)
 	}
 	thread->stage = "writing the report";
 	thread->event.seq = atomic_fetch_add(&reports, 1) + 1;
+	thread->event.protector = mg_thread_name(thread->event.history.protect_tid);
+	thread->event.unprotector = mg_thread_name(thread->event.history.unprotect_tid);
 	/* The reader of a pipe may take its time: that is no hang of ours. */
 	atomic_store(&thread->entered_ns, 0);
 	mg_report_write(&thread->event);
@@ -110,9 +116,16 @@ static bool is_wanted(const struct mg_event *event)
 
 	if (region != NULL)
 		atomic_fetch_add(&region->faults, 1);
-	if (mg_is_first_to_blame(event))
+	if (mg_is_first_to_blame(event->frames, event->frame_count, event->culprit))
 		mg_place_keep(event->place, index);
 	return !is_seen || event->is_fatal || region == NULL || !(region->flags & MG_ONCE);
+}
+
+/* Its region lets this culprit write. */
+static bool is_allowed(const struct mg_event *event)
+{
+	return event->region != NULL && event->culprit < event->frame_count &&
+	       mg_frame_has(&event->frames[event->culprit], event->region->allow);
 }
 
 bool mg_report_event(struct mg_thread *thread, const ucontext_t *context)
@@ -121,7 +134,7 @@ bool mg_report_event(struct mg_thread *thread, const ucontext_t *context)
 
 	if (context != NULL)
 		walk(thread, context);
-	if (mg_is_allowed(event)) {
+	if (is_allowed(event)) {
 		atomic_fetch_add(&((struct mg_region *)event->region)->allowed, 1);
 		return false;
 	}
@@ -159,12 +172,21 @@ void mg_event_start(struct mg_thread *thread, enum mg_event_kind kind, const uco
 
 void mg_event_place(struct mg_event *event, const struct mg_region *region, uint64_t address)
 {
+	uint64_t given_end = region->given + region->given_bytes;
+
 	event->address = address;
 	event->region = region;
+	event->region_id = atomic_load(&region->id);
 	event->label = region->label;
+	event->memory = region->kind;
 	event->page_index = (uint32_t)((address - region->start) / MG_PAGE);
-	event->page = region->pages[event->page_index];
+	event->history = region->pages[event->page_index].history;
 	event->offset = address - region->given;
+	event->slice_offset = address - region->start - event->history.slice_first * MG_PAGE;
+	if (region->kind == MG_KIND_GUARD_AFTER)
+		event->edge = region->given < region->start ? given_end : region->start;
+	if (region->kind == MG_KIND_GUARD_BEFORE)
+		event->edge = region->given > region->start ? region->given : region->start + region->bytes;
 }
 
 static void fill_event(struct mg_thread *thread, struct mg_region *region, uint64_t address,
@@ -275,15 +297,14 @@ static bool passes_quietly(struct mg_thread *thread, struct mg_region *region, u
 	bool goes_on = region->mode == MG_CONTINUE || region->mode == MG_DIVERT;
 	bool is_once = goes_on && (region->flags & MG_ONCE), is_allowed;
 	struct mg_event *event = &thread->event;
-	struct mg_stop stop = { event->pc, event->fp, event->sp, (uint64_t)region->id,
-				mg_engine_base(), mg_is_program };
+	struct mg_stop stop = { event->pc, event->fp, event->sp, (uint64_t)region->id };
 	uint32_t answer;
 
 	thread->stage = "looking for the place";
 	event->place = is_once || region->allow[0] != 0 ? mg_place(&stop) : 0;
 	if (!mg_place_find(event->place, &answer) || mg_watch_is_on()) /* it may want this stack */
 		return false;
-	is_allowed = answer == MG_PLACE_ALLOWED;
+	is_allowed = answer == PLACE_ALLOWED;
 	if (region->alias != 0 || region->scratch != 0) /* where a plain store is done in the handler */
 		mg_fill_bytes(event, context);
 	thread->step.is_late = false;
@@ -298,6 +319,7 @@ static bool passes_quietly(struct mg_thread *thread, struct mg_region *region, u
 
 static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 {
+	struct mg_event *event = &thread->event;
 	struct mg_region *region;
 	struct mg_page *page;
 	uint64_t address;
@@ -330,18 +352,18 @@ static bool on_fault(struct mg_thread *thread, siginfo_t *info, ucontext_t *cont
 	fill_event(thread, region, address, context);
 	if (passes_quietly(thread, region, context))
 		return true;
-	mg_fill_bytes(&thread->event, context);
+	mg_fill_bytes(event, context);
 	walk(thread, context);
-	if (mg_is_allowed(&thread->event) && mg_step_over(thread, region, false, context)) {
-		if (mg_is_first_to_blame(&thread->event))
-			mg_place_keep(thread->event.place, MG_PLACE_ALLOWED);
+	if (is_allowed(event) && mg_step_over(thread, region, false, context)) {
+		if (mg_is_first_to_blame(event->frames, event->frame_count, event->culprit))
+			mg_place_keep(event->place, PLACE_ALLOWED);
 		atomic_fetch_add(&region->allowed, 1);
 		return true;
 	}
 	thread->stage = "asking V8";
-	choose_end(&thread->event, info, context);
-	is_reported = is_wanted(&thread->event);
-	thread->step.is_late = is_reported && is_known_later(&thread->event);
+	choose_end(event, info, context);
+	is_reported = is_wanted(event);
+	thread->step.is_late = is_reported && is_known_later(event);
 	if (is_reported && !thread->step.is_late)
 		mg_publish(thread);
 	act(thread, region, info, context);
@@ -393,6 +415,13 @@ static void in_child(void)
 	mg_maps_forked();
 	mg_threads_forked();
 	mg_regions_unlock();
+}
+
+int mg_report_file(const char *path)
+{
+	int error = mg_report_open(path);
+
+	return error < 0 ? mg_fail(-error, "the report file cannot be opened for appending") : 0;
 }
 
 int mg_start(void)

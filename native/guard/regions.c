@@ -357,14 +357,14 @@ int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 			/* A part may be changed: back to what each page was. */
 			change_pages(region, start + i * MG_PAGE, MG_PAGE, page->state);
 		} else if (state == MG_PAGE_OPEN) {
-			page->unprotect_ns = now;
-			page->unprotect_tid = own_tid;
+			page->history.unprotect_ns = now;
+			page->history.unprotect_tid = own_tid;
 		} else {
-			page->generation = generation;
-			page->slice_first = (uint32_t)first_page;
-			page->slice_count = (uint32_t)count;
-			page->protect_ns = now;
-			page->protect_tid = own_tid;
+			page->history.generation = generation;
+			page->history.slice_first = (uint32_t)first_page;
+			page->history.slice_count = (uint32_t)count;
+			page->history.protect_ns = now;
+			page->history.protect_tid = own_tid;
 		}
 		if (error == 0)
 			atomic_store(&page->state, state);

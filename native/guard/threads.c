@@ -50,6 +50,16 @@ struct mg_thread *mg_thread_slot(size_t index)
 	return slots != NULL && index < atomic_load(&slots_used) ? &slots[index] : NULL;
 }
 
+const char *mg_thread_name(int32_t tid)
+{
+	const struct mg_thread *thread;
+
+	for (size_t i = 0; tid != 0 && (thread = mg_thread_slot(i)) != NULL; i++)
+		if (atomic_load(&thread->tid) == tid)
+			return thread->name;
+	return "";
+}
+
 static bool is_gone(int32_t tid)
 {
 	return syscall(SYS_tgkill, getpid(), tid, 0) == -1 && errno == ESRCH;

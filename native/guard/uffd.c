@@ -275,7 +275,7 @@ static void report_alone(struct record *record, int32_t tid, struct mg_region *r
 	memset(&event->frames[0], 0, sizeof event->frames[0]);
 	event->frames[0].pc = record->pc;
 	event->frame_count = record->pc && mg_symbol(record->pc, true, &event->frames[0]);
-	mg_choose_culprit(event);
+	event->culprit = mg_culprit(event->frames, event->frame_count);
 	if (mg_report_event(thread, NULL) && event->is_fatal)
 		mg_die(thread, SIGSEGV);
 	record->tid = LEFT;

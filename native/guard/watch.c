@@ -118,6 +118,7 @@ void mg_watch_stepped(struct mg_thread *thread)
 			continue;
 		fill(event, watch, start > watch->address ? start : watch->address);
 		event->region = NULL;
+		event->memory = MG_KIND_VIEW;
 		report(thread, NULL);
 	}
 }

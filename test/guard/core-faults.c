@@ -88,7 +88,7 @@ void mg_report_write(const struct mg_event *event)
 		_exit(9);
 }
 
-int mg_report_file(const char *path)
+int mg_report_open(const char *path)
 {
 	(void)path;
 	return 0;

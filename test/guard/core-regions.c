@@ -76,19 +76,21 @@ static void slices(void)
 	uint8_t *memory = map_pages(8);
 	int id = mg_region(memory + 16, 6 * MG_PAGE, &PLAIN, NULL);
 	struct mg_region *region = mg_region_of(id);
+	struct mg_history *history;
 
 	CHECK(id > 0 && region->start == (uint64_t)memory + MG_PAGE);
 	/* Pages 1 .. 5 of the memory; this slice holds page 3 whole, and parts of 2 and 4. */
 	CHECK(mg_protect(id, 2 * MG_PAGE + 100, 2 * MG_PAGE, 77) == 0);
 	for (size_t page = 0; page < 8; page++)
 		CHECK(is_writable(memory + page * MG_PAGE) == (page != 3));
-	CHECK(region->pages[2].state == MG_PAGE_PROTECTED && region->pages[2].generation == 77);
-	CHECK(region->pages[2].slice_first == 2 && region->pages[2].slice_count == 1);
-	CHECK(region->pages[2].protect_tid == mg_tid() && region->pages[2].protect_ns != 0);
-	CHECK(region->pages[1].state == MG_PAGE_OPEN && region->pages[1].protect_ns == 0);
+	history = &region->pages[2].history;
+	CHECK(region->pages[2].state == MG_PAGE_PROTECTED && history->generation == 77);
+	CHECK(history->slice_first == 2 && history->slice_count == 1);
+	CHECK(history->protect_tid == mg_tid() && history->protect_ns != 0);
+	CHECK(region->pages[1].state == MG_PAGE_OPEN && region->pages[1].history.protect_ns == 0);
 	CHECK(mg_protect(id, 0, 6 * MG_PAGE + 1, 0) == -ERANGE && mg_problem()[0] != 0);
 	CHECK(mg_protect(id, SIZE_MAX, 2, 0) == -ERANGE);
-	CHECK(mg_unprotect(id, 0, 6 * MG_PAGE) == 0 && region->pages[2].unprotect_ns != 0);
+	CHECK(mg_unprotect(id, 0, 6 * MG_PAGE) == 0 && history->unprotect_ns != 0);
 	CHECK(is_writable(memory + 3 * MG_PAGE));
 	CHECK(mg_protect(id, 10, 20, 0) == 0); /* no whole page: nothing to do */
 	CHECK(mg_region_at((uint64_t)memory) == NULL);
@@ -195,7 +197,7 @@ static void many(void)
 	for (size_t i = 0; i < COUNT; i++) {
 		struct mg_region *region = mg_region_at((uint64_t)memory + 2 * i * MG_PAGE + 9);
 
-		CHECK(region == mg_region_of(ids[i]) && region->pages[0].generation == i);
+		CHECK(region == mg_region_of(ids[i]) && region->pages[0].history.generation == i);
 		CHECK(mg_region_at((uint64_t)memory + (2 * i + 1) * MG_PAGE) == NULL);
 		CHECK(!is_writable(memory + 2 * i * MG_PAGE));
 		CHECK(is_writable(memory + (2 * i + 1) * MG_PAGE));

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core.h"
+#include "inspect.h"
 
 static size_t from_hex(const char *text, uint8_t *bytes, size_t max)
 {

@@ -1,7 +1,7 @@
 /* Demangles the names that stand on its standard input, a line each. */
 #include <stdio.h>
 
-#include "core.h"
+#include "inspect.h"
 
 int main(void)
 {

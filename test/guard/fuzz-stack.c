@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "inspect.h"
 
 enum { WORDS = 512 };
 

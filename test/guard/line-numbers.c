@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "core.h"
+#include "inspect.h"
 
 int main(int argc, char **argv)
 {

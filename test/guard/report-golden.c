@@ -2,7 +2,7 @@
  * Events filled by hand, for the test of the report's text and JSON: report-golden CASE.
  * What report.c and culprit.c call of other parts stands here.
  */
-#include "core.h"
+#include "report.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,15 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct mg_thread threads[2] = { { .tid = 4240, .name = "main" }, { .tid = 4242 } };
 static struct mg_event event;
-static struct mg_region region = { .id = 3, .start = 0x10000, .bytes = 0x8000, .given = 0xf010,
-				   .given_bytes = 0x9000 };
-
-struct mg_thread *mg_thread_slot(size_t index)
-{
-	return index < 2 ? &threads[index] : NULL;
-}
 
 bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_hdr)
 {
@@ -28,7 +20,6 @@ bool mg_module(uint64_t pc, uint64_t *base, uint64_t *bias, uint64_t *eh_frame_h
 }
 
 bool mg_v8_is_known(void) { return getenv("KNOWN") != NULL; }
-int mg_fail(int error, const char *problem) { fprintf(stderr, "%s\n", problem); return -error; }
 
 #ifdef ENGINE /* as in a process with V8; its module begins at 0x500000 */
 __asm__(".globl _ZN2v87Isolate10GetCurrentEv\n.set _ZN2v87Isolate10GetCurrentEv, 0x500010");
@@ -69,17 +60,19 @@ static void common(void)
 {
 	static const uint8_t code[] = { 0xc6, 0x04, 0x08, 0x2a };
 
-	event = (struct mg_event){ .kind = MG_EVENT_WRITE, .seq = 1, .region = &region,
+	event = (struct mg_event){ .kind = MG_EVENT_WRITE, .seq = 1, .region = (void *)&event,
+				   .region_id = 3,
 				   .label = "records", .address = 0x14124, .offset = 0x5114,
 				   .page_index = 4, .width = 4, .old_known = 4, .new_known = 4,
 				   .tid = 4242, .thread_name = "decoder", .thread_role = "decode",
 				   .pc = 0x7700020, .is_fatal = true, .end = "dies" };
 	event.time_ns = 1798727045000000042ul; /* 2026-12-31 */
-	event.page = (struct mg_page){ .state = MG_PAGE_PROTECTED, .generation = 12,
-				       .slice_first = 3, .slice_count = 4,
-				       .protect_ns = event.time_ns - 1234567, .protect_tid = 4240,
-				       .unprotect_ns = event.time_ns - 65432109876ul,
-				       .unprotect_tid = 4242 };
+	event.history = (struct mg_history){ .generation = 12, .slice_first = 3, .slice_count = 4,
+					     .protect_ns = event.time_ns - 1234567,
+					     .unprotect_ns = event.time_ns - 65432109876ul,
+					     .protect_tid = 4240, .unprotect_tid = 4242 };
+	event.protector = "main";
+	event.slice_offset = 0x1124;
 	event.insn.length = 4;
 	memcpy(event.code, code, sizeof code);
 	event.new_bytes[0] = 0x2a;
@@ -118,9 +111,9 @@ static int race(const char *path)
 
 	common();
 	native_stack();
-	mg_choose_culprit(&event);
+	event.culprit = mg_culprit(event.frames, event.frame_count);
 	dup2(null, 2);
-	if (mg_report_file(path) != 0)
+	if (mg_report_open(path) != 0)
 		return 1;
 	pthread_create(&other, NULL, flood, "other");
 	flood("one");
@@ -144,23 +137,23 @@ static void fill(const char *name)
 				 MG_NOTE_PERF_MAP);
 	} else if (strcmp(name, "overrun") == 0) {
 		native_stack();
-		region = (struct mg_region){ .kind = MG_KIND_GUARD_AFTER, .start = 0x11000,
-					     .bytes = 0x1000, .given = 0x10f00, .given_bytes = 0x100 };
+		event.memory = MG_KIND_GUARD_AFTER;
+		event.edge = 0x11000;
 		event.address = 0x11002;
 		event.width = 1;
-		event.page.unprotect_ns = 0;
+		event.history.unprotect_ns = 0;
 	} else if (strcmp(name, "underrun") == 0) {
 		native_stack();
-		region = (struct mg_region){ .kind = MG_KIND_GUARD_BEFORE, .start = 0x11000,
-					     .bytes = 0x1000, .given = 0x12000, .given_bytes = 0x100 };
+		event.memory = MG_KIND_GUARD_BEFORE;
+		event.edge = 0x12000;
 		event.address = 0x11fff;
 		event.kind = MG_EVENT_READ;
 		event.width = 0;
-		event.page.unprotect_ns = 0;
+		event.history.unprotect_ns = 0;
 	} else if (strcmp(name, "freed") == 0) {
 		native_stack();
-		region.kind = MG_KIND_FREED;
-		event.page.unprotect_ns = 0;
+		event.memory = MG_KIND_FREED;
+		event.history.unprotect_ns = 0;
 	} else if (strcmp(name, "syscall") == 0) {
 		native_stack();
 		event.kind = MG_EVENT_SYSCALL;
@@ -198,7 +191,9 @@ int main(int count, char **names)
 	if (count == 3)
 		return race(names[2]);
 	fill(names[1]);
-	mg_choose_culprit(&event);
+	event.culprit = event.frame_count;
+	if (event.kind != MG_EVENT_CANARY)
+		event.culprit = mg_culprit(event.frames, event.frame_count);
 	errno = 77;
 	mg_report_write(&event);
 	if (errno != 77)

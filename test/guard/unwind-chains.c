@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "inspect.h"
 
 #define APART __attribute__((noinline, noclone))
 

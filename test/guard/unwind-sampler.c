@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unwind.h>
 
-#include "core.h"
+#include "inspect.h"
 
 static struct mg_frame frames[MG_FRAMES_MAX];
 static uint64_t seed = 1;

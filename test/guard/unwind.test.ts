@@ -15,7 +15,6 @@ const OBJECT = 'unwind-object.c';
 
 /** The parts of the core that a walk needs: less to compile. */
 const CORE = [
-  'memory.c',
   'read.c',
   'symbols.c',
   'demangle.c',

@@ -1,6 +1,6 @@
 /**
  * C programs that test the guard's core: compiled on demand into build/test-guard, with the sources
- * of native/guard and native/stack, for what cannot be asked from JavaScript.
+ * of native/guard, native/report and native/inspect, for what cannot be asked from JavaScript.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,7 +9,9 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const FOLDERS = ['native/guard', 'native/stack'].map((folder) => join(ROOT, folder));
+const FOLDERS = ['native/guard', 'native/report', 'native/inspect'].map((folder) =>
+  join(ROOT, folder),
+);
 const INCLUDES = FOLDERS.map((folder) => `-I${folder}`);
 const FLAGS = ['-g', '-Wall', '-Wextra', '-Werror', '-pthread', ...INCLUDES];
 

@@ -12,7 +12,7 @@
  *          value, not implied (rax of cmpxchg), not rsp (a signal would use it as the stack).
  * REFUSED  A disassembler library: thousands of lines for a question of four answers.
  */
-#include "core.h"
+#include "inspect.h"
 
 /* . none, m ModRM, 1 2 4 immediate bytes (4: 2 with 66), q as the operand, b z ModRM + 1 4,
    e enter, o moffs, f g the groups F6 F7, ! invalid or a prefix. */

@@ -2,10 +2,10 @@
  * Numbers and texts of DWARF out of bytes that may be garbage: nothing is read at or behind `end`,
  * and from the first number that would not fit on, all is 0 and `is_bad`. May run in a handler.
  */
-#ifndef MILLRACE_STACK_READER_H
-#define MILLRACE_STACK_READER_H
+#ifndef MILLRACE_INSPECT_READER_H
+#define MILLRACE_INSPECT_READER_H
 
-#include "stack.h"
+#include "inspect.h"
 
 struct reader {
 	const uint8_t *at, *end;

@@ -38,7 +38,7 @@ HANDLER static uint64_t mix(uint64_t hash, uint64_t word)
 
 enum owner { OWNER_NONE, OWNER_RUNTIME_CODE, OWNER_ENGINE, OWNER_PROGRAM };
 
-HANDLER static enum owner owner_of(const struct mg_stop *stop, uint64_t pc, bool is_return_address)
+HANDLER static enum owner owner_of(uint64_t pc, bool is_return_address)
 {
 	struct mg_frame frame;
 	uint64_t base;
@@ -49,10 +49,10 @@ HANDLER static enum owner owner_of(const struct mg_stop *stop, uint64_t pc, bool
 	case MG_CODE_RUNTIME:
 		return OWNER_RUNTIME_CODE;
 	default:
-		if (base == stop->engine)
+		if (base == mg_engine_base())
 			return OWNER_ENGINE;
 		mg_symbol(pc, is_return_address, &frame);
-		return stop->is_program(&frame) ? OWNER_PROGRAM : OWNER_NONE;
+		return mg_is_program(&frame) ? OWNER_PROGRAM : OWNER_NONE;
 	}
 }
 
@@ -99,7 +99,7 @@ HANDLER static uint64_t engine_key(const struct mg_stop *stop, uint64_t key)
 			return i == 0 ? compiled_key(key, &slots, stop->sp) : 0;
 		}
 		key = mix(mix(key, is_function(&slots) ? slots.function : 0), slots.caller_pc);
-		owner = owner_of(stop, slots.caller_pc, true);
+		owner = owner_of(slots.caller_pc, true);
 		if (owner == OWNER_PROGRAM)
 			return key;
 		if (owner == OWNER_NONE || slots.caller_fp <= fp)
@@ -113,7 +113,7 @@ HANDLER uint64_t mg_place(const struct mg_stop *stop)
 {
 	uint64_t key = mix(mix(1, stop->about), stop->pc), function;
 
-	switch (owner_of(stop, stop->pc, false)) {
+	switch (owner_of(stop->pc, false)) {
 	case OWNER_PROGRAM:
 		break;
 	case OWNER_RUNTIME_CODE:

@@ -2,7 +2,7 @@
  * The culprit: the first frame that the program's author wrote, not the machinery between it and
  * the write. All of it may run in a signal handler.
  */
-#include "core.h"
+#include "inspect.h"
 
 /* A function of V8: the module that has it is the engine. NULL: no engine in this process. */
 extern void engine_function(void) __asm__("_ZN2v87Isolate10GetCurrentEv") __attribute__((weak));
@@ -48,50 +48,48 @@ HANDLER bool mg_is_program(const struct mg_frame *frame)
 	return distance(frame, mg_engine_base()) == 0;
 }
 
-HANDLER void mg_choose_culprit(struct mg_event *event)
+HANDLER uint32_t mg_culprit(const struct mg_frame *frames, uint32_t count)
 {
 	uint64_t engine = mg_engine_base();
+	uint32_t culprit = count;
 	int best = 5;
 
-	event->culprit = event->frame_count;
-	if (event->kind == MG_EVENT_CANARY)
-		return; /* this stack only found the damage */
-	for (uint32_t i = 0; i < event->frame_count && best > 0; i++) {
-		int found = distance(&event->frames[i], engine);
+	for (uint32_t i = 0; i < count && best > 0; i++) {
+		int found = distance(&frames[i], engine);
 
 		if (found < best) {
 			best = found;
-			event->culprit = i;
+			culprit = i;
 		}
 	}
+	return culprit;
 }
 
-/* Frames at the outer end that are only the engine and the C library, which started it all. */
-HANDLER uint32_t mg_outer_machinery(const struct mg_event *event)
+HANDLER uint32_t mg_outer_machinery(const struct mg_frame *frames, uint32_t count)
 {
 	uint64_t engine = mg_engine_base();
-	uint32_t count = 0;
+	uint32_t outer = 0;
 
-	for (; engine && count < event->frame_count; count++) {
-		const struct mg_frame *frame = &event->frames[event->frame_count - 1 - count];
+	for (; engine && outer < count; outer++) {
+		const struct mg_frame *frame = &frames[count - 1 - outer];
 
 		if (distance(frame, engine) < 2 && strncmp(frame->file, "node:", 5) != 0)
 			break;
 	}
-	return count;
+	return outer;
 }
 
 /* Not where a function of node: itself comes first, such as Buffer's, whose callers are many. */
-HANDLER bool mg_is_first_to_blame(const struct mg_event *event)
+HANDLER bool mg_is_first_to_blame(const struct mg_frame *frames, uint32_t count, uint32_t culprit)
 {
-	for (uint32_t i = 0; i < event->culprit && i < event->frame_count; i++) {
-		const struct mg_frame *frame = &event->frames[i];
+	for (uint32_t i = 0; i < culprit && i < count; i++) {
+		const struct mg_frame *frame = &frames[i];
 		bool is_script = frame->kind == MG_FRAME_JS || frame->kind == MG_FRAME_WASM;
 
 		if (is_script && !(frame->notes & MG_NOTE_INLINED))
 			return false;
 	}
-	return event->culprit < event->frame_count && mg_is_program(&event->frames[event->culprit]);
+	return culprit < count && mg_is_program(&frames[culprit]);
 }
 
 /* Whether one of the words, "a|b", is in the text. */
@@ -108,12 +106,7 @@ HANDLER static bool has_word(const char *text, const char *words)
 	return false;
 }
 
-HANDLER bool mg_is_allowed(const struct mg_event *event)
+HANDLER bool mg_frame_has(const struct mg_frame *frame, const char *words)
 {
-	const struct mg_frame *frame = &event->frames[event->culprit];
-
-	if (!event->region || event->culprit >= event->frame_count)
-		return false;
-	return has_word(frame->function, event->region->allow) ||
-	       has_word(frame->file, event->region->allow);
+	return has_word(frame->function, words) || has_word(frame->file, words);
 }

@@ -1,10 +1,10 @@
 /*
  * Text made in a signal handler.
  */
-#ifndef MILLRACE_GUARD_FORMAT_H
-#define MILLRACE_GUARD_FORMAT_H
+#ifndef MILLRACE_REPORT_FORMAT_H
+#define MILLRACE_REPORT_FORMAT_H
 
-#include "core.h"
+#include "report.h"
 
 struct mg_out { char *at, *end; bool is_json, is_full; };
 

@@ -12,7 +12,7 @@
  *          of frames is the caller's bound.
  * REFUSED  Scanning the stack for what looks like return addresses: it finds calls long returned.
  */
-#include "stack.h"
+#include "inspect.h"
 
 static void load(struct mg_registers *registers, const greg_t *gregs)
 {

@@ -13,7 +13,7 @@
  */
 #include <stdatomic.h>
 
-#include "core.h"
+#include "report.h"
 
 #define SEEN_REST (MG_SEEN_MAX - 1)
 

@@ -12,7 +12,7 @@
  *          ones: they are named, without functions, and their frames are walked all the same. A
  *          file truncated during the look-up is a fault in the handler: it says so and ends.
  */
-#include "stack.h"
+#include "inspect.h"
 
 #include <elf.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * Reports: an event becomes text for people and a line of JSON for programs.
  *
- * HANDLER    All but mg_report_file and mg_report_take run in a signal handler: the buffer lies on
+ * HANDLER    All but mg_report_open and mg_report_take run in a signal handler: the buffer lies on
  *            its stack, files are opened beforehand.
  * ORDER      The file and the ring come first, stderr last: it may be a pipe that nobody reads.
  * WHOLE      One write(2) a report: those of threads that fault at once never mix in a file
@@ -94,7 +94,7 @@ HANDLER static void say_label(struct mg_out *out, const struct mg_event *event)
 	if (event->label && event->label[0])
 		mg_say(out, "'%s'", event->label);
 	else if (event->region)
-		mg_say(out, "region %d", event->region->id);
+		mg_say(out, "region %d", event->region_id);
 	else
 		mg_say(out, "the watched bytes");
 }
@@ -102,16 +102,10 @@ HANDLER static void say_label(struct mg_out *out, const struct mg_event *event)
 /* Bytes past the end, or before the start, of what the owner has; 0: inside. */
 HANDLER static uint64_t bytes_beyond(const struct mg_event *event)
 {
-	const struct mg_region *region = event->region;
 	uint64_t end = event->address + (event->width ? event->width : 1);
 
-	if (region && region->kind == MG_KIND_GUARD_AFTER)
-		return end - (region->given < region->start ? region->given + region->given_bytes :
-							      region->start);
-	if (region && region->kind == MG_KIND_GUARD_BEFORE)
-		return (region->given > region->start ? region->given :
-			region->start + region->bytes) - event->address;
-	return 0;
+	return event->memory == MG_KIND_GUARD_AFTER ? end - event->edge :
+	       event->memory == MG_KIND_GUARD_BEFORE ? event->edge - event->address : 0;
 }
 
 HANDLER static uint64_t before(const struct mg_event *event, uint64_t ns)
@@ -126,15 +120,14 @@ HANDLER static void say_what(struct mg_out *out, const struct mg_event *event)
 		"watchpoint", "system call", "damaged canary" };
 	static const char *const verbs[] = { "wrote", "read", "accessed", "wrote", "wrote" };
 	bool is_known_write = event->kind == MG_EVENT_WATCH && event->insn.is_write;
-	bool is_freed = event->region && event->region->kind == MG_KIND_FREED;
+	bool is_freed = event->memory == MG_KIND_FREED;
 	const struct mg_frame *culprit = &event->frames[event->culprit];
 	uint64_t beyond = bytes_beyond(event);
 
 	mg_say(out, "%s at %X: %s", causes[event->kind], event->address,
 	       is_freed ? "use after free: " : "");
 	if (beyond) {
-		mg_say(out, event->region->kind == MG_KIND_GUARD_AFTER ? "overrun of " :
-									 "underrun of ");
+		mg_say(out, event->memory == MG_KIND_GUARD_AFTER ? "overrun of " : "underrun of ");
 		say_label(out, event);
 		mg_say(out, " by %U byte%s: ", beyond, beyond == 1 ? "" : "s");
 	}
@@ -156,27 +149,20 @@ HANDLER static void say_what(struct mg_out *out, const struct mg_event *event)
 		say_label(out, event);
 	}
 	if (is_freed)
-		mg_say(out, ", freed %A before", before(event, event->page.protect_ns));
+		mg_say(out, ", freed %A before", before(event, event->history.protect_ns));
 	if (event->kind == MG_EVENT_CANARY)
 		mg_say(out, " since the last check; the stack is that of this check");
 }
 
 /* What was done to the page, when, and by which thread. */
 HANDLER static void say_deed(struct mg_out *out, const struct mg_event *event, const char *what,
-			     uint64_t ns, int32_t tid)
+			     uint64_t ns, int32_t tid, const char *name)
 {
-	struct mg_thread *thread = NULL;
-
 	mg_say(out, "%s %A before by ", what, before(event, ns));
-	if (tid == event->tid) {
+	if (tid == event->tid)
 		mg_say(out, "the same thread");
-		return;
-	}
-	for (size_t i = 0; i < MG_THREADS_MAX && (thread = mg_thread_slot(i)); i++)
-		if (atomic_load(&thread->tid) == tid)
-			break;
-	if (thread && atomic_load(&thread->tid) == tid && thread->name[0])
-		mg_say(out, "thread %s (tid %d)", thread->name, tid);
+	else if (name && name[0])
+		mg_say(out, "thread %s (tid %d)", name, tid);
 	else
 		mg_say(out, "thread %d", tid);
 }
@@ -184,21 +170,20 @@ HANDLER static void say_deed(struct mg_out *out, const struct mg_event *event, c
 HANDLER static void say_page(struct mg_out *out, const struct mg_event *event)
 {
 	static const char *const deeds[] = { "protected", "allocated", "allocated", "freed" };
-	const struct mg_page *page = &event->page;
+	const struct mg_history *page = &event->history;
 
-	if (event->region->kind == MG_KIND_VIEW)
+	if (event->memory == MG_KIND_VIEW)
 		mg_say(out, "\n  slice     %u page%s from page %u on, generation %u: byte %U of it",
 		       page->slice_count, page->slice_count == 1 ? "" : "s", page->slice_first,
-		       page->generation,
-		       event->address - event->region->start - page->slice_first * MG_PAGE);
+		       page->generation, event->slice_offset);
 	mg_say(out, "\n  history   ");
 	if (page->protect_ns)
-		say_deed(out, event, deeds[event->region->kind], page->protect_ns,
-			 page->protect_tid);
+		say_deed(out, event, deeds[event->memory], page->protect_ns,
+			 page->protect_tid, event->protector);
 	if (page->unprotect_ns)
 		say_deed(out, event, page->protect_ns ? ", unprotected" : "unprotected",
-			 page->unprotect_ns, page->unprotect_tid);
-	else if (event->region->kind == MG_KIND_VIEW)
+			 page->unprotect_ns, page->unprotect_tid, event->unprotector);
+	else if (event->memory == MG_KIND_VIEW)
 		mg_say(out, ", never unprotected");
 }
 
@@ -244,7 +229,7 @@ HANDLER static uint32_t say_frames(struct mg_out *out, const struct mg_event *ev
 
 HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 {
-	uint32_t cut, folded = mg_outer_machinery(event);
+	uint32_t cut, folded = mg_outer_machinery(event->frames, event->frame_count);
 
 	say_what(out, event);
 	if (event->old_known || event->new_known)
@@ -294,7 +279,7 @@ HANDLER static void say_json(struct mg_out *out, const struct mg_event *event)
 {
 	static const char *const kinds[] = { "write", "read", "watch", "syscall", "canary" };
 	static const char *const places[] = { "view", "guard-before", "guard-after", "freed" };
-	const struct mg_page *page = &event->page;
+	const struct mg_history *page = &event->history;
 
 	mg_say(out, "{\"seq\":%U,\"kind\":\"%s\",\"time\":%T,\"pid\":%d,\"tid\":%d,"
 		    "\"threadName\":\"%s\",\"threadRole\":\"%s\",\"label\":\"%s\",\"address\":\"%X\","
@@ -310,7 +295,7 @@ HANDLER static void say_json(struct mg_out *out, const struct mg_event *event)
 		mg_say(out, "\"place\":\"%s\",\"page\":%u,\"generation\":%u,\"slicePage\":%u,"
 			    "\"slicePages\":%u,\"protectTime\":%T,\"protectTid\":%z,"
 			    "\"unprotectTime\":%T,\"unprotectTid\":%z,",
-		       places[event->region->kind], event->page_index, page->generation,
+		       places[event->memory], event->page_index, page->generation,
 		       page->slice_first, page->slice_count, page->protect_ns, page->protect_tid,
 		       page->unprotect_ns, page->unprotect_tid);
 	if (event->kind == MG_EVENT_SYSCALL)
@@ -397,13 +382,13 @@ int mg_report_take(uint64_t seq, char *out, size_t bytes)
 }
 
 /* The fd stays the same for ever: a handler may be about to write to it. */
-int mg_report_file(const char *path)
+int mg_report_open(const char *path)
 {
 	int fd = open(path ? path : "/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 	int none = -1;
 
 	if (fd < 0)
-		return mg_fail(errno, "the report file cannot be opened for appending");
+		return -errno;
 	if (!atomic_compare_exchange_strong(&report_fd, &none, fd)) {
 		dup3(fd, none, O_CLOEXEC);
 		close(fd);

@@ -2,10 +2,10 @@
  * V8's heap, for v8.c (frames) and v8-positions.c (strings and places in sources): where things
  * are, and how an object is read that may be anything.
  */
-#ifndef MILLRACE_STACK_V8_H
-#define MILLRACE_STACK_V8_H
+#ifndef MILLRACE_INSPECT_V8_H
+#define MILLRACE_INSPECT_V8_H
 
-#include "stack.h"
+#include "inspect.h"
 
 /* Field, names after "v8dbg_" (either), value where none is exported (REQUIRED: V8 is unknown). */
 #define REQUIRED (-1000)

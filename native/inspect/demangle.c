@@ -5,7 +5,7 @@
  * REFUSED  The whole grammar (thousands of lines): template arguments are skipped, and where
  *          anything is not understood the mangled name stands, which c++filt can read.
  */
-#include "stack.h"
+#include "inspect.h"
 
 struct name {
 	const char *at;

@@ -2,7 +2,7 @@
  * The ground: reading memory that may not be there (the kernel answers EFAULT where a load would
  * fault), time, and who we are.
  */
-#include "stack.h"
+#include "inspect.h"
 
 #include <sys/syscall.h>
 #include <sys/uio.h>

@@ -1,5 +1,5 @@
 /*
- * Who called whom, from the registers of a thread that stands still: native and JavaScript frames.
+ * What a thread that stands still is doing: its instruction, who called whom, what lies where.
  *
  * WHY      The guard needs it in its signal handler; it needs nothing of the guard. It only reads:
  *          memory by process_vm_readv, which cannot fault, and the mapped files of modules.
@@ -7,10 +7,11 @@
  *          allocation, no locks, no stdio, no dl* calls; every loop is bounded, as what is read
  *          may be garbage. The others run in ordinary code, once.
  * FLOW     unwind.c walks: by cfi.c (.eh_frame) where a module has it, else by frame pointers.
- *          symbols.c, demangle.c, lines.c name native frames, v8.c those of JavaScript.
+ *          symbols.c, demangle.c, lines.c name native frames, v8.c those of JavaScript;
+ *          culprit.c tells the program's own among them. decode.c and maps.c stand alone.
  */
-#ifndef MILLRACE_STACK_H
-#define MILLRACE_STACK_H
+#ifndef MILLRACE_INSPECT_H
+#define MILLRACE_INSPECT_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -89,8 +90,6 @@ HANDLER enum mg_code mg_code_at(uint64_t pc, uint64_t *base);
 struct mg_stop {
 	uint64_t pc, fp, sp;
 	uint64_t about;             /* part of the question: the same place may have other answers */
-	uint64_t engine;            /* base of its module, or 0 */
-	bool (*is_program)(const struct mg_frame *frame); /* not machinery */
 };
 HANDLER uint64_t mg_place(const struct mg_stop *stop); /* 0: it takes a walk to tell */
 HANDLER bool mg_place_find(uint64_t place, uint32_t *answer);
@@ -110,5 +109,50 @@ bool mg_v8_is_known(void);
 bool mg_v8_try(unsigned variant); /* reads V8's heap in that way; false: there is no such way */
 HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 			      struct mg_frame *frames, uint32_t max);
+
+/* One instruction that accesses memory, as decode.c knows it. Registers are gregs indices. */
+struct mg_insn {
+	uint8_t length;     /* 0: not known */
+	uint16_t width;     /* bytes accessed at the address; 0: not known */
+	bool is_write;
+	bool is_atomic;     /* lock prefix or xchg */
+	bool is_rep;        /* REP MOVS / STOS */
+	uint8_t string_op;  /* 0, 'm' (movs), 's' (stos) */
+	bool is_plain_mov;  /* a plain store of value_reg or immediate: new bytes can be told */
+	bool has_immediate;
+	int64_t immediate;  /* stored immediate where has_immediate */
+	int8_t value_reg;   /* the stored general register, or -1 */
+	int8_t vector_reg;  /* number of the plainly stored vector register, or -1 */
+	uint8_t value_byte; /* first byte of the register that is stored: 1 for ah, 8 for movhps */
+	bool knows_address; /* base + (index << scale) + displacement is where it accesses */
+	int8_t base_reg;    /* or -1; REG_RIP: counted from the next instruction */
+	int8_t index_reg;   /* or -1 */
+	uint8_t scale;
+	int64_t displacement;
+	int8_t shift_reg;   /* base or index that has no other part in the instruction, or -1 */
+	uint8_t shift_scale;
+};
+/* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
+HANDLER bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn);
+
+/* maps.c: the mapping of an address; -ENOENT: none, -ENOTTY: this kernel has only the text of the
+   maps, which is not to be read. */
+struct mg_mapping {
+	uint64_t start, end;
+	bool is_readable, is_writable, is_executable;
+};
+int mg_mapping_at(uint64_t address, bool may_read_text, struct mg_mapping *mapping);
+void mg_maps_forked(void);
+
+/* culprit.c: the first frame that the program's author wrote; `count`: none. */
+HANDLER uint32_t mg_culprit(const struct mg_frame *frames, uint32_t count);
+HANDLER bool mg_is_program(const struct mg_frame *frame); /* not the engine, not a library of C */
+/* The culprit is the first frame that is no machinery, which mg_place() is about. */
+HANDLER bool mg_is_first_to_blame(const struct mg_frame *frames, uint32_t count, uint32_t culprit);
+/* Frames at the outer end that are only the engine and the C library, which started it all. */
+HANDLER uint32_t mg_outer_machinery(const struct mg_frame *frames, uint32_t count);
+HANDLER bool mg_frame_has(const struct mg_frame *frame, const char *words); /* one of "a|b" */
+HANDLER bool mg_has_engine(void); /* V8 is in this process */
+HANDLER uint64_t mg_engine_base(void); /* of its module; 0: none */
 
 #endif
