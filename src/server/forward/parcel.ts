@@ -29,12 +29,21 @@ export interface Parcel {
   } | null;
 }
 
-/** What became of a parcel. delivered + cut = records, but for a parcel that is given up. */
+/**
+ * What became of a parcel. delivered + cut + damaged = records; less, when its connection was
+ * closed before the end: then the rest, from the record boundary `resumeBytes` on, is given up.
+ */
 export interface Settlement {
   /** Records that TCP has taken (`resend: none`) or the peer's TCP acknowledged (`unacked`). */
-  delivered: number;
-  /** 0 or 1: the record in which the connection broke, not sent again (`none`). */
-  cut: number;
+  readonly delivered: number;
+  /** Records in which a connection broke, not sent again (`none`): one for each break. */
+  readonly cut: number;
   /** Records sent a second time, beside the equation (`unacked`). */
-  resent: number;
+  readonly resent: number;
+  /** Records that the segment file does not give back. */
+  readonly damaged: number;
+  /**
+   * Offset in the parcel behind the last record that is settled: its bytes, or less (see above).
+   */
+  readonly resumeBytes: number;
 }

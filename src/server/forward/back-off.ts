@@ -1,0 +1,36 @@
+/**
+ * Back-off: how long to wait before the next attempt to connect.
+ *
+ * WHY      A destination that is down is asked less and less often, and many senders that lost it
+ *          in one moment do not come back in one moment: half of each delay is random.
+ * RULE     The n-th delay lies in (d/2, d], d = min * 2^n, at most max. Progress sets n to 0.
+ */
+export class BackOff {
+  readonly #msMin: number;
+  readonly #msMax: number;
+  readonly #random: () => number;
+  #failures = 0;
+
+  /** `random`: uniform in [0, 1). */
+  constructor(msMin: number, msMax: number, random: () => number) {
+    this.#msMin = msMin;
+    this.#msMax = Math.max(msMin, msMax);
+    this.#random = random;
+  }
+
+  /** The longest delay: for what needs a change of the configuration to get better. */
+  get msMax(): number {
+    return this.#msMax;
+  }
+
+  /** Milliseconds until the next attempt. */
+  nextMs(): number {
+    const wholeMs = Math.min(this.#msMax, this.#msMin * 2 ** this.#failures);
+    if (wholeMs < this.#msMax) this.#failures += 1;
+    return wholeMs * (1 - this.#random() / 2);
+  }
+
+  reset(): void {
+    this.#failures = 0;
+  }
+}
