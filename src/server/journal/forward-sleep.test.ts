@@ -84,9 +84,9 @@ function sleep({ handle, wakeFd, seen, seed }: Job): void {
 }
 
 function runTests(): void {
-  test('no wake-up is missed', needsAddon, async () => {
+  test('no wake-up is missed', needsAddon, async (t) => {
     const seed = newSeed();
-    console.log(`# seed ${seed}`);
+    t.diagnostic(`seed ${seed}`);
     const { handle } = JournalShared.create();
     const wakeFd = checked('eventfd', eventfdCreate());
     const seen = new SharedArrayBuffer(4);
