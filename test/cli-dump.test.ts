@@ -137,3 +137,29 @@ test('every command has help with examples, and the version is that of the packa
   const { stdout } = await runCli(['--version']);
   assert.match(stdout.toString(), /^\d+\.\d+\.\d+\n$/);
 });
+
+test('--filter shows the records for which it holds, with --tag both', async (t) => {
+  const folder = temporaryFolder(t);
+  const segment = new SegmentBuilder(0);
+  segment.add(Buffer.concat([VECTOR, UNKNOWN, VECTOR]), { recordCount: 3, exporter: '10.13.7.36' });
+  segment.add(Buffer.concat([UNKNOWN, VECTOR]), { recordCount: 2, exporter: '10.13.7.37' });
+  const path = segment.writeTo(folder);
+  const count = async (...words: string[]): Promise<number> => {
+    const { code, stdout } = await runCli(['dump', path, ...words]);
+    assert.equal(code, 0);
+    return lines(stdout).length;
+  };
+  assert.equal(await count(), 5);
+  assert.equal(await count('--filter', 'client_ip in 10.0.0.0/8'), 3);
+  assert.equal(await count('--filter', 'exporter = 10.13.7.37'), 2);
+  assert.equal(await count('--filter', 'exporter = 10.13.7.37', '--tag', 'TUR'), 1);
+  assert.equal(await count('--filter', 'tag = 0xdeadbeef', '--tag', 'TUR'), 0);
+  const raw = await runCli(['dump', '-', '--filter', 'exporter != 10.13.7.37'], { input: VECTOR });
+  assert.equal(raw.stdout.length, 0);
+  const wrong = await runCli(['dump', path, '--filter', 'tag = TUR and subscribr_id = 1']);
+  assert.equal(wrong.code, 2);
+  assert.match(
+    wrong.stderr,
+    /MR_FILTER: filter, line 1, column 15.*\n.*\n {16}\^\n {2}do you mean/,
+  );
+});

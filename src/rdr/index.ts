@@ -44,6 +44,28 @@ export {
   WELL_FORMED,
   walkFields,
 } from './field.ts';
+export {
+  FILTER_DEPTH_MAX,
+  FILTER_LITERAL_BYTES_MAX,
+  FILTER_PATTERN_BYTES_MAX,
+  FILTER_TERMS_MAX,
+  FILTER_TEXT_MAX,
+  type Filter,
+  type FilterCompare,
+  type FilterContext,
+  type FilterNode,
+  type FilterOperator,
+  type FilterValue,
+  type RecordPredicate,
+} from './filter/ast.ts';
+export { compileFilter, filterSource } from './filter/compile.ts';
+export { type FieldFinder, fieldBytesAt, makeFieldFinder } from './filter/field-finder.ts';
+export { FilterError } from './filter/filter-error.ts';
+export { interpretFilter } from './filter/interpret.ts';
+export { parseFilter } from './filter/parser.ts';
+export { formatFilter } from './filter/print.ts';
+export { RECORD_RUN_STRIDE, RecordRuns, selectRuns } from './filter/record-runs.ts';
+export { nearTagNames, tagByName, tagNames, tagText } from './filter/tag-names.ts';
 export { BAD_PREFIX, frameLength } from './frame.ts';
 export { type OnRecords, RawFramer } from './raw-framer.ts';
 export {

@@ -21,6 +21,7 @@ export const ERRORS = {
   MR_USAGE: { exit: EXIT_USAGE, meaning: 'the command line is wrong' },
   MR_CONFIG_FILE: { exit: EXIT_USAGE, meaning: 'the configuration file cannot be read or parsed' },
   MR_CONFIG_KEY: { exit: EXIT_USAGE, meaning: 'a configuration key is unknown or out of range' },
+  MR_FILTER: { exit: EXIT_USAGE, meaning: 'a filter cannot be understood' },
   MR_ADDRESS: { exit: EXIT_USAGE, meaning: 'an address or HOST:PORT cannot be understood' },
   MR_PORT_IN_USE: { exit: EXIT_FAILED, meaning: 'a listening port is taken by another program' },
   MR_LISTEN: { exit: EXIT_FAILED, meaning: 'a listening socket cannot be opened' },

@@ -1,0 +1,326 @@
+/**
+ * Source: JavaScript of a filter, one function for each group of tags that it treats alike.
+ *
+ * WHY        A tree that is walked for each record finds out what it knew from the last one. Here
+ *            the tag picks a function (by a few comparisons), and that function reads only the
+ *            fields it needs, in wire order, and stops as soon as the answer is known.
+ * SHAPE      Terms of the outermost `and` (or `or`) stand in the order of the last field that each
+ *            needs. In front of each the walk goes on to that field; behind each the function may
+ *            return. A field is three locals: type t (0: absent), value offset a, value length n;
+ *            and v, its number (NaN: none).
+ * INVARIANTS 1. Nothing of a filter's text gets into the source: it is made of our own words and of
+ *            numbers; texts, patterns and blocks are constants handed over.  2. No call allocates.
+ */
+import {
+  FIELD_COUNT_OFFSET,
+  FIELD_HEADER_BYTES,
+  FIELD_TYPE,
+  HEADER_BYTES,
+  PREFIX_BYTES,
+  TAG_OFFSET,
+} from '../constants.ts';
+import { encodeText } from '../text.ts';
+import { ipv4Mask, ipv4Network, parseBlock } from './address.ts';
+import type { FilterCompare, FilterOperator, FilterValue } from './ast.ts';
+import { makePattern } from './pattern.ts';
+import type { Leaf, Test } from './resolve.ts';
+
+/** A list of so many numbers is searched by halves. */
+const HALVES_MIN = 6;
+
+const JS_OPERATOR: Readonly<Record<FilterOperator, string>> = {
+  '=': '===',
+  '!=': '!==',
+  '<': '<',
+  '<=': '<=',
+  '>': '>',
+  '>=': '>=',
+  '~': '===',
+  in: '===',
+  'not in': '!==',
+};
+
+/** A tag and what is left to test of a record that has it. */
+export interface TagTest {
+  readonly tag: number;
+  readonly test: Test;
+}
+
+export class FilterSource {
+  /** What the source calls `constants`. */
+  readonly constants: unknown[] = [];
+  readonly #functions: string[] = [];
+  /** Test as text -> the expression that answers it. */
+  readonly #answers = new Map<string, string>();
+
+  /** Body of a factory that returns the predicate. `others` is for every tag not listed. */
+  make(tests: readonly TagTest[], others: Test): string {
+    const rest = this.#answer(others);
+    const cases = tests
+      .map(({ tag, test }) => ({ tag: tag | 0, answer: this.#answer(test) }))
+      .filter(({ answer }) => answer !== rest)
+      .sort((a, b) => a.tag - b.tag);
+    const names = this.constants.map((_, index) => `k${index} = constants[${index}]`);
+    return [
+      "'use strict';",
+      names.length > 0 ? `const ${names.join(', ')};` : '',
+      ...this.#functions,
+      'return function predicate(bytes, view, offset, length, exporter) {',
+      `  const tag = view.getInt32(offset + ${TAG_OFFSET});`,
+      ...dispatch(cases, rest).map((line) => `  ${line}`),
+      '};',
+    ].join('\n');
+  }
+
+  /** An expression; equal tests share one function. */
+  #answer(test: Test): string {
+    if (typeof test === 'boolean') return String(test);
+    const key = JSON.stringify(test);
+    const known = this.#answers.get(key);
+    if (known !== undefined) return known;
+    const name = `test${this.#answers.size}`;
+    const answer = `${name}(bytes, view, offset, length, exporter)`;
+    this.#answers.set(key, answer);
+    this.#functions.push(this.#program(name, test));
+    return answer;
+  }
+
+  #program(name: string, test: Exclude<Test, boolean>): string {
+    const isOr = test.kind === 'or';
+    const terms = isOr || test.kind === 'and' ? test.terms : [test];
+    const order = terms.map((term) => ({ term, last: lastField(term) }));
+    order.sort((a, b) => a.last - b.last);
+    const lines: string[] = [];
+    let next = 0;
+    const read = new Set<number>();
+    const numeric = new Set(
+      fieldsOf(test)
+        .filter(isNumeric)
+        .map((leaf) => leaf.place.index),
+    );
+    for (const { term } of order) {
+      for (const leaf of fieldsOf(term)) {
+        const { index, type } = leaf.place;
+        if (read.has(index)) continue;
+        read.add(index);
+        lines.push(...readField(index, index - next));
+        if (numeric.has(index)) lines.push(readNumber(index, type));
+        next = index + 1;
+      }
+      const text = this.#expression(term);
+      lines.push(isOr ? `if (${text}) return true;` : `if (!(${text})) return false;`);
+    }
+    lines.push(`return ${!isOr};`);
+    return [
+      `function ${name}(bytes, view, offset, length, exporter) {`,
+      `  const end = offset + length, count = bytes[offset + ${FIELD_COUNT_OFFSET}];`,
+      `  let at = offset + ${HEADER_BYTES};`,
+      ...lines.map((line) => `  ${line}`),
+      '}',
+    ].join('\n');
+  }
+
+  #expression(test: Test): string {
+    if (typeof test === 'boolean') return String(test);
+    switch (test.kind) {
+      case 'not':
+        return `!(${this.#expression(test.term)})`;
+      case 'and':
+        return test.terms.map((term) => `(${this.#expression(term)})`).join(' && ');
+      case 'or':
+        return test.terms.map((term) => `(${this.#expression(term)})`).join(' || ');
+      case 'exporter':
+        return this.#exporter(test.compare);
+      case 'header': {
+        const { bytes, offset } = test.item;
+        const where = `view.getUint${8 * bytes}(offset + ${offset})`;
+        const isLength = test.compare.subject === 'header_length';
+        const item = isLength ? `(length - ${PREFIX_BYTES})` : where;
+        return numbers(test.compare.operator, item, numbersOf(test.compare.values), '');
+      }
+      case 'field':
+        return this.#field(test);
+    }
+  }
+
+  #constant(value: unknown): string {
+    this.constants.push(value);
+    return `k${this.constants.length - 1}`;
+  }
+
+  #exporter(compare: FilterCompare): string {
+    const inside = compare.values.map((value) => {
+      const block = value.kind === 'address' ? parseBlock(value.text) : null;
+      return `isInBlock(${this.#constant(block)}, exporter)`;
+    });
+    if (!isNegated(compare.operator)) return inside.join(' || ');
+    return `isKnownAddress(exporter) && !(${inside.join(' || ')})`;
+  }
+
+  #field(leaf: Leaf & { kind: 'field' }): string {
+    const { compare, place } = leaf;
+    const { operator, values } = compare;
+    const k = place.index;
+    const parts: string[] = [];
+    const amounts = numbersOf(values);
+    if (amounts.length > 0) parts.push(numbers(operator, `v${k}`, amounts, `t${k}`));
+    const texts = values.flatMap((value) => (value.kind === 'text' ? [value.text] : []));
+    if (texts.length > 0) {
+      const isString = `t${k} === ${FIELD_TYPE.STRING}`;
+      parts.push(`${isString} && (${this.#texts(operator, `bytes, a${k}, n${k}`, texts)})`);
+    }
+    const blocks = values.flatMap((value) => (value.kind === 'address' ? [value.text] : []));
+    if (blocks.length > 0) {
+      const isWord = `t${k} === ${FIELD_TYPE.UINT32} || t${k} === ${FIELD_TYPE.INT32}`;
+      parts.push(`(${isWord}) && ${isNegated(operator) ? '!' : ''}(${inBlocks(k, blocks)})`);
+    }
+    return parts.map((part) => `(${part})`).join(isNegated(operator) ? ' && ' : ' || ');
+  }
+
+  #texts(operator: FilterOperator, where: string, texts: readonly string[]): string {
+    if (operator === '~') {
+      const pattern = this.#constant(makePattern(texts[0]!));
+      return `matches(${pattern}, ${where})`;
+    }
+    const isEqual = operator === '=' || operator === 'in';
+    const parts = texts.map((text) => {
+      const constant = this.#constant(encodeText(text));
+      if (isEqual) return `isText(${where}, ${constant})`;
+      if (isNegated(operator)) return `!isText(${where}, ${constant})`;
+      return `compareText(${where}, ${constant}) ${JS_OPERATOR[operator]} 0`;
+    });
+    return parts.join(isEqual ? ' || ' : ' && ');
+  }
+}
+
+function isNegated(operator: FilterOperator): boolean {
+  return operator === '!=' || operator === 'not in';
+}
+
+function numbersOf(values: readonly FilterValue[]): number[] {
+  return values.flatMap((value) => {
+    if (value.kind === 'number') return [value.number];
+    return value.kind === 'tag' ? [value.tag] : [];
+  });
+}
+
+/** Fields that a test needs, in wire order. */
+function fieldsOf(test: Test): (Leaf & { kind: 'field' })[] {
+  const found: (Leaf & { kind: 'field' })[] = [];
+  const visit = (inner: Test): void => {
+    if (typeof inner === 'boolean') return;
+    if (inner.kind === 'field') found.push(inner);
+    else if (inner.kind === 'not') visit(inner.term);
+    else if (inner.kind === 'and' || inner.kind === 'or') inner.terms.forEach(visit);
+  };
+  visit(test);
+  return found.sort((a, b) => a.place.index - b.place.index);
+}
+
+/** -1: needs no field. */
+function lastField(test: Test): number {
+  return fieldsOf(test).at(-1)?.place.index ?? -1;
+}
+
+/** Locals of field `k`, `gap` fields behind where the walk stands. */
+function readField(k: number, gap: number): string[] {
+  return [
+    `let t${k} = 0, a${k} = 0, n${k} = 0;`,
+    `if (count > ${k} && at >= 0 && (at = fieldAt(bytes, view, at, end, ${gap})) >= 0) {`,
+    `  t${k} = bytes[at]; n${k} = view.getInt32(at + 1); a${k} = at + ${FIELD_HEADER_BYTES};`,
+    `  at = a${k} + n${k};`,
+    '}',
+  ];
+}
+
+/** Local with the number of field `k`; the type that the catalogue expects is tried first. */
+function readNumber(k: number, type: number): string {
+  const guess = READERS[type];
+  const any = `numberAt(view, t${k}, a${k})`;
+  if (guess === undefined) return `const v${k} = ${any};`;
+  return `const v${k} = t${k} === ${type} ? view.${guess}(a${k}) : ${any};`;
+}
+
+function isNumeric(leaf: Leaf): boolean {
+  return leaf.compare.values.some((value) => value.kind === 'number');
+}
+
+/** Type byte -> how its number is read. */
+const READERS: Readonly<Record<number, string | undefined>> = {
+  [FIELD_TYPE.INT8]: 'getInt8',
+  [FIELD_TYPE.INT16]: 'getInt16',
+  [FIELD_TYPE.INT32]: 'getInt32',
+  [FIELD_TYPE.UINT8]: 'getUint8',
+  [FIELD_TYPE.UINT16]: 'getUint16',
+  [FIELD_TYPE.UINT32]: 'getUint32',
+};
+
+/**
+ * The number `value` (NaN: none) against `wanted`. `type` is the local that holds the type byte,
+ * or empty: what is compared with a FLOAT is made a single first.
+ */
+function numbers(
+  operator: FilterOperator,
+  value: string,
+  wanted: readonly number[],
+  type: string,
+): string {
+  const exact = comparison(operator, value, wanted);
+  const singles = wanted.map(Math.fround);
+  if (type === '' || singles.every((single, i) => single === wanted[i])) return exact;
+  const rounded = comparison(operator, value, singles);
+  return `${type} === ${FIELD_TYPE.FLOAT} ? (${rounded}) : (${exact})`;
+}
+
+function comparison(operator: FilterOperator, value: string, wanted: readonly number[]): string {
+  if (operator === '=' || operator === 'in') return oneOf(value, wanted);
+  if (isNegated(operator)) return `${value} === ${value} && !(${oneOf(value, wanted)})`;
+  return `${value} ${JS_OPERATOR[operator]} ${literal(wanted[0]!)}`;
+}
+
+/** Is `value` one of these? Long lists by halves; NaN is none of any. */
+function oneOf(value: string, wanted: readonly number[]): string {
+  const sorted = [...new Set(wanted)].sort((a, b) => a - b);
+  if (sorted.length < HALVES_MIN) {
+    return sorted.map((number) => `${value} === ${literal(number)}`).join(' || ');
+  }
+  const middle = sorted.length >>> 1;
+  const low = oneOf(value, sorted.slice(0, middle));
+  const high = oneOf(value, sorted.slice(middle));
+  return `(${value} < ${literal(sorted[middle]!)} ? (${low}) : (${high}))`;
+}
+
+/** A number as source: digits, point, sign and exponent, in parentheses when negative. */
+function literal(number: number): string {
+  const text = String(number);
+  if (text === 'Infinity') return '(1 / 0)';
+  if (text === '-Infinity') return '(-1 / 0)';
+  return number < 0 ? `(${text})` : text;
+}
+
+function inBlocks(k: number, texts: readonly string[]): string {
+  const parts = texts.map((text) => {
+    const block = parseBlock(text)!;
+    const mask = literal(ipv4Mask(block));
+    return `(view.getInt32(a${k}) & ${mask}) === ${literal(ipv4Network(block))}`;
+  });
+  return parts.join(' || ');
+}
+
+/** Finds the tag by halves. `cases` ascend. */
+function dispatch(
+  cases: readonly { readonly tag: number; readonly answer: string }[],
+  rest: string,
+): string[] {
+  if (cases.length <= 3) {
+    const lines = cases.map(({ answer, tag }) => `if (tag === ${literal(tag)}) return ${answer};`);
+    return [...lines, `return ${rest};`];
+  }
+  const middle = cases.length >>> 1;
+  return [
+    `if (tag < ${literal(cases[middle]!.tag)}) {`,
+    ...dispatch(cases.slice(0, middle), rest).map((line) => `  ${line}`),
+    '}',
+    ...dispatch(cases.slice(middle), rest),
+  ];
+}
