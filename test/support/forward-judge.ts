@@ -1,0 +1,308 @@
+/**
+ * Forward judge: holds what destinations got against what the server took in.
+ *
+ * WHY       "Nothing is lost and nothing is doubled" is a statement about every single record, so
+ *           every one is looked at: a swap, a gap, a double, half a record in the middle, a record
+ *           of somebody else each have a finding of their own. It knows nothing of the forwarder
+ *           but what docs/guarantees.md promises.
+ * RULES     1. A connection is whole records, but for half a one at the end of a broken one.
+ *           2. Each record is one that was taken in, byte for byte, and one that was chosen.
+ *           3. Records of one incoming connection rise on each connection.
+ *           4. Nothing is missing, but what TCP had acknowledged when the destination broke the
+ *              connection (`unacked`), or what was under way when it broke (`none`), or as many as
+ *              the ledger says were dropped.
+ *           5. A double comes only with `unacked`, only at the start of a connection behind a
+ *              broken one, and in a balanced group from one member only.
+ *           6. Hash: in the order of the journal the records of one key change their destination
+ *              at most as often as the membership changed.
+ *           7. One connection for each exporter carries records of that exporter alone.
+ */
+
+import type { ReceivedConnection } from './forward-received.ts';
+import type { ForwardTruth, TrueStream } from './forward-truth.ts';
+
+export const FINDING_KINDS = [
+  'garbage',
+  'cut',
+  'unknown',
+  'foreign',
+  'order',
+  'gap',
+  'double',
+  'split',
+  'exporters',
+] as const;
+export type FindingKind = (typeof FINDING_KINDS)[number];
+
+export interface Finding {
+  readonly kind: FindingKind;
+  readonly text: string;
+}
+
+export interface ReceivedDestination {
+  readonly name: string;
+  readonly connections: readonly ReceivedConnection[];
+}
+
+export interface JudgeOptions {
+  readonly truth: ForwardTruth;
+  /** One for a destination alone or of a multicast group, all of another group. */
+  readonly members: readonly ReceivedDestination[];
+  readonly mode?: 'single' | 'redundancy' | 'hash' | 'block';
+  readonly resend?: 'none' | 'unacked';
+  readonly connections?: 'per-exporter' | 'merged';
+  /** Whether a record was to be forwarded; all, where it is left out. */
+  readonly chosen?: (stream: TrueStream, sequence: number) => boolean;
+  /** Where each stream begins for these members (`from: now`); 0 where it is left out. */
+  readonly firstOf?: (mark: number) => number;
+  /** Hash: how often a member came or went. */
+  readonly membershipChanges?: number;
+  /** Records that the ledger says were dropped or cut. */
+  readonly droppedRecords?: number;
+  /** `none`: bytes that may be under way when a connection breaks. */
+  readonly underWayBytesMax?: number;
+}
+
+export interface Verdict {
+  readonly findings: readonly Finding[];
+  readonly received: number;
+  readonly doubles: number;
+  readonly missing: number;
+  readonly missingBytes: number;
+  readonly cut: number;
+}
+
+/** What the judge knows of one stream at the members of one group. */
+interface Seen {
+  readonly stream: TrueStream;
+  /** By ordinal: index + 1 of the member that got it first; 0: nobody. */
+  readonly member: Uint8Array;
+}
+
+const FINDINGS_MAX = 50;
+
+export function judge(options: JudgeOptions): Verdict {
+  return new Judge(options).run();
+}
+
+class Judge {
+  readonly #options: JudgeOptions;
+  readonly #findings: Finding[] = [];
+  readonly #seen = new Map<number, Seen>();
+  #received = 0;
+  #doubles = 0;
+  #cut = 0;
+  #missing = 0;
+  #missingBytes = 0;
+
+  constructor(options: JudgeOptions) {
+    this.#options = options;
+    for (const [mark, stream] of options.truth.streams) {
+      this.#seen.set(mark, { stream, member: new Uint8Array(stream.checksums.length) });
+    }
+  }
+
+  run(): Verdict {
+    const { members, mode } = this.#options;
+    const all = members.flatMap(({ connections }, index) => {
+      return connections.map((connection) => ({ connection, index }));
+    });
+    all.sort((a, b) => a.connection.ordinal - b.connection.ordinal);
+    for (const [at, { connection, index }] of all.entries()) {
+      const isBehindBreak = all.slice(0, at).some((before) => before.connection.isBroken);
+      this.#checkConnection(connection, index, isBehindBreak);
+    }
+    this.#checkGaps(all.map(({ connection }) => connection));
+    if (mode === 'hash') this.#checkSplit();
+    return {
+      findings: this.#findings,
+      received: this.#received,
+      doubles: this.#doubles,
+      missing: this.#missing,
+      missingBytes: this.#missingBytes,
+      cut: this.#cut,
+    };
+  }
+
+  #find(kind: FindingKind, text: string): void {
+    if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ kind, text });
+  }
+
+  #checkConnection(connection: ReceivedConnection, member: number, isBehindBreak: boolean): void {
+    const name = `${this.#options.members[member]!.name}, connection ${connection.ordinal}`;
+    if (connection.resyncBytes > 0) {
+      this.#find('garbage', `${name}: ${connection.resyncBytes} bytes that are no records`);
+    }
+    if (connection.cutBytes > 0) {
+      this.#cut++;
+      if (!connection.isBroken) {
+        this.#find('cut', `${name}: ${connection.cutBytes} bytes cut, end ${connection.end}`);
+      }
+    }
+    const last = new Map<number, number>();
+    const doubling = new Map<number, boolean>();
+    const exporters = new Set<string>();
+    for (let i = 0; i < connection.records; i++) {
+      const mark = connection.marks[i]!;
+      const sequence = connection.sequences[i]!;
+      const seen = this.#known(name, mark, sequence, connection.checksums[i]!);
+      if (seen === null) continue;
+      this.#received++;
+      exporters.add(seen.stream.exporter);
+      const before = last.get(mark) ?? -1;
+      if (sequence <= before) {
+        this.#find('order', `${name}: stream ${mark} has ${sequence} behind ${before}`);
+      }
+      last.set(mark, Math.max(before, sequence));
+      const isDouble = this.#checkDouble(name, seen, sequence, member, {
+        isAllowed: isBehindBreak && (doubling.get(mark) ?? true),
+      });
+      doubling.set(mark, isDouble);
+    }
+    if (this.#options.connections !== 'merged' && exporters.size > 1) {
+      this.#find('exporters', `${name}: carries ${[...exporters].join(', ')}`);
+    }
+  }
+
+  /** Rules 2: the stream, or null when there is no such record. */
+  #known(name: string, mark: number, sequence: number, checksum: number): Seen | null {
+    const seen = this.#seen.get(mark);
+    if (seen === undefined || seen.stream.checksums[sequence] !== checksum) {
+      this.#find('unknown', `${name}: record ${sequence} of stream ${mark} was not taken in so`);
+      return null;
+    }
+    if (!this.#isWanted(seen.stream, sequence)) {
+      this.#find('foreign', `${name}: record ${sequence} of stream ${mark} was not chosen`);
+    }
+    return seen;
+  }
+
+  #isWanted(stream: TrueStream, sequence: number): boolean {
+    const { chosen, firstOf } = this.#options;
+    if (sequence < (firstOf?.(stream.mark) ?? 0)) return false;
+    return chosen === undefined || chosen(stream, sequence);
+  }
+
+  #checkDouble(
+    name: string,
+    seen: Seen,
+    sequence: number,
+    member: number,
+    place: { isAllowed: boolean },
+  ): boolean {
+    const { resend = 'unacked', mode = 'single' } = this.#options;
+    const owner = seen.member[sequence]!;
+    if (owner === 0) {
+      seen.member[sequence] = member + 1;
+      return false;
+    }
+    this.#doubles++;
+    const isBalanced = mode === 'hash' || mode === 'block';
+    const isShared = isBalanced && owner !== member + 1;
+    if (resend === 'none' || !place.isAllowed || isShared) {
+      this.#find('double', `${name}: record ${sequence} of stream ${seen.stream.mark} twice`);
+    }
+    return true;
+  }
+
+  /** Rule 4. */
+  #checkGaps(connections: readonly ReceivedConnection[]): void {
+    const ends = this.#options.mode === 'hash' || this.#options.mode === 'block';
+    const lastOf = ends ? null : lastRecords(connections);
+    for (const seen of this.#seen.values()) {
+      const { stream, member } = seen;
+      let previous = -1;
+      let begin = -1;
+      for (let sequence = 0; sequence <= member.length; sequence++) {
+        const isMissing =
+          sequence < member.length && member[sequence] === 0 && this.#isWanted(stream, sequence);
+        if (isMissing) {
+          this.#missing++;
+          this.#missingBytes += stream.lengths[sequence]!;
+          if (begin < 0) begin = sequence;
+          continue;
+        }
+        if (begin >= 0) this.#checkRun(stream, begin, previous, lastOf);
+        begin = -1;
+        if (sequence < member.length && member[sequence] !== 0) previous = sequence;
+      }
+    }
+    this.#checkMissingSum(connections);
+  }
+
+  /** A run of missing records begins where a broken connection ended, or the ledger knows it. */
+  #checkRun(
+    stream: TrueStream,
+    begin: number,
+    previous: number,
+    lastOf: Map<number, Set<number>> | null,
+  ): void {
+    if (lastOf === null || this.#options.droppedRecords !== undefined || previous < 0) return;
+    if (lastOf.get(stream.mark)?.has(previous) === true) return;
+    this.#find(
+      'gap',
+      `stream ${stream.mark}: ${begin} is missing behind ${previous}, in the midst`,
+    );
+  }
+
+  #checkMissingSum(connections: readonly ReceivedConnection[]): void {
+    const { resend = 'unacked', underWayBytesMax = 0, droppedRecords } = this.#options;
+    if (droppedRecords !== undefined) {
+      if (this.#missing > droppedRecords) {
+        this.#find('gap', `${this.#missing} records missing, the ledger dropped ${droppedRecords}`);
+      }
+      return;
+    }
+    let bytesMax = 0;
+    for (const connection of connections) {
+      if (!connection.isBroken) continue;
+      bytesMax += connection.lossBytesMax + (resend === 'none' ? underWayBytesMax : 0);
+    }
+    if (this.#missingBytes > bytesMax) {
+      this.#find('gap', `${this.#missing} records missing: ${this.#missingBytes} > ${bytesMax} B`);
+    }
+  }
+
+  /** Rule 6. */
+  #checkSplit(): void {
+    const byPlace: { place: number; key: string; member: number }[] = [];
+    for (const { stream, member } of this.#seen.values()) {
+      for (const [sequence, owner] of member.entries()) {
+        if (owner === 0) continue;
+        const place = stream.places[sequence]!;
+        byPlace.push({ place, key: stream.keys[sequence]!, member: owner });
+      }
+    }
+    byPlace.sort((a, b) => a.place - b.place);
+    const now = new Map<string, { member: number; changes: number }>();
+    const changesMax = this.#options.membershipChanges ?? 0;
+    for (const { key, member } of byPlace) {
+      const at = now.get(key);
+      if (at === undefined) now.set(key, { member, changes: 0 });
+      else if (at.member !== member) {
+        at.member = member;
+        at.changes++;
+        if (at.changes === changesMax + 1) {
+          this.#find('split', `${key} changed its destination more than ${changesMax} times`);
+        }
+      }
+    }
+  }
+}
+
+/** mark -> the highest ordinal of it on each broken connection. */
+function lastRecords(connections: readonly ReceivedConnection[]): Map<number, Set<number>> {
+  const lastOf = new Map<number, Set<number>>();
+  for (const connection of connections) {
+    if (!connection.isBroken) continue;
+    const last = new Map<number, number>();
+    for (let i = 0; i < connection.records; i++) {
+      last.set(connection.marks[i]!, connection.sequences[i]!);
+    }
+    for (const [mark, sequence] of last) {
+      const known = lastOf.get(mark) ?? new Set<number>();
+      lastOf.set(mark, known.add(sequence));
+    }
+  }
+  return lastOf;
+}
