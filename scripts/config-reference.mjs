@@ -1,7 +1,8 @@
 /**
  * Writes docs/reference/config.md from the schema of the configuration.
  *
- * WHY     One truth: keys, ranges and defaults stand in src/server/config.ts.
+ * WHY     One truth: keys, ranges and defaults stand in src/server/config.ts and
+ *         src/server/forward-config.ts.
  * USAGE   node scripts/config-reference.mjs            writes the page
  *         node scripts/config-reference.mjs --check    exit 1 when it is not up to date
  */
@@ -15,7 +16,8 @@ const PAGE = join(ROOT, 'docs/reference/config.md');
 
 const HEAD = `# Configuration
 
-Made from \`src/server/config.ts\` by \`node scripts/config-reference.mjs\`; a test compares them.
+Made from \`src/server/config.ts\` and \`src/server/forward-config.ts\` by
+\`node scripts/config-reference.mjs\`; a test compares them.
 
 A YAML file, given with \`millrace serve -c FILE\`. Every key may be left out. Options of the
 command line go before the file. An unknown key or a value out of range stops the start with the
@@ -39,7 +41,10 @@ function allowedOf(schema) {
   if (schema.anyOf) return schema.anyOf.map(allowedOf).join(' or ');
   if (Array.isArray(schema.type))
     return schema.type.map((type) => allowedOf({ type })).join(' or ');
-  if (schema.type === 'array') return 'list of text';
+  if (schema.type === 'array') {
+    if (schema.items.properties) return 'list, see below';
+    return `list of ${allowedOf(schema.items)}`;
+  }
   if (schema.type === 'null') return '`null`';
   if (schema.type === 'string') return 'text';
   if (schema.type !== 'object') {
@@ -59,11 +64,12 @@ function defaultOf(value) {
   return typeof value === 'number' ? number(value) : `\`${JSON.stringify(value)}\``;
 }
 
-function rows(properties) {
+function rows(properties, required = []) {
   const lines = ['| key | default | allowed | what |', '|---|---|---|---|'];
   for (const [key, schema] of Object.entries(properties)) {
     const what = (schema.description ?? '').replaceAll('|', '\\|');
-    lines.push(`| \`${key}\` | ${defaultOf(schema.default)} | ${allowedOf(schema)} | ${what} |`);
+    const standard = required.includes(key) ? '(must be given)' : defaultOf(schema.default);
+    lines.push(`| \`${key}\` | ${standard} | ${allowedOf(schema)} | ${what} |`);
   }
   return lines.join('\n');
 }
@@ -73,9 +79,15 @@ const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any
 const entries = Object.entries(schema.properties);
 const isGroup = ([, inner]) => inner.type === 'object' && inner.properties !== undefined;
 const top = Object.fromEntries(entries.filter((entry) => !isGroup(entry)));
-const groups = entries.filter(isGroup).map(([name, inner]) => {
-  return `## ${name}\n\n${rows(inner.properties)}\n`;
-});
+/** A group, and the lists of groups in it as `destinations[]`. */
+function sections(name, inner) {
+  const lists = Object.entries(inner.properties).filter(([, one]) => one.items?.properties);
+  return [
+    `## ${name}\n\n${rows(inner.properties, inner.required)}\n`,
+    ...lists.flatMap(([key, list]) => sections(`${name}.${key}[]`, list.items)),
+  ];
+}
+const groups = entries.filter(isGroup).flatMap(([name, inner]) => sections(name, inner));
 const page = `${HEAD}\n## Top level\n\n${rows(top)}\n\n${groups.join('\n')}`;
 if (!process.argv.includes('--check')) {
   writeFileSync(PAGE, page);

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
 import { parseCidr } from './address.ts';
+import { forwardSchema } from './forward-config.ts';
 import { GUARD_MODES } from './guard-status.ts';
 
 const MIB = 1024 * 1024;
@@ -157,10 +158,11 @@ const dashboard = z.strictObject({
 });
 
 /** A worker by role, or by role and index; the main thread; all threads that are no worker. */
-const PIN_NAME = /^(?:(?:collect|journal|keeper|store)(?:-\d{1,2})?|main|helpers)$/;
+const PIN_NAME = /^(?:(?:collect|journal|keeper|store|forward|catchup)(?:-\d{1,2})?|main|helpers)$/;
 const PIN_WORDS = ['auto', 'off'] as const;
 const PIN_NAMES =
-  'names: collect, journal, keeper, store (each also with -0, -1, ...), main, helpers';
+  'names: collect, journal, keeper, store, forward, catchup (each also with -0, -1, ...), main,' +
+  ' helpers';
 const PIN_EXPECTED =
   'expected auto, off, or a map as { collect: 2, journal: 3, store: 0-1, main: 0, helpers: 0 };' +
   ` ${PIN_NAMES}`;
@@ -216,6 +218,7 @@ export const configSchema = z.strictObject({
   pages: pages.prefault({}),
   journal: journal.prefault({}),
   store: store.prefault({}),
+  forward: forwardSchema.prefault({}),
   cpu: cpu.prefault({}),
   guard: guard.prefault({}),
   dashboard: dashboard.prefault({}),

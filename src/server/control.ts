@@ -10,11 +10,12 @@
  * INVARIANTS A command stays in the ring until it is carried out: who takes over from a worker that
  *            died in the middle of it finds it again.
  * MESSAGES   Log lines go by rings (log-ring.ts). By postMessage go, still: what a worker says of
- *            itself (started, failed, drained), its reports (exporters, sink: once a second at
- *            most, nested, of any length, and only the newest matters), and questions to the store
- *            with their replies. Their receiver is the event loop of the main thread, and the asked
- *            worker is on one; there are a few in a second, with nested data that would have to be
- *            encoded and decoded; and posting never blocks the sender, which is what rings are for.
+ *            itself (started, failed, drained), its reports (exporters, sink, forward: a few a
+ *            second at most, nested, of any length, and only the newest matters), and questions to
+ *            the store with their replies. Their receiver is the event loop of the main thread, and
+ *            the asked worker is on one; there are a few in a second, with nested data that would
+ *            have to be encoded and decoded; and posting never blocks the sender, which is what
+ *            rings are for.
  * REFUSED    one word that holds the newest command (a second command hides a first one).
  */
 
@@ -26,6 +27,7 @@ import {
   SpscRing,
   type SpscRingHandle,
 } from '../toolkit/ring/index.ts';
+import type { ForwardReport } from './forward/report.ts';
 import type { LogLevel } from './log-ring.ts';
 
 /** Finish what is begun, then end. */
@@ -146,6 +148,9 @@ export type WorkerMessage =
     }
   | { readonly kind: 'exporters'; readonly rows: readonly ExporterTotals[] }
   | { readonly kind: 'sink'; readonly report: SinkReport }
+  | { readonly kind: 'forward'; readonly report: ForwardReport }
+  /** A question of the forwarder; the answer goes over the port of forward/door.ts. */
+  | { readonly kind: 'resolve'; readonly host: string }
   | {
       readonly kind: 'reply';
       readonly id: number;

@@ -14,6 +14,8 @@ export interface DataFolder {
   readonly path: string;
   readonly journal: string;
   readonly store: string;
+  /** Of the forwarder's channels. */
+  readonly positions: string;
   close(): void;
 }
 
@@ -24,8 +26,9 @@ export function openDataFolder(path: string): DataFolder {
   const folder = resolve(path);
   const journal = join(folder, 'journal');
   const store = join(folder, 'store');
+  const positions = join(folder, 'positions');
   try {
-    for (const each of [folder, journal, store, join(folder, 'positions')]) {
+    for (const each of [folder, journal, store, positions]) {
       mkdirSync(each, { recursive: true, mode: 0o750 });
     }
   } catch (error) {
@@ -55,7 +58,7 @@ export function openDataFolder(path: string): DataFolder {
     closeFd(fd);
     throw error;
   }
-  return { path: folder, journal, store, close: () => closeFd(fd) };
+  return { path: folder, journal, store, positions, close: () => closeFd(fd) };
 }
 
 /** A small write tells a full or read-only disk before the server says that it is ready. */

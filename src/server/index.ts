@@ -17,6 +17,7 @@ import type { Config } from './config.ts';
 import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { ForwardDoor } from './forward-door.ts';
 import type { GuardStatus } from './guard-status.ts';
 import { recoverJournal } from './journal/recovery.ts';
 import { type Logger, makeLog } from './log.ts';
@@ -121,6 +122,7 @@ class RunningServer implements Server {
   readonly #supervisor: Supervisor;
   readonly #sampler: Sampler;
   readonly #store: StoreDoor;
+  readonly #door: ForwardDoor;
   #guard: ArenaGuard | null = null;
   #timer: NodeJS.Timeout | null = null;
   #dashboard: Dashboard | null = null;
@@ -141,7 +143,9 @@ class RunningServer implements Server {
     const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
     this.#memory = memory;
     pinning.placeArena(memory.pool.bytes);
-    this.#supervisor = new Supervisor(memory, plan, log, pinning);
+    const { forwardWakeFd } = memory.shared;
+    this.#door = new ForwardDoor(plan.forward, folder.positions, forwardWakeFd);
+    this.#supervisor = new Supervisor(memory, plan, log, pinning, this.#door);
     const listen = listeners.map((listener) => formatEndpoint(listener));
     this.ports = { listen, http: null };
     this.#sampler = new Sampler(
@@ -224,6 +228,7 @@ class RunningServer implements Server {
     this.#parts.pinning.stop();
     await this.#dashboard?.close();
     await this.#store.close();
+    this.#door.close();
     for (const listener of this.#parts.listeners) closeFd(listener.fd);
     // A store that was left behind still owns the folder: the lock goes when its thread has ended.
     void this.#supervisor.ended().then(() => {

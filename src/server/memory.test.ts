@@ -28,5 +28,5 @@ test('a store that fails in its start, its place in the ring taken, lets the nex
   BroadcastRing.reader(broadcast, STORE_READER).close();
   memory.abandon('store', 0);
   assert.equal(memory.broadcast.readerState(STORE_READER), 'closed', 'in order: left alone');
-  for (const fd of memory.wakeFds) closeFd(fd);
+  for (const fd of [...memory.wakeFds, memory.shared.forwardWakeFd]) closeFd(fd);
 });

@@ -32,6 +32,7 @@ import { JournalShared } from './journal/shared.ts';
 import { createLogRing, LOG_COUNTERS, type LogCounter } from './log-ring.ts';
 import {
   type Fault,
+  type ForwardSetup,
   READER_COUNT,
   type Role,
   type SharedMemory,
@@ -42,9 +43,13 @@ import { SLOT_BYTES } from './slot.ts';
 import type { LogSource } from './worker-logs.ts';
 
 /** Roles of one worker. */
-const OTHER_ROLES: readonly Role[] = ['journal', 'keeper', 'store'];
+const OTHER_ROLES: readonly Role[] = ['journal', 'keeper', 'store', 'forward', 'catchup'];
 /** Sealed segments that may wait for the keeper: 64 x 256 MiB. */
 const SEALED_SLOTS = 64;
+/**
+ * Open sockets and files of the forwarder: 100 destinations for 64 exporters, and their segments.
+ */
+const FORWARD_FDS = 16_384;
 
 /**
  * From a collector to the journal. A slot that the journal has taken is free at once: a collector
@@ -69,8 +74,12 @@ export class Memory {
   readonly collect: Counters<CollectCounter>;
   readonly journalCounters = Counters.create<JournalCounter>(JOURNAL_COUNTERS);
   readonly keeperCounters = Counters.create<KeeperCounter>(KEEPER_COUNTERS);
-  /** The store reports by messages: it counts nothing in shared memory. */
-  readonly #storeCounters = Counters.create<string>([]);
+  /** These report by messages: they count nothing in shared memory. */
+  readonly #noCounters = {
+    store: Counters.create<string>([]),
+    forward: Counters.create<string>([]),
+    catchup: Counters.create<string>([]),
+  };
   /** A slab for each worker, by workerNumber(). */
   readonly logCounters: Counters<LogCounter>;
   /** What a worker is told, and what it logs, through all its lives; by workerNumber(). */
@@ -80,10 +89,12 @@ export class Memory {
   readonly wakeFds: readonly number[];
   /** Per collector: fd + 1 of its open connections, then of its epoll. */
   readonly fds: readonly SharedArrayBuffer[];
+  /** The same of the forwarder: its sockets, segments and epoll, in no order. */
+  readonly forwardFds = new SharedArrayBuffer(4 * FORWARD_FDS);
   readonly #listeners: readonly Listener[];
   readonly #recovered: RecoveredJournal;
   readonly #journalFolder: string;
-  /** Taken by the first worker of the store; one that is restarted has none. */
+  /** Taken by the first worker of their role; one that is restarted has none. */
   #faults: readonly Fault[];
 
   constructor(
@@ -110,7 +121,8 @@ export class Memory {
       journalIdle: IdleStrategy.create().handle,
       keeperIdle: IdleStrategy.create().handle,
       journal: this.journal.handle,
-      forwardWakeFd: -1,
+      // Also without a destination: a reload may bring one.
+      forwardWakeFd: checked('eventfd', eventfdCreate()),
       catchup: null,
       connectionIds: new SharedArrayBuffer(4),
     };
@@ -135,11 +147,12 @@ export class Memory {
     this.shared = { ...this.shared, guard };
   }
 
-  setupOf(role: Role, index: number): WorkerSetup {
+  setupOf(role: Role, index: number, forward: ForwardSetup | null = null): WorkerSetup {
     const isCollect = role === 'collect';
     const number = this.#workerNumber(role, index);
-    const faults = role === 'store' ? this.#faults : [];
-    if (role === 'store') this.#faults = [];
+    const isOwn = (fault: Fault): boolean => (fault.role ?? 'store') === role;
+    const faults = this.#faults.filter(isOwn);
+    this.#faults = this.#faults.filter((fault) => !isOwn(fault));
     return {
       role,
       index,
@@ -155,7 +168,8 @@ export class Memory {
       connectionIdBase: this.#recovered.nextConnectionId,
       listeners: isCollect ? this.#listeners.map(({ fd, port }) => ({ fd, port })) : [],
       wakeFd: isCollect ? this.wakeFds[index]! : -1,
-      fds: isCollect ? this.fds[index]! : new SharedArrayBuffer(4),
+      fds: this.fdsOf(role, index),
+      forward,
       faults,
     };
   }
@@ -168,10 +182,19 @@ export class Memory {
     this.#countersOf(role).abandonWriter(role === 'collect' ? index : 0);
     if (role === 'collect') new SpscRing(this.shared.rings[index]!).abandonProducer();
     if (role === 'store') this.broadcast.abandonReader(STORE_READER);
+    const { catchup } = this.shared;
+    if (role === 'forward' && catchup !== null) new SpscRing(catchup.ring).abandonProducer();
+    if (role === 'catchup' && catchup !== null) new SpscRing(catchup.ring).abandonConsumer();
     const number = this.#workerNumber(role, index);
     this.logCounters.abandonWriter(number);
     new SpscByteRing(this.#logs[number]!).abandonProducer();
     this.#commands[number]!.abandon();
+  }
+
+  /** The table of open fds of a worker, as WorkerSetup has it. */
+  fdsOf(role: Role, index: number): SharedArrayBuffer {
+    if (role === 'collect') return this.fds[index]!;
+    return role === 'forward' ? this.forwardFds : new SharedArrayBuffer(4);
   }
 
   commandsOf(role: Role, index: number): Commands {
@@ -196,7 +219,7 @@ export class Memory {
       collect: this.collect,
       journal: this.journalCounters,
       keeper: this.keeperCounters,
-      store: this.#storeCounters,
+      ...this.#noCounters,
     }[role];
   }
 }

@@ -13,6 +13,12 @@ test('which workers run follows from sink, stages and collect.workers', () => {
   assert.deepEqual(roles({ sink: 'null' }), ['collect0', 'journal0', 'keeper0']);
   assert.deepEqual(roles({ stages: 'frame' }), ['collect0']);
   assert.deepEqual(roles({ stages: 'journal' }), ['collect0', 'journal0', 'keeper0']);
+  const destinations = [{ name: 'a', host: '192.0.2.1', port: 4000 }];
+  assert.deepEqual(roles({ sink: 'null', forward: { destinations } }).slice(2), [
+    'keeper0',
+    'forward0',
+    'catchup0',
+  ]);
   assert.deepEqual(roles({ collect: { workers: 3 } }).slice(0, 3), [
     'collect0',
     'collect1',
@@ -52,6 +58,15 @@ test('the plan reads as text', () => {
   for (const { role } of plan.workers) assert.match(text, new RegExp(`${role} 0`));
   assert.match(text, /pages: 512 of 256 KiB = 128 MiB/);
   assert.equal(plan.memoryBytesMax, config.pages.arenaBytes + config.store.memoryLimitBytes);
+});
+
+test('the plan says what is forwarded, and nothing where nothing is', () => {
+  const destinations = [{ name: 'mediation', host: 'collector.example', port: 4000 }];
+  const textOf = (forward: ConfigInput['forward']): string =>
+    formatPlan(makePlan(makeConfig({ forward })), 2);
+  assert.doesNotMatch(textOf({}), /forward/);
+  assert.match(textOf({ destinations }), /^ {2}forward 0 +blocking +sends the journal/m);
+  assert.match(textOf({ destinations }), /^ {2}mediation: to collector\.example:4000$/m);
 });
 
 test('the plan says what is guarded, and nothing where nothing is', () => {

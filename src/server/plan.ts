@@ -13,6 +13,9 @@ import { MillraceError } from '../toolkit/base/errors.ts';
 import { BROADCAST_SLOTS, COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
 import type { Config } from './config.ts';
 import type { CpuPlanText } from './cpu-plan.ts';
+import type { ForwardOptions } from './forward/options.ts';
+import { type ForwardPlace, forwardOptions } from './forward-plan.ts';
+import { forwardLines } from './forward-text.ts';
 import type { Role } from './setup.ts';
 
 /** Pages that must remain for blocks in flight when every connection fills one. */
@@ -35,13 +38,26 @@ export interface Plan {
     readonly pageBytes: number;
   };
   readonly rings: readonly { readonly name: string; readonly slots: number }[];
+  /** What goes on to other collectors; without channels nothing does, and no worker runs for it. */
+  readonly forward: ForwardOptions;
   /** What is write-protected, in words; empty: nothing. */
   readonly guard: string;
   /** What the server will use at most: arena + DuckDB; V8 and code come on top. */
   readonly memoryBytesMax: number;
 }
 
-export function makePlan(config: Config): Plan {
+/** The workers that run while there is a destination. */
+export const FORWARD_WORKERS: readonly PlannedWorker[] = [
+  { role: 'forward', index: 0, loop: 'blocking', purpose: 'sends the journal to other collectors' },
+  { role: 'catchup', index: 0, loop: 'blocking', purpose: 'reads what lagging destinations need' },
+];
+
+/**
+ * Throws MR_CONFIG_KEY and MR_FORWARD_LOOP. `place`: what is known of the machine beyond the
+ * configuration.
+ */
+export function makePlan(config: Config, place?: Partial<ForwardPlace>): Plan {
+  const forward = forwardOptions(config, place);
   const workers: PlannedWorker[] = [];
   for (let index = 0; index < config.collect.workers; index++) {
     workers.push({
@@ -69,8 +85,10 @@ export function makePlan(config: Config): Plan {
       purpose: 'decodes, writes Parquet, commits',
     });
   }
+  if (forward.channels.length > 0) workers.push(...FORWARD_WORKERS);
   return {
     workers,
+    forward,
     pages: planPages(config),
     rings: [
       ...Array.from({ length: config.collect.workers }, (_, index) => ({
@@ -137,6 +155,7 @@ export function formatPlan(plan: Plan, cpuCount: number, cpus?: CpuPlanText): st
     `  ${String(filling).padStart(6)} filling, one per connection`,
     `  ${String(packing).padStart(6)} packing, one per collector`,
     `  ${String(inFlight).padStart(6)} in flight between collector, journal and readers`,
+    ...forwardLines(plan.forward),
     ...(plan.guard === '' ? [] : [`guard: ${plan.guard}`]),
     `memory at most: ${mib(plan.memoryBytesMax)} (arena and DuckDB), code and V8 on top`,
   );

@@ -14,6 +14,7 @@ import { CounterReader, type Counters } from '../toolkit/counters/index.ts';
 import type { PagePool } from '../toolkit/pages/index.ts';
 import type { CollectCounter } from './collect/counters.ts';
 import type { ExporterTotals, SinkReport } from './control.ts';
+import type { ForwardReport } from './forward/report.ts';
 import type { GuardStatus } from './guard-status.ts';
 import type { JournalCounter, KeeperCounter } from './journal/counters.ts';
 import type { JournalShared } from './journal/shared.ts';
@@ -53,6 +54,8 @@ export interface SupervisorState {
   exporters: Map<number, readonly ExporterTotals[]>;
   sink: SinkReport | null;
   isSinkRunning: boolean;
+  /** The newest report of the forwarder; null: there is none, or it has said nothing yet. */
+  forward: ForwardReport | null;
 }
 
 export class Sampler {

@@ -1,15 +1,17 @@
 /**
  * Setup: what the supervisor hands to a worker at its start: plain data and shared memory.
  */
+import type { MessagePort } from 'node:worker_threads';
 import type { CounterHandle } from '../toolkit/counters/index.ts';
 import type { PagePoolHandle } from '../toolkit/pages/index.ts';
 import type { BroadcastRingHandle, IdleHandle, SpscRingHandle } from '../toolkit/ring/index.ts';
 import type { ArenaGuardHandle } from './arena-guard.ts';
 import type { Config } from './config.ts';
+import type { ForwardOptions } from './forward/options.ts';
 import type { JournalSharedHandle } from './journal/shared.ts';
 import type { LogHandle } from './log-ring.ts';
 
-export type Role = 'collect' | 'journal' | 'keeper' | 'store';
+export type Role = 'collect' | 'journal' | 'keeper' | 'store' | 'forward' | 'catchup';
 
 /** Index of the store among the readers of the broadcast ring. */
 export const STORE_READER = 0;
@@ -41,12 +43,24 @@ export interface SharedMemory {
   readonly journalIdle: IdleHandle;
   readonly keeperIdle: IdleHandle;
   readonly journal: JournalSharedHandle;
-  /** eventfd at which the forwarder sleeps; -1: nobody forwards. */
+  /** eventfd at which the forwarder sleeps. */
   readonly forwardWakeFd: number;
   /** Requests of the forwarder to the catch-up worker, and what it answers; null: none. */
   readonly catchup: CatchupHandle | null;
   /** One int32: connections so far; id = base + count. */
   readonly connectionIds: SharedArrayBuffer;
+}
+
+/** What the forward worker gets besides. */
+export interface ForwardSetup {
+  /** The newest: also those of a reload before the worker was restarted. */
+  readonly options: ForwardOptions;
+  /** Counts the options: 0 at the start of the server, one more with each reload. */
+  readonly generation: number;
+  /** Folder of the position files; it exists. */
+  readonly positionsFolder: string;
+  /** The door to the main thread (forward/door.ts); transferred, one for each life. */
+  readonly port: MessagePort;
 }
 
 export interface WorkerSetup {
@@ -63,18 +77,23 @@ export interface WorkerSetup {
   readonly firstPosition: number;
   readonly firstOrdinal: number;
   readonly connectionIdBase: number;
-  /** collect: listening sockets, the wake-up eventfd, the table of open fds. */
+  /**
+   * collect: listening sockets, the wake-up eventfd. collect, forward: the table of open fds, as fd
+   * + 1, 0 for none: the supervisor closes them when the thread has died.
+   */
   readonly listeners: readonly { readonly fd: number; readonly port: number }[];
   readonly wakeFd: number;
   readonly fds: SharedArrayBuffer;
+  /** forward only; null elsewhere. */
+  readonly forward: ForwardSetup | null;
   /** Tests only. */
   readonly faults: readonly Fault[];
 }
 
-/**
- * Tests only: the store's worker throws, or stands still, at the n-th time that it comes to a step.
- */
+/** Tests only: a worker throws, or stands still, at the n-th time that it comes to a step. */
 export interface Fault {
+  /** Whose; the store's if nothing is said. Blocking stages know one step: `turn`. */
+  readonly role?: Role;
   /** Beginning of a step's name, as store/flush.ts and store-stage.ts name them. */
   readonly step: string;
   /** From 1. */

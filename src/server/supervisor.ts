@@ -3,11 +3,13 @@
  *
  * WHY         One object owns what all workers share (memory, listeners, the lock of the data
  *             folder) and decides what a death means.
- * ORDER       start: keeper, journal, store, collect (the last opens the gate); drain: collect
- *             (reads what the kernel holds), journal (appends all), store (commits), keeper (syncs,
- *             closes).
+ * ORDER       start: keeper, journal, store, catchup, forward, collect (the last opens the gate);
+ *             drain: collect (reads what the kernel holds), journal (appends all), then store
+ *             (commits) beside forward (sends what it can) and catchup, keeper (syncs, closes).
  * DEATHS      collect: its connections are closed and counted, its pages given up, it is restarted;
  *             an SCE reconnects. store: restarted with back-off, goes on from its last commit.
+ *             forward: its sockets are closed, it is restarted likewise, its channels go on from
+ *             their positions; catchup: likewise.
  *             journal and keeper: the server ends (`closed` rejects): what is appended is safe, as
  *             after kill -9.
  * TIME        A drain takes at most DRAIN_MS_MAX; the store gets what the others left, at most
@@ -20,6 +22,8 @@ import { Counters } from '../toolkit/counters/index.ts';
 import { IdleStrategy } from '../toolkit/ring/index.ts';
 import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
+import { FORWARD_DRAIN_MS } from './forward/options.ts';
+import type { ForwardDoor } from './forward-door.ts';
 import type { Logger } from './log.ts';
 import type { Memory } from './memory.ts';
 import type { Pinning } from './pinning.ts';
@@ -34,13 +38,36 @@ const COLLECT_DRAIN_MS = 3_000;
 const JOURNAL_DRAIN_MS = 2_000;
 const STORE_DRAIN_MS = 8_000;
 const KEEPER_DRAIN_MS = 2_000;
+/** What a forwarder takes that keeps to its own time, and something for its last writes. */
+const FORWARD_END_MS = FORWARD_DRAIN_MS + 1_500;
+const CATCHUP_DRAIN_MS = 1_000;
 const RESTART_MS_MIN = 200;
 const RESTART_MS_MAX = 10_000;
 /** A worker that lived this long starts again without a longer wait. */
 const STABLE_MS = 60_000;
 const REPLY_MS = 5_000;
 
-const START_ORDER: readonly Role[] = ['keeper', 'journal', 'store', 'collect'];
+const START_ORDER: readonly Role[] = [
+  'keeper',
+  'journal',
+  'store',
+  'catchup',
+  'forward',
+  'collect',
+];
+
+function lifeKey({ role, index }: PlannedWorker): string {
+  return `${role}-${index}`;
+}
+
+/** Closes what a dead thread had open. */
+function closeAll(table: SharedArrayBuffer): void {
+  const fds = new Int32Array(table);
+  for (let i = 0; i < fds.length; i++) {
+    const fd = Atomics.exchange(fds, i, 0) - 1;
+    if (fd >= 0) closeFd(fd);
+  }
+}
 
 interface Life {
   handle: WorkerHandle | null;
@@ -56,6 +83,7 @@ export class Supervisor {
     exporters: new Map(),
     sink: null,
     isSinkRunning: false,
+    forward: null,
   };
   /** Rejects when a worker died that the server cannot do without. */
   readonly failed: Promise<never>;
@@ -64,6 +92,7 @@ export class Supervisor {
   readonly #log: Logger;
   readonly #logs: WorkerLogs;
   readonly #pinning: Pinning;
+  readonly #door: ForwardDoor;
   readonly #lives = new Map<string, Life>();
   readonly #replies = new Map<
     number,
@@ -73,12 +102,13 @@ export class Supervisor {
   #fail: (error: Error) => void = () => {};
   #isDraining = false;
 
-  constructor(memory: Memory, plan: Plan, log: Logger, pinning: Pinning) {
+  constructor(memory: Memory, plan: Plan, log: Logger, pinning: Pinning, door: ForwardDoor) {
     this.#memory = memory;
     this.#plan = plan;
     this.#log = log;
     this.#logs = new WorkerLogs(memory.logSources(), log);
     this.#pinning = pinning;
+    this.#door = door;
     this.failed = new Promise<never>((_, reject) => {
       this.#fail = reject;
     });
@@ -117,12 +147,37 @@ export class Supervisor {
     const keeper = IdleStrategy.waker(memory.shared.keeperIdle);
     isWhole =
       (await this.#drainRole('journal', left(JOURNAL_DRAIN_MS), () => journal.wake())) && isWhole;
-    isWhole = (await this.#drainRole('store', left(STORE_DRAIN_MS), () => {})) && isWhole;
+    const readers = await Promise.all([
+      this.#drainRole('store', left(STORE_DRAIN_MS), () => {}),
+      this.#drainForward(left(FORWARD_END_MS)),
+    ]);
+    isWhole = !readers.includes(false) && isWhole;
     isWhole =
       (await this.#drainRole('keeper', left(KEEPER_DRAIN_MS), () => keeper.wake())) && isWhole;
     this.state.state = 'stopped';
     this.#logs.drain();
     return isWhole;
+  }
+
+  /** The forwarder first: it may be waiting for what the other reads. */
+  async #drainForward(timeoutMs: number): Promise<boolean> {
+    const { forwardWakeFd, catchup } = this.#memory.shared;
+    const isWhole = await this.#drainRole('forward', timeoutMs, () => eventfdSignal(forwardWakeFd));
+    const wake = (): void => {
+      if (catchup !== null) IdleStrategy.waker(catchup.idle).wake();
+    };
+    return (await this.#drainRole('catchup', CATCHUP_DRAIN_MS, wake)) && isWhole;
+  }
+
+  /** Starts workers that the plan at the start did not have: a reload brought a destination. */
+  async add(workers: readonly PlannedWorker[]): Promise<void> {
+    for (const role of START_ORDER) {
+      for (const worker of workers) {
+        if (worker.role === role && !this.#lives.has(lifeKey(worker))) {
+          await this.#startWorker(worker);
+        }
+      }
+    }
   }
 
   /** Resolves when every thread has ended, also one that a drain has left behind. */
@@ -165,12 +220,13 @@ export class Supervisor {
   }
 
   async #startWorker(worker: PlannedWorker): Promise<void> {
-    const key = `${worker.role}-${worker.index}`;
+    const key = lifeKey(worker);
     const life = this.#lives.get(key) ?? { handle: null, startedMs: 0, restartMs: RESTART_MS_MIN };
     this.#lives.set(key, life);
     // Whatever thread held its ends of the rings before has ended.
     this.#memory.abandon(worker.role, worker.index);
-    const setup: WorkerSetup = this.#memory.setupOf(worker.role, worker.index);
+    const forward = worker.role === 'forward' ? this.#door.connect() : null;
+    const setup: WorkerSetup = this.#memory.setupOf(worker.role, worker.index, forward);
     life.startedMs = monotonicMs();
     try {
       const commands = this.#memory.commandsOf(worker.role, worker.index);
@@ -188,6 +244,8 @@ export class Supervisor {
   #onMessage(worker: PlannedWorker, message: WorkerMessage): void {
     if (message.kind === 'exporters') this.state.exporters.set(worker.index, message.rows);
     else if (message.kind === 'sink') this.#onSink(message.report);
+    else if (message.kind === 'forward') this.state.forward = message.report;
+    else if (message.kind === 'resolve') void this.#door.resolve(message.host);
     else if (message.kind === 'reply') this.#replies.get(message.id)?.(message);
   }
 
@@ -205,7 +263,9 @@ export class Supervisor {
     if (worker.role === 'collect') this.#buryCollector(worker.index);
     else if (worker.role === 'store') {
       this.state.isSinkRunning = false;
-    } else {
+    } else if (worker.role === 'forward') {
+      closeAll(this.#memory.fdsOf(worker.role, worker.index));
+    } else if (worker.role !== 'catchup') {
       this.#fail(
         new MillraceError(
           'MR_WORKER_DIED',
@@ -220,7 +280,7 @@ export class Supervisor {
   }
 
   async #restart(worker: PlannedWorker): Promise<void> {
-    const life = this.#lives.get(`${worker.role}-${worker.index}`)!;
+    const life = this.#lives.get(lifeKey(worker))!;
     life.handle = null;
     if (monotonicMs() - life.startedMs > STABLE_MS) life.restartMs = RESTART_MS_MIN;
     while (!this.#isDraining) {
@@ -240,11 +300,7 @@ export class Supervisor {
   /** Closes what the dead collector had open and accounts for the bytes that were in its pages. */
   #buryCollector(index: number): void {
     const memory = this.#memory;
-    const fds = new Int32Array(memory.fds[index]!);
-    for (let i = 0; i < fds.length; i++) {
-      const fd = Atomics.exchange(fds, i, 0) - 1;
-      if (fd >= 0) closeFd(fd);
-    }
+    closeAll(memory.fdsOf('collect', index));
     const counters = Counters.writer(memory.collect.handle, index);
     this.state.droppedWorkerDied += counters.get('openBytes');
     counters.set('openBytes', 0);

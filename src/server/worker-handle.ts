@@ -48,6 +48,7 @@ export class WorkerHandle {
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: setup,
       name: setup.role,
+      transferList: setup.forward === null ? [] : [setup.forward.port],
     });
     const handle = new WorkerHandle(setup, commands, worker);
     await new Promise<void>((resolve, reject) => {

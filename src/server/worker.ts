@@ -13,7 +13,7 @@ import { registerThread } from '../toolkit/cpu/index.ts';
 import { setThreadName } from '../toolkit/sys/index.ts';
 import type { Tell, WorkerRequest } from './control.ts';
 import { LogWriter } from './log-ring.ts';
-import type { Role, WorkerSetup } from './setup.ts';
+import type { Fault, Role, WorkerSetup } from './setup.ts';
 import type { Stage } from './stage.ts';
 
 type StageMaker = (
@@ -31,6 +31,8 @@ const MAKERS: Readonly<Record<Role, () => Promise<StageMaker>>> = {
   journal: async () => (await import('./journal/make.ts')).makeJournalStage,
   keeper: async () => (await import('./journal/make.ts')).makeKeeperStage,
   store: async () => (await import('./store/make.ts')).makeStage,
+  forward: async () => (await import('./forward/make.ts')).makeStage,
+  catchup: async () => (await import('./forward/make.ts')).makeCatchupStage,
 };
 
 /** Lines of the log go to the worker's ring, all else is a message. */
@@ -52,8 +54,24 @@ function onRequest(tell: Tell, answer: (request: WorkerRequest) => unknown): voi
   });
 }
 
-function runBlocking(stage: Stage): void {
+function runBlocking(stage: Stage, faults: readonly Fault[]): void {
+  if (faults.length > 0) runFaulty(stage, faults);
   while (!stage.done) void stage.doWork();
+}
+
+/** Tests only: until the last planted fault. */
+function runFaulty(stage: Stage, faults: readonly Fault[]): void {
+  const last = Math.max(...faults.map(({ time }) => time));
+  for (let turn = 1; turn <= last && !stage.done; turn++) {
+    const fault = faults.find(({ step, time }) => step === 'turn' && time === turn);
+    if (fault?.pauseMs !== undefined) sleepSync(fault.pauseMs);
+    else if (fault !== undefined) throw new Error(`planted fault at turn ${turn}`);
+    void stage.doWork();
+  }
+}
+
+function sleepSync(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 async function runOnLoop(stage: Stage): Promise<void> {
@@ -91,7 +109,7 @@ async function main(setup: WorkerSetup): Promise<void> {
   }
   tell({ kind: 'started' });
   if (setup.role === 'store') await runOnLoop(stage);
-  else runBlocking(stage);
+  else runBlocking(stage, setup.faults);
   await stage.onClose();
   log.close();
   tell({ kind: 'drained' });

@@ -68,6 +68,9 @@ const MEETING = [
 
 /** Files beside the stages that each of them may use. */
 const CONTRACT = [
+  'forward-config',
+  'forward/options',
+  'forward/report',
   'arena-guard',
   'config',
   'control',
@@ -109,18 +112,18 @@ const AREAS: readonly Area[] = [
     mayImport: [...TOOLKIT, 'contract'],
     hasNode: true,
   },
-  ...STAGES.map((name) => ({
-    name,
-    pattern: new RegExp(`^src/server/${name}/`),
-    mayImport: STAGE_MAY,
-    hasNode: true,
-  })),
   {
     name: 'contract',
     pattern: new RegExp(`^src/server/(?:${CONTRACT.join('|')})\\.ts$`),
     mayImport: [...TOOLKIT, 'rdr', 'meeting'],
     hasNode: true,
   },
+  ...STAGES.map((name) => ({
+    name,
+    pattern: new RegExp(`^src/server/${name}/`),
+    mayImport: STAGE_MAY,
+    hasNode: true,
+  })),
   {
     name: 'server',
     pattern: /^src\/server\/[\w-]+(?:\.test)?\.ts$/,
@@ -158,7 +161,7 @@ const PACKAGE_HOMES: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/server\/dashboard\//,
   pino: /^src\/server\/log\.ts$/,
   yaml: /^src\/server\/config\.ts$|^test\//,
-  zod: /^src\/server\/config\.ts$|^scripts\//,
+  zod: /^src\/server\/(?:forward-)?config\.ts$|^scripts\//,
   commander: /^src\/cli\//,
   'cli-progress': /^src\/cli\//,
   uplot: /^web\//,

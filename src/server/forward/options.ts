@@ -85,3 +85,6 @@ export interface ForwardOptions {
   /** Our own listening endpoints: a destination that is one of them is a loop. */
   readonly listeners: readonly { readonly host: string; readonly port: number }[];
 }
+
+/** In a drain the forwarder sends what it can for so long, then ends at record boundaries. */
+export const FORWARD_DRAIN_MS = 3_000;

@@ -23,6 +23,14 @@ export const ERRORS = {
   MR_CONFIG_KEY: { exit: EXIT_USAGE, meaning: 'a configuration key is unknown or out of range' },
   MR_FILTER: { exit: EXIT_USAGE, meaning: 'a filter cannot be understood' },
   MR_ADDRESS: { exit: EXIT_USAGE, meaning: 'an address or HOST:PORT cannot be understood' },
+  MR_FORWARD_LOOP: {
+    exit: EXIT_USAGE,
+    meaning: 'a destination of the forwarder is the server itself',
+  },
+  MR_RELOAD: {
+    exit: EXIT_FAILED,
+    meaning: 'a running server could not be told to reload, or refused',
+  },
   MR_PORT_IN_USE: { exit: EXIT_FAILED, meaning: 'a listening port is taken by another program' },
   MR_LISTEN: { exit: EXIT_FAILED, meaning: 'a listening socket cannot be opened' },
   MR_DATA_LOCKED: { exit: EXIT_FAILED, meaning: 'another server owns the data folder' },

@@ -1,0 +1,186 @@
+/**
+ * Forward check: what is wrong, and what is doubtful, in `forward:` of a configuration.
+ *
+ * WHY        The schema judges each key by itself; names, members, tags and loops need several at
+ *            once. All that is wrong is told at once, each with its path.
+ */
+
+import { CATALOG, recordByName } from '../rdr/index.ts';
+import { MillraceError } from '../toolkit/base/errors.ts';
+import { type Endpoint, formatEndpoint } from './address.ts';
+import type { Config } from './config.ts';
+import { isOwnEndpoint } from './forward/loop.ts';
+import type { DestinationConfig, ForwardConfig, GroupConfig } from './forward-config.ts';
+
+interface Place {
+  readonly listeners: readonly Endpoint[];
+  readonly localAddresses: readonly string[];
+}
+
+/** The stages with which there is a journal to forward from. */
+const JOURNAL_STAGES: readonly Config['stages'][] = ['journal', 'latency', 'all'];
+
+/** Names of all fields of all records, and what else a record can be told apart by. */
+const FIELDS: ReadonlySet<string> = new Set([
+  'exporter',
+  ...CATALOG.flatMap(({ fields }) => fields.map(({ column }) => column)),
+]);
+
+/** The number of a tag given by number, Cisco's name, table name or alias; null: unknown. */
+export function tagOf(tag: string | number): number | null {
+  if (typeof tag === 'number') return tag;
+  if (/^0x[0-9a-f]{1,8}$/i.test(tag)) return Number(tag);
+  return recordByName(tag)?.tag ?? null;
+}
+
+/** Throws MR_CONFIG_KEY with all problems, or MR_FORWARD_LOOP. */
+export function checkForward(config: Config, place: Place): void {
+  const { forward, stages } = config;
+  const problems = [
+    ...checkNames(forward),
+    ...checkCategories(forward),
+    ...forward.destinations.flatMap((one, n) => checkDestination(forward, one, n)),
+    ...forward.groups.flatMap((group, n) => checkGroup(forward, group, n)),
+  ];
+  if (forward.destinations.length > 0 && !JOURNAL_STAGES.includes(stages)) {
+    problems.push(`stages: "${stages}" has no journal to forward from`);
+  }
+  if (problems.length > 0) {
+    throw new MillraceError(
+      'MR_CONFIG_KEY',
+      problems.join('; '),
+      'see docs/reference/config.md, section forward',
+    );
+  }
+  checkLoops(forward, place);
+}
+
+/** What works, and is hardly meant. */
+export function forwardWarnings({ forward }: Config): readonly string[] {
+  return forward.groups.flatMap((group, n) => {
+    const path = `forward.groups.${n}`;
+    const warnings: string[] = [];
+    if (group.members.length === 1 && group.mode !== 'multicast') {
+      warnings.push(`${path}: ${group.mode} among one member: nobody takes over from it`);
+    }
+    if (group.mode !== 'redundancy') return warnings;
+    const priorities = new Set(group.members.map(({ priority }) => priority));
+    if (priorities.size < group.members.length) {
+      warnings.push(`${path}.members: equal priorities: the one that is named first goes first`);
+    }
+    return warnings;
+  });
+}
+
+function checkNames(forward: ForwardConfig): string[] {
+  const seen = new Map<string, string>();
+  const all = [
+    ...forward.destinations.map(({ name }, n) => [name, `forward.destinations.${n}.name`] as const),
+    ...forward.groups.map(({ name }, n) => [name, `forward.groups.${n}.name`] as const),
+  ];
+  return all.flatMap(([name, path]) => {
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, path);
+    return first === undefined
+      ? []
+      : [`${path}: "${name}" is also ${first}; names of destinations and groups are unique`];
+  });
+}
+
+function checkCategories(forward: ForwardConfig): string[] {
+  return Object.entries(forward.categories).flatMap(([name, tags]) =>
+    tags.flatMap((tag, n) =>
+      tagOf(tag) === null
+        ? [`forward.categories.${name}.${n}: no record type "${tag}": give a name or a tag`]
+        : [],
+    ),
+  );
+}
+
+function checkSets(forward: ForwardConfig, path: string, names: readonly string[]): string[] {
+  const known = Object.keys(forward.categories);
+  const there = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;
+  return names.flatMap((name, n) =>
+    known.includes(name)
+      ? []
+      : [`${path}.categories.${n}: no set "${name}" in forward.categories: ${there}`],
+  );
+}
+
+function checkDestination(forward: ForwardConfig, one: DestinationConfig, n: number): string[] {
+  const path = `forward.destinations.${n}`;
+  const problems = checkSets(forward, path, one.categories);
+  if (one.reconnectMsMin > one.reconnectMsMax) {
+    problems.push(
+      `${path}.reconnectMsMin: ${one.reconnectMsMin} is above reconnectMsMax ${one.reconnectMsMax}`,
+    );
+  }
+  if (one.connections === 'merged' && Object.keys(one.localAddressByExporter).length > 0) {
+    problems.push(
+      `${path}.localAddressByExporter: there is one connection for all exporters: connections is` +
+        ' merged',
+    );
+  }
+  return problems;
+}
+
+function checkGroup(forward: ForwardConfig, group: GroupConfig, n: number): string[] {
+  const path = `forward.groups.${n}`;
+  const problems = checkSets(forward, path, group.categories);
+  const names = forward.destinations.map(({ name }) => name);
+  const members = group.members.map(({ destination }) => destination);
+  for (const [m, name] of members.entries()) {
+    const at = `${path}.members.${m}.destination`;
+    if (!names.includes(name)) {
+      const there = names.length === 0 ? 'there are none' : `there are ${listed(names)}`;
+      problems.push(`${at}: no destination "${name}": ${there}`);
+    } else if (members.indexOf(name) < m) {
+      problems.push(`${at}: "${name}" is a member already`);
+    }
+  }
+  if (group.mode === 'load-balancing' && group.by === 'hash' && !FIELDS.has(group.field)) {
+    problems.push(`${path}.field: no record has a field "${group.field}"`);
+  }
+  if (group.mode === 'redundancy') problems.push(...checkSameness(forward, group, path));
+  return problems;
+}
+
+/** A redundancy group is one stream: what says which records, and how long they wait, is one. */
+const SAME_KEYS = ['filter', 'categories', 'from', 'lagBytesMax', 'lagMsMax', 'onLag'] as const;
+
+function checkSameness(forward: ForwardConfig, group: GroupConfig, path: string): string[] {
+  const members = group.members.flatMap(({ destination }) =>
+    forward.destinations.filter(({ name }) => name === destination),
+  );
+  return SAME_KEYS.flatMap((key) => {
+    const other = members.find(
+      (one) => JSON.stringify(one[key]) !== JSON.stringify(members[0]![key]),
+    );
+    return other === undefined
+      ? []
+      : [
+          `${path}.members: "${members[0]!.name}" and "${other.name}" differ in ${key}: in a` +
+            ' redundancy group they take turns at one stream',
+        ];
+  });
+}
+
+/** So many names are told; there may be a hundred. */
+const NAMES_TOLD = 10;
+
+function listed(names: readonly string[]): string {
+  const more = names.length - NAMES_TOLD;
+  return names.slice(0, NAMES_TOLD).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+function checkLoops(forward: ForwardConfig, { listeners, localAddresses }: Place): void {
+  for (const [n, { name, host, port }] of forward.destinations.entries()) {
+    if (!isOwnEndpoint(host, port, listeners, localAddresses)) continue;
+    throw new MillraceError(
+      'MR_FORWARD_LOOP',
+      `forward.destinations.${n}: "${name}" is ${formatEndpoint({ host, port })}, where this` +
+        ' server listens itself',
+      'give the address of another collector, or listen on another port',
+    );
+  }
+}
