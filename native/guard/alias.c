@@ -15,9 +15,7 @@
  */
 #include "core.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -25,16 +23,10 @@
 #define CHUNK (64 * MG_PAGE)
 #define READ_WRITE (PROT_READ | PROT_WRITE)
 
-struct mapping {
-	uint64_t start, end;
-	unsigned long inode;
-	char access[8], name[64], flags[256];
-};
-
 /* Why this mapping's pages cannot move, or NULL. */
-static const char *refusal(const struct mapping *mapping)
+static const char *refusal(const struct mg_mapping *mapping)
 {
-	if (mapping->inode != 0 || mapping->access[3] == 's')
+	if (mapping->inode != 0 || mapping->is_shared)
 		return "an alias needs private memory: this is a file's, or shared with others";
 	if (strstr(mapping->flags, " ht ") != NULL)
 		return "an alias needs pages of 4 KiB: these are huge ones";
@@ -45,40 +37,9 @@ static const char *refusal(const struct mapping *mapping)
 	return NULL;
 }
 
-static const char *not_ours(const struct mapping *mapping)
+static const char *not_ours(const struct mg_mapping *mapping)
 {
 	return strstr(mapping->name, "/memfd:" NAME) == NULL ? "not an alias" : NULL;
-}
-
-/* The first complaint about a mapping within start .. + bytes; NULL: all of it is fine. */
-static const char *look(uint64_t start, uint64_t bytes,
-			const char *(*complain)(const struct mapping *))
-{
-	const char *problem = "the memory is not mapped";
-	FILE *maps = fopen("/proc/self/smaps", "re");
-	struct mapping it = { 0 }, head;
-	uint64_t next = start;
-	char line[512];
-
-	if (maps == NULL)
-		return "/proc/self/smaps cannot be read";
-	while (next < start + bytes && fgets(line, sizeof line, maps) != NULL) {
-		head = (struct mapping){ 0 };
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %*s %lu %63s", &head.start,
-			   &head.end, head.access, &head.inode, head.name) >= 4)
-			it = head;
-		if (strncmp(line, "VmFlags:", 8) != 0 || it.end <= next)
-			continue;
-		if (it.start > next)
-			break;
-		snprintf(it.flags, sizeof it.flags, "%.250s", line + 8);
-		problem = complain(&it);
-		if (problem != NULL)
-			break;
-		next = it.end;
-	}
-	fclose(maps);
-	return next >= start + bytes ? NULL : problem != NULL ? problem : "the memory has holes";
 }
 
 static void copy_pages(uint8_t *to, const uint8_t *from, uint64_t bytes)
@@ -119,7 +80,7 @@ static uint64_t move_all(struct mg_region *region, uint64_t bytes, int fd)
 
 	atomic_store(&region->is_moving, true);
 	for (; done < bytes; done += piece) {
-		piece = bytes - done < CHUNK ? bytes - done : CHUNK;
+		piece = least(bytes - done, CHUNK);
 		if (!move_chunk(region->start + done, piece, (uint8_t *)region->alias, fd, done))
 			break;
 	}
@@ -129,7 +90,7 @@ static uint64_t move_all(struct mg_region *region, uint64_t bytes, int fd)
 
 int mg_alias_make(struct mg_region *region)
 {
-	const char *problem = look(region->start, region->bytes, refusal);
+	const char *problem = mg_mappings_look(region->start, region->bytes, refusal);
 	uint64_t moved;
 	void *alias = MAP_FAILED;
 	int fd;
@@ -155,18 +116,16 @@ int mg_alias_make(struct mg_region *region)
 	return mg_fail(ENOMEM, "the kernel refused to map the pages of the alias");
 }
 
-/* Where the owner has unmapped it meanwhile nothing is put back. */
-int mg_alias_end(struct mg_region *region)
+/* Where the owner has unmapped it meanwhile nothing is put back; what no memory is to be had for
+   stays in the alias's file. */
+void mg_alias_end(struct mg_region *region)
 {
-	uint64_t moved = 0;
-
 	if (region->alias == 0)
-		return 0;
-	if (look(region->start, region->bytes, not_ours) == NULL)
-		moved = move_all(region, region->bytes, -1);
+		return;
+	if (mg_mappings_look(region->start, region->bytes, not_ours) == NULL)
+		move_all(region, region->bytes, -1);
 	munmap((void *)region->alias, region->bytes);
 	region->alias = 0;
-	return moved == region->bytes ? 0 : mg_fail(ENOMEM, "the memory stays in the alias's file");
 }
 
 /* Twice the size: where writes go, and copies of pages that are open for a step (step.c). */
@@ -181,10 +140,9 @@ int mg_scratch_make(struct mg_region *region)
 	return 0;
 }
 
-int mg_scratch_end(struct mg_region *region)
+void mg_scratch_end(struct mg_region *region)
 {
 	if (region->scratch != 0)
 		munmap((void *)region->scratch, 2 * region->bytes);
 	region->scratch = 0;
-	return 0;
 }

@@ -42,7 +42,7 @@ static void report_here(const struct mg_fence *fence, uint64_t first, uint64_t w
 	event->offset = first - fence->data;
 	event->label = fence->label;
 	event->width = (uint32_t)width;
-	event->old_known = event->new_known = width > MG_BYTES_MAX ? MG_BYTES_MAX : (uint32_t)width;
+	event->old_known = event->new_known = (uint32_t)least(width, MG_BYTES_MAX);
 	memcpy(event->new_bytes, (const void *)first, event->new_known);
 	for (uint32_t i = 0; i < event->old_known; i++)
 		event->old_bytes[i] = PATTERN(first + i);

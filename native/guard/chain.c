@@ -19,8 +19,9 @@
 
 #define OLDER_MAX 8
 
-static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGTRAP};
-#define SIGNAL_COUNT (sizeof(SIGNALS) / sizeof(SIGNALS[0]))
+/* The first three are handled, none of them is held back: they are synchronous. */
+static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGTRAP, SIGILL, SIGFPE, SIGABRT};
+#define SIGNAL_COUNT 3
 
 /* What was installed before ours, the oldest first. */
 static struct older {
@@ -121,11 +122,8 @@ int mg_handlers_install(void)
 
 	ours.sa_sigaction = mg_on_signal;
 	sigfillset(&ours.sa_mask);
-	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+	for (size_t i = 0; i < sizeof SIGNALS / sizeof SIGNALS[0]; i++)
 		sigdelset(&ours.sa_mask, SIGNALS[i]);
-	sigdelset(&ours.sa_mask, SIGILL);
-	sigdelset(&ours.sa_mask, SIGFPE);
-	sigdelset(&ours.sa_mask, SIGABRT);
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
 		struct older *list = &older_of[i];
 		uint32_t count = atomic_load(&list->count), known = 0;

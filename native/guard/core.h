@@ -102,6 +102,10 @@ int mg_region_make(uint64_t address, uint64_t bytes, enum mg_region_kind kind,
 int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 		 enum mg_page_state state, uint32_t generation);
 
+/* What the processor lets through; no page's state changes. */
+HANDLER int mg_set_access(struct mg_region *region, uint64_t start, uint64_t bytes,
+			  enum mg_page_state state);
+
 /* Held while a page's state, history and protection change together; in a handler: briefly. */
 HANDLER void mg_page_claim(struct mg_page *page);
 HANDLER void mg_page_release(struct mg_page *page);
@@ -158,9 +162,9 @@ HANDLER bool mg_step_done(struct mg_thread *thread, const siginfo_t *info, ucont
 HANDLER bool mg_step_again(struct mg_thread *thread, uint64_t address, ucontext_t *context);
 /* alias.c */
 int mg_alias_make(struct mg_region *region);   /* before its first protect */
-int mg_alias_end(struct mg_region *region);
+void mg_alias_end(struct mg_region *region);
 int mg_scratch_make(struct mg_region *region);
-int mg_scratch_end(struct mg_region *region);
+void mg_scratch_end(struct mg_region *region);
 
 /* alloc.c */
 /* A pattern before and behind data, which nobody may overwrite. */
@@ -179,8 +183,8 @@ void mg_forget_in(void *map, size_t map_bytes); /* opens all pages */
 /* watch.c, uffd.c */
 HANDLER bool mg_watch_hit(struct mg_thread *thread, const siginfo_t *info,
 			  const ucontext_t *context);
-HANDLER void mg_watch_stepped(struct mg_thread *thread);
-HANDLER bool mg_watch_is_on(void); /* there is one */ /* thread->event's write has happened */
+HANDLER void mg_watch_stepped(struct mg_thread *thread); /* thread->event's write has happened */
+HANDLER bool mg_watch_is_on(void); /* there is one */
 int mg_uffd_protect(struct mg_region *region, uint64_t start, uint64_t bytes, bool is_on);
 int mg_uffd_fd(void); /* for the service thread's poll; -1: none */
 void mg_uffd_serve(void);

@@ -16,7 +16,6 @@
 #include "core.h"
 #include "format.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -194,24 +193,22 @@ static void fill_event(struct mg_thread *thread, struct mg_region *region, uint6
 {
 	bool is_write = context->uc_mcontext.gregs[REG_ERR] & ERROR_WRITE;
 	struct mg_event *event = &thread->event;
-	size_t room = sizeof(event->code) - 1;
-	uint64_t to_page_end;
 
 	mg_event_start(thread, is_write ? MG_EVENT_WRITE : MG_EVENT_READ, context);
 	mg_event_place(event, region, address);
-	to_page_end = MG_PAGE - (event->pc & (MG_PAGE - 1));
-	if (!mg_read(event->pc, event->code, room)) {
-		room = to_page_end < room ? to_page_end : room;
-		if (!mg_read(event->pc, event->code, room))
-			room = 0;
-	}
 	thread->stage = "reading the instruction";
-	mg_decode(event->code, room, &event->insn);
+	mg_decode_at(event->pc, event->code, &event->insn);
 }
 
 /* V8's own: a plain store of WebAssembly goes on at its landing pad, which throws. */
 extern bool try_trap(int signal, siginfo_t *info, void *context)
 	__asm__("_ZN2v829TryHandleWebAssemblyTrapPosixEiP9siginfo_tPv") __attribute__((weak));
+
+/* The write is let through after its report. */
+static bool goes_on(const struct mg_region *region)
+{
+	return region->mode == MG_CONTINUE || region->mode == MG_DIVERT;
+}
 
 /* What happens after the report; in the mode `throw` the context is prepared for it. */
 static void choose_end(struct mg_event *event, siginfo_t *info, ucontext_t *context)
@@ -246,7 +243,7 @@ static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *i
 		ucontext_t *context)
 {
 	thread->stage = "letting the write happen";
-	if (region->mode == MG_CONTINUE || region->mode == MG_DIVERT) {
+	if (goes_on(region)) {
 		if (mg_step_over(thread, region, region->mode == MG_DIVERT, context))
 			return;
 		if (thread->step.is_late)
@@ -257,16 +254,6 @@ static void act(struct mg_thread *thread, struct mg_region *region, siginfo_t *i
 		die(thread, info, context);
 }
 
-/* Adds 0 to the word, in the kernel and atomically: whether one may write there now. */
-static bool can_write(uint64_t address)
-{
-	static uint32_t nobody;
-	uint32_t add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0);
-
-	return syscall(SYS_futex, &nobody, FUTEX_WAKE_OP_PRIVATE, 0, 0L, address & ~3ul,
-		       add_nothing) >= 0;
-}
-
 /* The page is open by now, or its region has ended: the instruction again. False when it stays
    closed all the same, by somebody else's hand. */
 static bool retry(struct mg_thread *thread, uint64_t address)
@@ -275,7 +262,7 @@ static bool retry(struct mg_thread *thread, uint64_t address)
 
 	if (region != NULL && region->is_moving)
 		return sched_yield() == 0;
-	if (can_write(address))
+	if (mg_can_write(address))
 		thread->retries = 0;
 	else if (region == NULL || ++thread->retries > RETRIES_MAX)
 		return false;
@@ -285,17 +272,14 @@ static bool retry(struct mg_thread *thread, uint64_t address)
 /* Its new bytes are known when it has happened (`lock add`): mg_step_over() publishes it then. */
 static bool is_known_later(const struct mg_event *event)
 {
-	bool happens = event->region->mode == MG_CONTINUE || event->region->mode == MG_DIVERT;
-	uint32_t wanted = event->width < MG_BYTES_MAX ? event->width : MG_BYTES_MAX;
-
-	return happens && event->kind == MG_EVENT_WRITE && event->new_known < wanted;
+	return goes_on(event->region) && event->kind == MG_EVENT_WRITE &&
+	       event->new_known < least(event->width, MG_BYTES_MAX);
 }
 
 /* A write that needs no report, as the place it comes from tells: it is let through. */
 static bool passes_quietly(struct mg_thread *thread, struct mg_region *region, ucontext_t *context)
 {
-	bool goes_on = region->mode == MG_CONTINUE || region->mode == MG_DIVERT;
-	bool is_once = goes_on && (region->flags & MG_ONCE), is_allowed;
+	bool is_once = goes_on(region) && (region->flags & MG_ONCE), is_allowed;
 	struct mg_event *event = &thread->event;
 	struct mg_stop stop = { event->pc, event->fp, event->sp, (uint64_t)region->id };
 	uint32_t answer;

@@ -320,12 +320,12 @@ void mg_page_release(struct mg_page *page)
 	atomic_store(&page->busy, 0);
 }
 
-static int change_pages(struct mg_region *region, uint64_t start, uint64_t bytes,
-			enum mg_page_state state)
+int mg_set_access(struct mg_region *region, uint64_t start, uint64_t bytes,
+		  enum mg_page_state state)
 {
 	static const int PROTECTION[] = {PROT_READ | PROT_WRITE, PROT_READ, PROT_NONE};
 
-	if ((region->flags & MG_SYSCALLS) && state != MG_PAGE_CLOSED)
+	if (region->flags & MG_SYSCALLS)
 		return mg_uffd_protect(region, start, bytes, state == MG_PAGE_PROTECTED);
 	if (mprotect((void *)start, bytes, PROTECTION[state]) == 0)
 		return 0;
@@ -349,13 +349,13 @@ int mg_set_state(struct mg_region *region, uint64_t first_page, uint64_t count,
 		own_tid = mg_tid();
 	for (uint64_t i = 0; i < count; i++)
 		mg_page_claim(&pages[i]);
-	error = change_pages(region, start, count * MG_PAGE, state);
+	error = mg_set_access(region, start, count * MG_PAGE, state);
 	for (uint64_t i = 0; i < count; i++) {
 		struct mg_page *page = &pages[i];
 
 		if (error != 0) {
 			/* A part may be changed: back to what each page was. */
-			change_pages(region, start + i * MG_PAGE, MG_PAGE, page->state);
+			mg_set_access(region, start + i * MG_PAGE, MG_PAGE, page->state);
 		} else if (state == MG_PAGE_OPEN) {
 			page->history.unprotect_ns = now;
 			page->history.unprotect_tid = own_tid;

@@ -23,23 +23,15 @@
 #include "core.h"
 
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define FLAG_TRAP 0x100
-#define FLAG_DIRECTION 0x400
 #define UNKNOWN_BYTES 16384ul /* more than any instruction of unknown width writes (XSAVE) */
-#define YMM_HIGH 576          /* of the upper halves in the context's XSAVE area */
 #define OPCODE_PUSHF 0x9c
 #define SYNCHRONOUS (1ul << (SIGSEGV - 1) | 1ul << (SIGTRAP - 1) | 1ul << (SIGBUS - 1) | \
 		     1ul << (SIGILL - 1) | 1ul << (SIGFPE - 1) | 1ul << (SIGSYS - 1))
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static bool write_to(uint64_t address, const void *bytes, size_t count)
 {
@@ -48,96 +40,26 @@ static bool write_to(uint64_t address, const void *bytes, size_t count)
 	return syscall(SYS_process_vm_writev, getpid(), &from, 1L, &to, 1L, 0L) == (long)count;
 }
 
-/* Where the instruction's access begins; the fault may be at a later page of it. */
-static uint64_t start_of(const struct mg_event *event, const greg_t *registers)
-{
-	const struct mg_insn *insn = &event->insn;
-	uint64_t start = (uint64_t)insn->displacement;
-
-	if (!insn->knows_address)
-		return event->address;
-	if (insn->base_reg >= 0)
-		start += (uint64_t)registers[insn->base_reg];
-	if (insn->base_reg == REG_RIP)
-		start += insn->length;
-	if (insn->index_reg >= 0)
-		start += (uint64_t)registers[insn->index_reg] << insn->scale;
-	return event->address - start < (insn->width ? insn->width : UNKNOWN_BYTES) ? start :
-		event->address;
-}
-
-/* What a plain store stores; how many bytes of it are known. */
-static uint32_t stored_bytes(const struct mg_insn *insn, const ucontext_t *context, uint8_t *bytes)
-{
-	const greg_t *registers = context->uc_mcontext.gregs;
-	const uint8_t *state = (const uint8_t *)context->uc_mcontext.fpregs;
-	const uint8_t *xmm;
-
-	if (insn->string_op == 'm')
-		return mg_read((uint64_t)registers[REG_RSI], bytes, insn->width) ? insn->width : 0;
-	if (insn->string_op == 's')
-		memcpy(bytes, &registers[REG_RAX], 8);
-	else if (insn->is_plain_mov && insn->has_immediate)
-		memcpy(bytes, &insn->immediate, 8);
-	else if (insn->is_plain_mov && insn->value_reg >= 0)
-		memcpy(bytes, (uint8_t *)&registers[insn->value_reg] + insn->value_byte, 8 -
-		       insn->value_byte);
-	else if (insn->vector_reg >= 0 && state != NULL && insn->width <= 32) {
-		xmm = (const uint8_t *)&context->uc_mcontext.fpregs->_xmm[insn->vector_reg];
-		memcpy(bytes, xmm + insn->value_byte, 16 - insn->value_byte);
-		if (insn->width == 32)
-			memcpy(bytes + 16, state + YMM_HIGH + 16 * insn->vector_reg, 16);
-	} else
-		return 0;
-	return insn->width;
-}
-
-/* Elements that a string instruction still writes within the region. */
-static uint64_t elements(const struct mg_region *region, const struct mg_insn *insn,
-			 const greg_t *registers)
-{
-	uint64_t to = (uint64_t)registers[REG_RDI], at = to - region->start;
-	uint64_t count = insn->is_rep ? (uint64_t)registers[REG_RCX] : 1;
-
-	if (at >= region->bytes || insn->width > region->bytes - at)
-		return 0;
-	if (registers[REG_EFL] & FLAG_DIRECTION)
-		return least(count, at / insn->width + 1);
-	return least(count, (region->bytes - at) / insn->width);
-}
-
-/* REP: all that it writes within the region counts; downwards (rare) its first element alone. */
-static uint32_t repeated_bytes(struct mg_event *event, const greg_t *registers, uint8_t *bytes)
-{
-	uint64_t from = (uint64_t)registers[REG_RSI], to = (uint64_t)registers[REG_RDI];
-	uint32_t known = event->insn.width, wanted;
-
-	if (registers[REG_EFL] & FLAG_DIRECTION)
-		return known;
-	if (elements(event->region, &event->insn, registers) > 0) /* else: over the region's end */
-		event->width *= (uint32_t)elements(event->region, &event->insn, registers);
-	wanted = (uint32_t)least(event->width, MG_BYTES_MAX);
-	if (event->insn.string_op == 's') {
-		for (; known < wanted; known++)
-			bytes[known] = bytes[known - event->insn.width];
-		return known;
-	}
-	if (to > from && to - from < wanted) /* it copies what it writes */
-		wanted = (uint32_t)(to - from);
-	return mg_read(from, bytes, wanted) ? wanted : 0;
-}
-
 HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context)
 {
 	const greg_t *registers = context->uc_mcontext.gregs;
-	uint32_t skip = (uint32_t)(event->address - start_of(event, registers)), known = 0;
+	const struct mg_region *region = event->region;
+	const struct mg_insn *insn = &event->insn;
+	uint32_t skip = (uint32_t)(event->address - mg_access_start(insn, registers, event->address));
 	uint8_t stored[MG_BYTES_MAX + 8] = { 0 };
+	uint32_t known = 0;
 
-	event->width = event->insn.width > skip ? event->insn.width - skip : 0;
-	if (event->kind == MG_EVENT_WRITE && event->insn.is_write)
-		known = stored_bytes(&event->insn, context, stored);
-	if (known > 0 && event->insn.is_rep && skip == 0)
-		known = repeated_bytes(event, registers, stored);
+	event->width = insn->width > skip ? insn->width - skip : 0;
+	if (event->kind == MG_EVENT_WRITE && insn->is_write)
+		known = mg_stored_bytes(insn, context, stored);
+	/* REP: all that it writes within the region; downwards (rare) its first element alone. */
+	if (known > 0 && insn->is_rep && skip == 0 && !(registers[REG_EFL] & MG_FLAG_DIRECTION)) {
+		uint64_t count = mg_string_count(insn, registers, region->start, region->bytes);
+
+		event->width *= count > 0 ? (uint32_t)count : 1; /* 0: over the region's end */
+		known = mg_repeated_bytes(insn, registers, stored,
+					  (uint32_t)least(event->width, MG_BYTES_MAX));
+	}
 	event->new_known = known > skip ? (uint32_t)least(known - skip, MG_BYTES_MAX) : 0;
 	memcpy(event->new_bytes, stored + skip, event->new_known);
 	event->old_known = (uint32_t)least(event->width, MG_BYTES_MAX);
@@ -147,13 +69,9 @@ HANDLER void mg_fill_bytes(struct mg_event *event, const ucontext_t *context)
 
 static bool set_open(struct mg_region *region, uint64_t index, bool is_open)
 {
-	static const int PROTECTION[] = { PROT_READ | PROT_WRITE, PROT_READ, PROT_NONE };
 	uint32_t state = is_open ? MG_PAGE_OPEN : atomic_load(&region->pages[index].state);
-	uint64_t start = region->start + index * MG_PAGE;
 
-	if ((region->flags & MG_SYSCALLS) && region->pages[index].state == MG_PAGE_PROTECTED)
-		return mg_uffd_protect(region, start, MG_PAGE, !is_open) == 0;
-	return mprotect((void *)start, MG_PAGE, PROTECTION[state]) == 0;
+	return mg_set_access(region, region->start + index * MG_PAGE, MG_PAGE, state) == 0;
 }
 
 static uint64_t copy_of(const struct mg_region *region, uint64_t index)
@@ -233,8 +151,9 @@ static bool do_string(struct mg_thread *thread, uint64_t moved, greg_t *register
 {
 	const struct mg_insn *insn = &thread->event.insn;
 	struct mg_region *region = thread->step.region;
-	uint64_t width = insn->width, count = elements(region, insn, registers), done = 0;
-	int64_t sign = registers[REG_EFL] & FLAG_DIRECTION ? -1 : 1;
+	uint64_t width = insn->width, done = 0;
+	uint64_t count = mg_string_count(insn, registers, region->start, region->bytes);
+	int64_t sign = registers[REG_EFL] & MG_FLAG_DIRECTION ? -1 : 1;
 	uint8_t buffer[MG_PAGE];
 
 	for (uint64_t i = 0; insn->string_op == 's' && i < MG_PAGE; i++)
@@ -339,7 +258,7 @@ HANDLER bool mg_step_over(struct mg_thread *thread, struct mg_region *region, bo
 	greg_t *registers = context->uc_mcontext.gregs;
 	struct mg_event *event = &thread->event;
 	const struct mg_insn *insn = &event->insn;
-	uint64_t start = start_of(event, registers), target, moved;
+	uint64_t start = mg_access_start(insn, registers, event->address), target, moved;
 	uint64_t bytes = insn->width == 0 ? UNKNOWN_BYTES : insn->width;
 	bool is_traced = (registers[REG_EFL] & FLAG_TRAP) != 0, is_done = false;
 

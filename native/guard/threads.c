@@ -19,7 +19,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ALT_STACK_BYTES (128ul * 1024)
@@ -60,17 +59,12 @@ const char *mg_thread_name(int32_t tid)
 	return "";
 }
 
-static bool is_gone(int32_t tid)
-{
-	return syscall(SYS_tgkill, getpid(), tid, 0) == -1 && errno == ESRCH;
-}
-
 static struct mg_thread *slot_claim(int32_t tid, bool is_reclaim)
 {
 	for (size_t i = 0; i < MG_THREADS_MAX; i++) {
 		int32_t found = atomic_load(&slots[i].tid);
 
-		if (found != 0 && !(is_reclaim && is_gone(found)))
+		if (found != 0 && !(is_reclaim && mg_task_is_gone(found)))
 			continue;
 		if (!atomic_compare_exchange_strong(&slots[i].tid, &found, tid))
 			continue;

@@ -25,10 +25,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -50,9 +47,8 @@ static struct record {
 	_Atomic uint32_t done; /* number of its report, of all threads' */
 	int32_t writer;      /* as tid, and stays */
 	int region;
-	uint64_t address, first, last, pc; /* first and last page */
-	int64_t number;      /* of the system call; -1: none, a plain write */
-	uint64_t args[6];
+	uint64_t address, first, last; /* first and last page */
+	struct mg_call call; /* number -1: none, a plain write */
 	uint8_t old_bytes[MG_BYTES_MAX];
 } records[RECORDS_MAX];
 static _Atomic uint32_t done_last;
@@ -159,20 +155,19 @@ HANDLER static void fill(struct mg_thread *thread, const struct record *record,
 	uint64_t result = (uint64_t)context->uc_mcontext.gregs[REG_RAX];
 	struct mg_event *event = &thread->event;
 	/* The calls whose result is the number of bytes from this argument on. */
-	int buffer = record->number == SYS_getrandom ? 0 : record->number == SYS_read ||
-		record->number == SYS_pread64 || record->number == SYS_recvfrom ? 1 : -1;
+	int buffer = record->call.number == SYS_getrandom ? 0 : record->call.number == SYS_read ||
+		record->call.number == SYS_pread64 || record->call.number == SYS_recvfrom ? 1 : -1;
 
 	mg_event_start(thread, MG_EVENT_SYSCALL, context);
 	mg_event_place(event, region, address);
 	mg_read(event->pc - sizeof event->code, event->code, sizeof event->code);
-	event->syscall_number = (int32_t)record->number;
-	memcpy(event->syscall_args, record->args, sizeof event->syscall_args);
+	event->syscall_number = (int32_t)record->call.number;
+	memcpy(event->syscall_args, record->call.args, sizeof event->syscall_args);
 	memcpy(event->old_bytes, record->old_bytes, MG_BYTES_MAX);
-	if (buffer >= 0 && (int64_t)result > 0 && record->args[buffer] + result > address)
-		event->width = (uint32_t)(record->args[buffer] + result - address);
-	event->old_known = to_end < MG_BYTES_MAX ? (uint32_t)to_end : MG_BYTES_MAX;
-	if (event->width && event->width < event->old_known)
-		event->old_known = event->width;
+	if (buffer >= 0 && (int64_t)result > 0 && record->call.args[buffer] + result > address)
+		event->width = (uint32_t)(record->call.args[buffer] + result - address);
+	event->old_known = (uint32_t)least(to_end, event->width ? event->width : MG_BYTES_MAX);
+	event->old_known = (uint32_t)least(event->old_known, MG_BYTES_MAX);
 	event->new_known = mg_read(address, event->new_bytes, event->old_known) ?
 		event->old_known : 0;
 	event->is_fatal = region->mode == MG_REPORT;
@@ -184,7 +179,7 @@ HANDLER static void fill(struct mg_thread *thread, const struct record *record,
 HANDLER static bool report(struct mg_thread *thread, struct record *record,
 			   struct mg_region *region, siginfo_t *info, ucontext_t *context)
 {
-	if (record->number != -1) {
+	if (record->call.number != -1) {
 		set_pages(region, record, record->first, record->last, true);
 		fill(thread, record, region, context);
 		if (mg_report_event(thread, context) && thread->event.is_fatal)
@@ -213,7 +208,7 @@ bool mg_uffd_signal(struct mg_thread *thread, siginfo_t *info, ucontext_t *conte
 			continue;
 		region = hold(mg_region_of(record->region));
 		/* Also where the kernel makes the call again. */
-		if (region && (pc == record->pc || pc + SYSCALL_BYTES == record->pc)) {
+		if (region && (pc == record->call.pc || pc + SYSCALL_BYTES == record->call.pc)) {
 			is_done = report(thread, record, region, info, context) && is_done;
 			record->done = ++done_last;
 			record->tid = 0;
@@ -226,42 +221,10 @@ bool mg_uffd_signal(struct mg_thread *thread, siginfo_t *info, ucontext_t *conte
 	return is_done;
 }
 
-/* What /proc/self/task/TID/FILE says now, as a string. */
-static bool read_task(int32_t tid, const char *file, char *text, size_t size)
-{
-	char path[64];
-	ssize_t bytes;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	bytes = fd < 0 ? -1 : read(fd, text, size - 1);
-	if (fd >= 0)
-		close(fd);
-	text[bytes < 0 ? 0 : bytes] = '\0';
-	return bytes > 0;
-}
-
-/* The thread goes to sleep, or has: until then its file says "running". */
-static void note_call(struct record *record, int32_t tid)
-{
-	char text[256] = "";
-	uint64_t *args = record->args, sp;
-
-	for (int i = 0; i < 10000 && (!read_task(tid, "syscall", text, sizeof text) ||
-				      text[0] == 'r'); i++)
-		sched_yield();
-	record->number = -1;
-	memset(args, 0, sizeof record->args);
-	if (sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &record->number, &args[0], &args[1],
-		   &args[2], &args[3], &args[4], &args[5], &sp, &record->pc) < 9)
-		record->pc = args[1];
-}
-
 /* For a thread that takes no signal, or is gone: no stack but the frame that the kernel told. */
 static void report_alone(struct record *record, int32_t tid, struct mg_region *region)
 {
-	ucontext_t none = { .uc_mcontext.gregs[REG_RIP] = (greg_t)record->pc };
+	ucontext_t none = { .uc_mcontext.gregs[REG_RIP] = (greg_t)record->call.pc };
 	struct mg_thread *thread = mg_thread_self();
 	struct mg_event *event = &thread->event;
 
@@ -269,25 +232,14 @@ static void report_alone(struct record *record, int32_t tid, struct mg_region *r
 	event->tid = tid;
 	event->new_known = 0;
 	memset(event->thread_role, 0, sizeof event->thread_role);
-	memset(event->thread_name, 0, sizeof event->thread_name);
-	read_task(tid, "comm", event->thread_name, sizeof event->thread_name);
-	event->thread_name[strcspn(event->thread_name, "\n")] = '\0';
+	mg_task_name(tid, event->thread_name, sizeof event->thread_name);
 	memset(&event->frames[0], 0, sizeof event->frames[0]);
-	event->frames[0].pc = record->pc;
-	event->frame_count = record->pc && mg_symbol(record->pc, true, &event->frames[0]);
+	event->frames[0].pc = record->call.pc;
+	event->frame_count = record->call.pc && mg_symbol(record->call.pc, true, &event->frames[0]);
 	event->culprit = mg_culprit(event->frames, event->frame_count);
 	if (mg_report_event(thread, NULL) && event->is_fatal)
 		mg_die(thread, SIGSEGV);
 	record->tid = LEFT;
-}
-
-static bool takes_signal(int32_t tid)
-{
-	char text[4096], *blocked;
-
-	if (!read_task(tid, "status", text, sizeof text) || !(blocked = strstr(text, "SigBlk:")))
-		return false;
-	return !(strtoull(blocked + 7, NULL, 16) >> (SIGSEGV - 1) & 1);
 }
 
 /* The record of a thread that waits in the kernel, for which the page is to be lifted. `before`:
@@ -317,15 +269,15 @@ static struct record *note(struct mg_region *region, uint64_t address, int32_t t
 	record->is_over = false;
 	record->address = address;
 	record->first = record->last = page;
-	note_call(record, tid);
+	mg_task_call(tid, &record->call);
 	if (!mg_read(address, record->old_bytes, MG_BYTES_MAX))
 		mg_read(address, record->old_bytes, page + MG_PAGE - address);
 	record->tid = tid;
 	info.si_pid = getpid();
 	info.si_value.sival_ptr = records;
-	if (takes_signal(tid) &&
+	if (mg_task_takes(tid, SIGSEGV) &&
 	    syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGSEGV, &info) == 0)
-		return record->number == -1 ? NULL : record;
+		return record->call.number == -1 ? NULL : record;
 	report_alone(record, tid, region);
 	return record;
 }
@@ -337,8 +289,7 @@ static void tidy(void)
 		struct mg_region *region;
 		int32_t tid = each->tid;
 
-		if (tid == 0 || (tid > 0 && (syscall(SYS_tgkill, getpid(), tid, 0) == 0 ||
-					     errno != ESRCH)))
+		if (tid == 0 || (tid > 0 && !mg_task_is_gone(tid)))
 			continue;
 		region = hold(mg_region_of(each->region));
 		if (region && tid > 0)

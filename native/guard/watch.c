@@ -25,9 +25,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef TRAP_PERF
-#define TRAP_PERF 6
-#endif
 #define SLOTS 4
 #define WATCH_BYTES_MAX 32
 #define MAGIC (0x4d475743ull << 32) /* marks the events of ours in si_perf_data */

@@ -8,7 +8,8 @@
  *          may be garbage. The others run in ordinary code, once.
  * FLOW     unwind.c walks: by cfi.c (.eh_frame) where a module has it, else by frame pointers.
  *          symbols.c, demangle.c, lines.c name native frames, v8.c those of JavaScript;
- *          culprit.c tells the program's own among them. decode.c and maps.c stand alone.
+ *          culprit.c tells the program's own among them. decode.c, access.c, maps.c and task.c
+ *          stand alone: instructions, mappings, other threads.
  */
 #ifndef MILLRACE_INSPECT_H
 #define MILLRACE_INSPECT_H
@@ -26,6 +27,8 @@
 
 #define MG_PAGE 4096ul
 #define MG_FRAMES_MAX 64
+#define MG_CODE_BYTES 15 /* of the longest instruction */
+#define MG_FLAG_DIRECTION 0x400
 
 #define HANDLER /* may run in a signal handler */
 
@@ -135,13 +138,50 @@ struct mg_insn {
 /* decode.c: bytes at pc, at most 15. False: not an instruction that is known. */
 HANDLER bool mg_decode(const uint8_t *code, size_t available, struct mg_insn *insn);
 
-/* maps.c: the mapping of an address; -ENOENT: none, -ENOTTY: this kernel has only the text of the
-   maps, which is not to be read. */
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* access.c: the bytes at pc, as many as can be read, and what they are. */
+HANDLER bool mg_decode_at(uint64_t pc, uint8_t *code, struct mg_insn *insn);
+HANDLER bool mg_can_write(uint64_t address); /* its page lets one, now */
+/* Where the instruction's access begins; it faulted at `address`, maybe on a later page. */
+HANDLER uint64_t mg_access_start(const struct mg_insn *insn, const greg_t *registers,
+				 uint64_t address);
+/* What a plain store stores; how many bytes of it are known. */
+HANDLER uint32_t mg_stored_bytes(const struct mg_insn *insn, const ucontext_t *context,
+				 uint8_t *bytes);
+/* Elements that a string instruction still writes within start .. + bytes. */
+HANDLER uint64_t mg_string_count(const struct mg_insn *insn, const greg_t *registers,
+				 uint64_t start, uint64_t bytes);
+/* What REP writes upwards, whose first element is in `bytes`; how many of the wanted are known. */
+HANDLER uint32_t mg_repeated_bytes(const struct mg_insn *insn, const greg_t *registers,
+				   uint8_t *bytes, uint32_t wanted);
+
+/* task.c: of a thread that waits in the kernel, what call it is in. */
+struct mg_call {
+	int64_t number;             /* -1: none, or not known */
+	uint64_t args[6], pc;
+};
+void mg_task_call(int32_t tid, struct mg_call *call);
+bool mg_task_takes(int32_t tid, int signal); /* it is not blocked */
+void mg_task_name(int32_t tid, char *name, size_t size);
+HANDLER bool mg_task_is_gone(int32_t tid);
+
+/* maps.c */
 struct mg_mapping {
 	uint64_t start, end;
-	bool is_readable, is_writable, is_executable;
+	bool is_readable, is_writable, is_executable, is_shared;
+	unsigned long inode;
+	char name[64], flags[256];  /* " ht lo ", of smaps */
 };
+/* Bounds and access; -ENOENT: none, -ENOTTY: this kernel has only text, which is not to be read. */
 int mg_mapping_at(uint64_t address, bool may_read_text, struct mg_mapping *mapping);
+/* The first complaint about a mapping within start .. + bytes; NULL: all of it is fine. By smaps,
+   which is slow where there are thousands of mappings. */
+const char *mg_mappings_look(uint64_t start, uint64_t bytes,
+			     const char *(*complain)(const struct mg_mapping *));
 void mg_maps_forked(void);
 
 /* culprit.c: the first frame that the program's author wrote; `count`: none. */

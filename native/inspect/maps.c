@@ -26,39 +26,76 @@ void mg_maps_forked(void)
 	maps_fd = -1;
 }
 
-static int find_in_text(uint64_t address, struct mg_mapping *mapping)
+/* False: the line is none of a mapping. */
+static bool parse(const char *line, struct mg_mapping *mapping)
 {
-	FILE *file = fopen("/proc/self/maps", "re");
-	char line[512], read, write, run;
-	int found = -ENOENT;
+	struct mg_mapping it = { 0 };
+	char access[8];
 
-	mapping->end = 0;
-	while (file != NULL && mapping->end <= address && fgets(line, sizeof line, file) != NULL)
-		if (sscanf(line, "%lx-%lx %c%c%c", &mapping->start, &mapping->end, &read, &write,
-			   &run) == 5 && mapping->start <= address && address < mapping->end)
-			found = 0;
-	if (found == 0)
-		*mapping = (struct mg_mapping){ mapping->start, mapping->end, read == 'r',
-						write == 'w', run == 'x' };
-	if (file != NULL)
-		fclose(file);
-	return found;
+	if (sscanf(line, "%lx-%lx %4s %*x %*s %lu %63s", &it.start, &it.end, access, &it.inode,
+		   it.name) < 4)
+		return false;
+	it.is_readable = access[0] == 'r';
+	it.is_writable = access[1] == 'w';
+	it.is_executable = access[2] == 'x';
+	it.is_shared = access[3] == 's';
+	*mapping = it;
+	return true;
 }
 
 int mg_mapping_at(uint64_t address, bool may_read_text, struct mg_mapping *mapping)
 {
 	struct query query = { .size = sizeof query, .address = address };
+	char line[512];
+	FILE *file;
 
 	if (maps_fd < 0)
 		maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	if (maps_fd < 0)
 		return -ENOTTY;
+	*mapping = (struct mg_mapping){ 0 };
 	if (ioctl(maps_fd, QUERY_MAPPING, &query) == 0) {
-		*mapping = (struct mg_mapping){ query.start, query.end, query.vma_flags & 1,
-						query.vma_flags & 2, query.vma_flags & 4 };
+		mapping->start = query.start;
+		mapping->end = query.end;
+		mapping->is_readable = query.vma_flags & 1;
+		mapping->is_writable = query.vma_flags & 2;
+		mapping->is_executable = query.vma_flags & 4;
 		return 0;
 	}
 	if (errno == ENOENT)
 		return -ENOENT;
-	return may_read_text ? find_in_text(address, mapping) : -ENOTTY;
+	file = may_read_text ? fopen("/proc/self/maps", "re") : NULL;
+	if (file == NULL)
+		return may_read_text ? -ENOENT : -ENOTTY;
+	while (mapping->end <= address && fgets(line, sizeof line, file) != NULL)
+		parse(line, mapping);
+	fclose(file);
+	return mapping->start <= address && address < mapping->end ? 0 : -ENOENT;
+}
+
+const char *mg_mappings_look(uint64_t start, uint64_t bytes,
+			     const char *(*complain)(const struct mg_mapping *))
+{
+	const char *problem = "the memory is not mapped";
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	struct mg_mapping it = { 0 };
+	uint64_t next = start;
+	char line[512];
+
+	if (maps == NULL)
+		return "/proc/self/smaps cannot be read";
+	while (next < start + bytes && fgets(line, sizeof line, maps) != NULL) {
+		parse(line, &it);
+		if (strncmp(line, "VmFlags:", 8) != 0 || it.end <= next)
+			continue;
+		if (it.start > next)
+			break;
+		snprintf(it.flags, sizeof it.flags, "%.250s", line + 8);
+		problem = complain(&it);
+		if (problem != NULL)
+			break;
+		next = it.end;
+	}
+	fclose(maps);
+	return next >= start + bytes ? NULL : problem != NULL ? problem : "the memory has holes";
 }
