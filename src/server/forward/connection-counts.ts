@@ -16,6 +16,8 @@ export interface ConnectionCounts {
   /** Bytes on their way when a connection was lost: nobody knows whether they arrived. */
   unackedBytesAtLoss: number;
   connects: number;
+  /** Of these, the ones after a break. */
+  reconnects: number;
   /** Connections lost, the peer's closing of its end included. */
   breaks: number;
   /** Addresses that could not be connected to. */
@@ -37,6 +39,7 @@ export function makeConnectionCounts(): ConnectionCounts {
     damagedRecords: 0,
     unackedBytesAtLoss: 0,
     connects: 0,
+    reconnects: 0,
     breaks: 0,
     connectErrors: 0,
     resolveErrors: 0,

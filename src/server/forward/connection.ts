@@ -105,6 +105,7 @@ export class Connection implements PollHandler {
   #sendMs = 0;
   #lingerFromMs = -1;
   #lastUseMs = 0;
+  #wasBroken = false;
   #mustRewind = false;
   #rewindAttempts = 0;
   #drainMs: number | null = null;
@@ -148,11 +149,6 @@ export class Connection implements PollHandler {
 
   get upSinceMs(): number | null {
     return this.#upSinceMs;
-  }
-
-  /** When a parcel was last sent or added, by the turns' clock. */
-  get lastUseMs(): number {
-    return this.#lastUseMs;
   }
 
   /** Hands a parcel over, to be sent by the next turns. False: no room now, or it ends. */
@@ -273,6 +269,8 @@ export class Connection implements PollHandler {
       return;
     }
     counts.connects += 1;
+    if (this.#wasBroken) counts.reconnects += 1;
+    this.#wasBroken = false;
     this.#begin(nowMs);
   }
 
@@ -474,6 +472,7 @@ export class Connection implements PollHandler {
   #break(reason: string, nowMs: number): void {
     this.#leave(nowMs);
     this.#options.counts.breaks += 1;
+    this.#wasBroken = true;
     this.#fail(reason, nowMs);
     this.#rewind();
     if (this.#drainMs !== null) this.#end(nowMs);

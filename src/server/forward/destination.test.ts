@@ -1,0 +1,182 @@
+/** The connections of one destination: one for each exporter, or one; up, down, gone. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { bytesOf, ForwardPeer } from '../../../test/support/forward-peer.ts';
+import { DESTINATION, memoryParcel, someRecords } from '../../../test/support/forward-rig.ts';
+import { Prng } from '../../toolkit/base/prng.ts';
+import { addonSkipReason } from '../../toolkit/sys/index.ts';
+import { addressBytes, formatAddress } from '../address.ts';
+import { Destination, EXPORTER_GONE_MS } from './destination.ts';
+import type { DestinationOptions } from './options.ts';
+import type { Parcel } from './parcel.ts';
+import { Poller } from './poller.ts';
+
+const needsAddon = { skip: addonSkipReason() };
+const ONE = exporter('192.0.2.1');
+const OTHER = exporter('192.0.2.2');
+
+function exporter(text: string): string {
+  return Buffer.from(addressBytes(text)!).toString('latin1');
+}
+
+interface Bench {
+  readonly peer: ForwardPeer;
+  readonly destination: Destination;
+  readonly settled: Parcel[];
+  nowMs: number;
+  until(isSo: () => boolean, what: string): void;
+}
+
+function makeBench(t: TestContext, options: Partial<DestinationOptions> = {}): Bench {
+  const peer = new ForwardPeer();
+  const settled: Parcel[] = [];
+  const poller = new Poller({ nowMs: () => 0 });
+  const destination = new Destination(
+    { ...DESTINATION, port: peer.port, connections: 'per-exporter', ...options },
+    {
+      poller,
+      resolver: { resolve: (_, onResolved) => onResolved([], 'no names here') },
+      isLoop: () => false,
+      random: () => 0,
+      onSettled: (parcel) => settled.push(parcel),
+    },
+  );
+  const bench: Bench = {
+    peer,
+    destination,
+    settled,
+    nowMs: 1_000,
+    until(isSo, what) {
+      for (const endMs = Date.now() + 20_000; !isSo(); ) {
+        assert.ok(Date.now() < endMs, what);
+        const moved = poller.wait(1) + destination.turn(bench.nowMs) + peer.pump();
+        if (moved > 0 || isSo() || poller.wait(1) > 0) continue;
+        const { nextTimerMs } = destination;
+        if (nextTimerMs < bench.nowMs + 60_000) bench.nowMs = Math.max(bench.nowMs, nextTimerMs);
+      }
+    },
+  };
+  t.after(() => {
+    destination.close(bench.nowMs);
+    assert.equal(poller.size, 0, 'every socket is closed');
+    poller.close();
+    peer.close();
+  });
+  return bench;
+}
+
+function someParcel(seed: number, from: string): [Parcel, Buffer] {
+  const bytes = someRecords(new Prng(seed), 100 * seed, 20);
+  return [{ ...memoryParcel(bytes, 20), exporter: from }, bytes];
+}
+
+/** What came over all connections, by local address and bytes. */
+function streamsOf(peer: ForwardPeer): Buffer[] {
+  return peer.streams.map(bytesOf);
+}
+
+test('each exporter has a connection, from its own local address', needsAddon, (t) => {
+  const bench = makeBench(t, { localAddressByExporter: { '192.0.2.2': '127.0.0.9' } });
+  const { destination, peer, settled } = bench;
+  const sent = [ONE, OTHER, ONE, OTHER].map((from, i) => someParcel(i + 1, from));
+  for (const [parcel] of sent) assert.ok(destination.tryAdd(parcel, bench.nowMs));
+  assert.equal(destination.parcelCount, 4);
+  bench.until(() => settled.length === 4, 'all are settled');
+  assert.equal(destination.parcelCount, 0);
+  const expected = [0, 1].map((i) => Buffer.concat([sent[i]![1], sent[i + 2]![1]]));
+  const froms = peer.streams.map(({ from }) => formatAddress(from.subarray(0, 16)));
+  const streams = streamsOf(peer);
+  const other = froms.indexOf('127.0.0.9');
+  assert.equal(froms.length, 2);
+  assert.deepEqual(streams[other], expected[1]);
+  assert.deepEqual(streams[1 - other], expected[0]);
+  const report = destination.report();
+  assert.equal(report.connectionsUp, 2);
+  assert.equal(report.state, 'up');
+  assert.equal(report.sentRecords, 80);
+  assert.equal(report.ackedBytes, report.sentBytes);
+});
+
+test('merged: one connection for all', needsAddon, (t) => {
+  const bench = makeBench(t, { connections: 'merged' });
+  const sent = [ONE, OTHER, ONE].map((from, i) => someParcel(i + 1, from));
+  for (const [parcel] of sent) assert.ok(bench.destination.tryAdd(parcel, bench.nowMs));
+  bench.until(() => bench.settled.length === 3, 'all are settled');
+  assert.deepEqual(streamsOf(bench.peer), [Buffer.concat(sent.map(([, bytes]) => bytes))]);
+});
+
+test('a local address that is not ours: a reason, and retried', needsAddon, (t) => {
+  const bench = makeBench(t, { localAddressByExporter: { '192.0.2.1': '192.0.2.77' } });
+  bench.destination.tryAdd(someParcel(1, ONE)[0], bench.nowMs);
+  bench.until(() => bench.destination.counts.connectErrors === 3, 'it is tried again');
+  const { reason, state } = bench.destination.report();
+  assert.equal(state, 'waiting');
+  assert.match(reason, /cannot come from 192\.0\.2\.77: EADDRNOTAVAIL/);
+});
+
+test('down when it fails, up again when a probe gets through', needsAddon, (t) => {
+  const bench = makeBench(t);
+  const { destination, peer } = bench;
+  assert.ok(destination.isUp, 'not tried yet');
+  assert.equal(destination.upSinceMs, null);
+  destination.probe(bench.nowMs);
+  bench.until(() => destination.upSinceMs !== null, 'the probe connects');
+  const sinceMs = destination.upSinceMs!;
+  bench.until(() => peer.streams.length === 1, 'is accepted');
+  peer.reset(peer.streams[0]!);
+  bench.until(() => !destination.isUp, 'is down');
+  assert.equal(destination.upSinceMs, null);
+  assert.ok(destination.downSinceMs! >= sinceMs);
+  for (let i = 0; i < 5; i++) {
+    bench.nowMs += 1_000;
+    destination.probe(bench.nowMs);
+    destination.turn(bench.nowMs);
+  }
+  bench.until(() => destination.isUp, 'is up again');
+  assert.equal(destination.counts.reconnects, 1);
+  assert.equal(destination.counts.sentBytes, 0, 'a probe sends nothing');
+});
+
+test('an exporter long silent loses its connection, and gets another', needsAddon, (t) => {
+  const bench = makeBench(t);
+  const { destination, peer } = bench;
+  const usedMs = bench.nowMs;
+  destination.tryAdd(someParcel(1, ONE)[0], usedMs);
+  bench.until(() => bench.settled.length === 1, 'is settled');
+  bench.nowMs = usedMs + EXPORTER_GONE_MS - 1;
+  destination.turn(bench.nowMs);
+  assert.equal(destination.report().connections, 1);
+  bench.nowMs += 1;
+  bench.until(() => destination.report().connections === 0, 'is closed');
+  bench.until(() => peer.streams[0]!.end === 0, 'the peer sees an orderly end');
+  destination.tryAdd(someParcel(2, ONE)[0], bench.nowMs);
+  bench.until(() => bench.settled.length === 2, 'is settled too');
+  assert.equal(peer.streams.length, 2);
+});
+
+test('one rate for all connections of a destination', needsAddon, (t) => {
+  const bench = makeBench(t, { rateBytesPerSecond: 10_000, resend: 'none' });
+  const { destination } = bench;
+  const started = bench.nowMs;
+  for (const [i, from] of [ONE, OTHER, ONE, OTHER].entries()) {
+    destination.tryAdd(someParcel(i + 1, from)[0], bench.nowMs);
+  }
+  bench.until(() => bench.settled.length === 4, 'all are sent');
+  const seconds = (bench.nowMs - started) / 1000;
+  const { sentBytes } = destination.counts;
+  assert.ok(sentBytes <= 10_000 * seconds + 1_000, `${sentBytes} bytes in ${seconds} s`);
+  assert.ok(sentBytes >= 10_000 * seconds - 1_000, `${sentBytes} bytes in ${seconds} s`);
+});
+
+test('drain ends all, and takes nothing more', needsAddon, (t) => {
+  const bench = makeBench(t);
+  const { destination, peer } = bench;
+  destination.tryAdd(someParcel(1, ONE)[0], bench.nowMs);
+  destination.tryAdd(someParcel(2, OTHER)[0], bench.nowMs);
+  bench.until(() => bench.settled.length === 2, 'is settled');
+  destination.drain(bench.nowMs, 5_000);
+  assert.equal(destination.tryAdd(someParcel(3, ONE)[0], bench.nowMs), false);
+  assert.equal(destination.tryAdd(someParcel(4, exporter('192.0.2.3'))[0], bench.nowMs), false);
+  bench.until(() => destination.isClosed, 'is closed');
+  bench.until(() => peer.streams.every(({ end }) => end === 0), 'orderly ends');
+});
