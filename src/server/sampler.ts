@@ -97,6 +97,7 @@ export class Sampler {
       recordsTotal: collect.records,
       intake: this.#intake(collect, journal),
       sinks: this.#sinks(nowMs),
+      forward: state.forward,
       exporters: this.#exporters(nowMs, rate),
       malformed: state.sink?.malformedByReason ?? {},
       tables: state.sink?.tables ?? {},

@@ -7,9 +7,11 @@
  *             the once-a-second reports of the workers; read-only afterwards.
  * LEDGERS     intake (bytes, this process): read = journaled + resync + truncated + sum(dropped) +
  *             inPages.  sink (records, durable): received = delivered + filtered + malformed +
- *             sum(dropped) + pending.  Each term is counted at its own place; `difference` is what
- *             is left over and 0 when the ledger closes.
+ *             sum(dropped) + pending.  forward (records, durable): see forward/report.ts.  Each
+ *             term is counted at its own place; `difference` is what is left over and 0 when the
+ *             ledger closes.
  */
+import type { ForwardReport } from './forward/report.ts';
 import type { GuardStatus } from './guard-status.ts';
 import type { PinningStatus } from './pinning-status.ts';
 
@@ -75,6 +77,8 @@ export interface Snapshot {
   readonly recordsTotal: number;
   readonly intake: IntakeLedger;
   readonly sinks: readonly SinkLedger[];
+  /** Channels and destinations; null: nothing is forwarded, or the forwarder has just begun. */
+  readonly forward: ForwardReport | null;
   readonly exporters: readonly ExporterStatus[];
   /** reason -> count of malformed records, this process. */
   readonly malformed: Readonly<Record<string, number>>;

@@ -152,6 +152,7 @@ export class FakeSource implements DashboardSource {
       recordsTotal: this.#records,
       intake: this.#intake(inPages),
       sinks: [this.#sink()],
+      forward: null,
       exporters: this.#exporters(records, nowMs),
       malformed: {
         fields_short: Math.ceil(this.#malformed / 2),

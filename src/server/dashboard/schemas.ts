@@ -53,6 +53,7 @@ export const snapshotSchema = object({
     unreadAtDrain: number,
   }),
   sinks: { type: 'array', items: sink },
+  forward: { type: ['object', 'null'], additionalProperties: true },
   exporters: { type: 'array', items: exporter },
   malformed: counts,
   tables: counts,
