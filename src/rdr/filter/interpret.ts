@@ -11,6 +11,7 @@ import {
   FIELD_COUNT_OFFSET,
   FIELD_HEADER_BYTES,
   FIELD_TYPE,
+  FIXED_LENGTH,
   HEADER_BYTES,
   PREFIX_BYTES,
   TAG_OFFSET,
@@ -27,7 +28,7 @@ import type {
   RecordPredicate,
 } from './ast.ts';
 import { checkCategories } from './categories.ts';
-import { compareText, fieldAt, numberAt } from './field-walk.ts';
+import { compareText, numberAt } from './field-walk.ts';
 import { makePattern, matches } from './pattern.ts';
 import { HEADER_ITEMS } from './subject.ts';
 
@@ -121,8 +122,18 @@ function headerOf(name: string, place: Place): number {
   const { bytes, length, offset, view } = place;
   const entry = recordByTag(view.getUint32(offset + TAG_OFFSET));
   const index = entry?.fields.find((field) => field.column === name)?.index ?? -1;
-  if (index < 0 || index >= bytes[offset + FIELD_COUNT_OFFSET]!) return -1;
-  return fieldAt(bytes, view, offset + HEADER_BYTES, offset + length, index);
+  const end = offset + length;
+  let at = offset + HEADER_BYTES;
+  for (let i = 0; i < bytes[offset + FIELD_COUNT_OFFSET]!; i++) {
+    if (at + FIELD_HEADER_BYTES > end) return -1;
+    const valueBytes = view.getUint32(at + 1);
+    const fixed = FIXED_LENGTH[bytes[at]!]!;
+    if (fixed !== 0 && valueBytes !== fixed) return -1;
+    if (at + FIELD_HEADER_BYTES + valueBytes > end) return -1;
+    if (i === index) return at;
+    at += FIELD_HEADER_BYTES + valueBytes;
+  }
+  return -1;
 }
 
 function fieldHoldsNumber(

@@ -13,7 +13,8 @@ function nodeText(node: FilterNode): string {
   if (node.kind === 'not') return `not ${inner(node.term)}`;
   if (node.kind !== 'compare') return node.terms.map(inner).join(` ${node.kind} `);
   const { operator, subject, values } = node;
-  const texts = values.map(valueText);
+  const isOrder = operator.startsWith('<') || operator.startsWith('>');
+  const texts = values.map((value) => valueText(value, isOrder));
   const isList = operator === 'in' || operator === 'not in';
   return `${subject} ${operator} ${isList ? `(${texts.join(', ')})` : texts[0]}`;
 }
@@ -24,12 +25,12 @@ function inner(node: FilterNode): string {
   return isPlain ? nodeText(node) : `(${nodeText(node)})`;
 }
 
-function valueText(value: FilterValue): string {
+function valueText(value: FilterValue, isOrder: boolean): string {
   switch (value.kind) {
     case 'number':
       return String(value.number);
     case 'tag':
-      return tagText(value.tag);
+      return isOrder ? String(value.tag) : tagText(value.tag);
     case 'category':
       return quote(value.name);
     case 'address':

@@ -92,20 +92,15 @@ export class FilterSource {
     order.sort((a, b) => a.last - b.last);
     const lines: string[] = [];
     let next = 0;
-    const read = new Set<number>();
-    const numeric = new Set(
-      fieldsOf(test)
-        .filter(isNumeric)
-        .map((leaf) => leaf.place.index),
-    );
-    for (const { term } of order) {
-      for (const leaf of fieldsOf(term)) {
-        const { index, type } = leaf.place;
-        if (read.has(index)) continue;
-        read.add(index);
-        lines.push(...readField(index, index - next));
-        if (numeric.has(index)) lines.push(readNumber(index, type));
-        next = index + 1;
+    const fields = fieldsOf(test);
+    const numeric = new Set(fields.filter(isNumeric).map((leaf) => leaf.place.index));
+    for (const { last, term } of order) {
+      // Also those that only later terms need: the walk does not come back.
+      for (const { place } of fields) {
+        if (place.index < next || place.index > last) continue;
+        lines.push(...readField(place.index, place.index - next));
+        if (numeric.has(place.index)) lines.push(readNumber(place.index, place.type));
+        next = place.index + 1;
       }
       const text = this.#expression(term);
       lines.push(isOr ? `if (${text}) return true;` : `if (!(${text})) return false;`);
