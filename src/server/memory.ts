@@ -21,6 +21,7 @@ import { COLLECT_COUNTERS, type CollectCounter } from './collect/counters.ts';
 import type { Listener } from './collect/listener.ts';
 import type { Config } from './config.ts';
 import { Commands } from './control.ts';
+import { createCatchup } from './forward/catchup-slot.ts';
 import {
   JOURNAL_COUNTERS,
   type JournalCounter,
@@ -123,7 +124,7 @@ export class Memory {
       journal: this.journal.handle,
       // Also without a destination: a reload may bring one.
       forwardWakeFd: checked('eventfd', eventfdCreate()),
-      catchup: null,
+      catchup: createCatchup(),
       connectionIds: new SharedArrayBuffer(4),
     };
     this.journal.publish(recovered.nextPosition, recovered.nextOrdinal);
@@ -184,7 +185,10 @@ export class Memory {
     if (role === 'store') this.broadcast.abandonReader(STORE_READER);
     const { catchup } = this.shared;
     if (role === 'forward' && catchup !== null) new SpscRing(catchup.ring).abandonProducer();
-    if (role === 'catchup' && catchup !== null) new SpscRing(catchup.ring).abandonConsumer();
+    if (role === 'catchup' && catchup !== null) {
+      new SpscRing(catchup.ring).abandonConsumer();
+      new IdleStrategy(catchup.idle).abandonSleeper();
+    }
     const number = this.#workerNumber(role, index);
     this.logCounters.abandonWriter(number);
     new SpscByteRing(this.#logs[number]!).abandonProducer();

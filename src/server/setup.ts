@@ -20,7 +20,7 @@ export const READER_COUNT = 1;
 /** The word of `connectionIds` that counts connections. */
 export const CONNECTION_COUNT_WORD = 0;
 
-/** Between the forwarder and the catch-up worker; made by forward/catchup-client.ts. */
+/** Between the forwarder and the catch-up worker; made by forward/catchup-slot.ts. */
 export interface CatchupHandle {
   /** Requests, forwarder -> catch-up. */
   readonly ring: SpscRingHandle;

@@ -32,7 +32,7 @@ const MAKERS: Readonly<Record<Role, () => Promise<StageMaker>>> = {
   keeper: async () => (await import('./journal/make.ts')).makeKeeperStage,
   store: async () => (await import('./store/make.ts')).makeStage,
   forward: async () => (await import('./forward/make.ts')).makeStage,
-  catchup: async () => (await import('./forward/make.ts')).makeCatchupStage,
+  catchup: async () => (await import('./forward/catchup-make.ts')).makeCatchupStage,
 };
 
 /** Lines of the log go to the worker's ring, all else is a message. */

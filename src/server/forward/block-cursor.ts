@@ -136,6 +136,11 @@ export class BlockCursor {
     return this.#block;
   }
 
+  /** The segment in which `position` lies, while it is open: after CURSOR_BLOCK and CURSOR_COLD. */
+  get segment(): OpenSegment | null {
+    return this.#segment;
+  }
+
   /** After CURSOR_COLD: bytes from `position` on that are needed. */
   get coldLength(): number {
     return this.#coldLength;
@@ -168,6 +173,13 @@ export class BlockCursor {
    */
   waitBelow(position: number): void {
     this.#waitBelow = position;
+  }
+
+  /** The disk would be needed for the byte at `position` of the segment that is open. */
+  isCold(position: number): boolean {
+    const segment = this.#segment;
+    if (segment === null || !this.#files.canTellCold) return false;
+    return preadNoWait(segment.fd, this.#bytes, 0, 1, position - segment.position) === -EAGAIN;
   }
 
   /** Records that were passed over since the last call; the object is reused. */

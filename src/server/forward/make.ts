@@ -1,5 +1,5 @@
 /**
- * Makes the forward stage and the catch-up stage of a worker from its setup.
+ * Makes the forward stage of a worker from its setup.
  */
 import { assert } from '../../toolkit/base/assert.ts';
 import { wallMs } from '../../toolkit/base/clock.ts';
@@ -11,10 +11,6 @@ import { Door } from './door.ts';
 export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
   assert(setup.forward !== null, 'the forwarder has options and a door');
   return new ParkedStage('forward', setup, new Door(setup.forward, tell), tell);
-}
-
-export function makeCatchupStage(setup: WorkerSetup, tell: Tell): Stage {
-  return new ParkedStage('catchup', setup, null, tell);
 }
 
 /** Waits and drains: it forwards nothing. */

@@ -18,6 +18,7 @@ import { assert } from '../../toolkit/base/assert.ts';
 import { closeFd, ENOENT, openFile } from '../../toolkit/sys/index.ts';
 import { segmentName } from '../journal/format.ts';
 import { listSegments } from '../journal/reader.ts';
+import type { FdTable } from './fd-table.ts';
 
 /** A segment file that is held. */
 export interface OpenSegment {
@@ -34,11 +35,14 @@ export class SegmentFiles {
   readonly folder: string;
   /** False once the file system has said that it cannot tell what is cached (EOPNOTSUPP). */
   canTellCold = true;
+  readonly #fds: FdTable | null;
   readonly #held = new Map<number, HeldSegment>();
   #openErrors = 0;
 
-  constructor(folder: string) {
+  /** `fds`: where the supervisor finds what this thread left open. */
+  constructor(folder: string, fds: FdTable | null = null) {
     this.folder = folder;
+    this.#fds = fds;
   }
 
   /** Segments that are open now. */
@@ -81,6 +85,7 @@ export class SegmentFiles {
     held.holders--;
     if (held.holders > 0) return;
     this.#held.delete(held.position);
+    this.#fds?.remove(held.fd);
     closeFd(held.fd);
   }
 
@@ -117,6 +122,7 @@ export class SegmentFiles {
     }
     const fd = openFile(join(this.folder, segmentName(position)), ['read']);
     if (fd < 0) return fd;
+    this.#fds?.add(fd);
     const segment = { fd, position, holders: 1 };
     this.#held.set(position, segment);
     return segment;
