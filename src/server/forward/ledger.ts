@@ -57,6 +57,8 @@ export interface LedgerEntry {
 export class Ledger {
   /** What the file says; changed here alone. */
   readonly committed: ChannelPosition;
+  /** Records that were begun when the last life of the channel ended. */
+  readonly interrupted: number;
   readonly #isUnacked: boolean;
   /** In the order of the journal; `none` keeps them for their times and for `retract`. */
   readonly #entries: LedgerEntry[] = [];
@@ -70,6 +72,8 @@ export class Ledger {
   constructor(position: ChannelPosition, resend: 'none' | 'unacked') {
     this.committed = position;
     this.#isUnacked = resend === 'unacked';
+    this.interrupted = position.begun;
+    this.#hasMoved = true;
     position.interrupted += position.begun;
     position.begun = 0;
     this.#readPosition = position.position;
@@ -110,6 +114,12 @@ export class Ledger {
   /** The file is behind `committed`. */
   get hasMoved(): boolean {
     return this.#hasMoved;
+  }
+
+  setActive(member: string): void {
+    if (this.committed.active === member) return;
+    this.committed.active = member;
+    this.#hasMoved = true;
   }
 
   written(): void {

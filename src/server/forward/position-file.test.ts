@@ -51,7 +51,7 @@ test('the newest position is found, whatever number of writes', () => {
   assert.equal(found.position.startOrdinal, -1);
 });
 
-test('a byte that is flipped anywhere costs one write at most, and nothing wrong is believed', () => {
+test('a byte that is flipped anywhere costs one write at most, and is not believed', () => {
   const path = writeTwice('b');
   const whole = readFileSync(path);
   let older = 0;

@@ -1,0 +1,59 @@
+/**
+ * Channel parts: what a channel needs of its neighbours, so that each can be tested without them.
+ */
+import type { BlockCursor, CursorBlock } from './block-cursor.ts';
+import type { Parcel } from './parcel.ts';
+import type { SegmentFiles } from './segment-files.ts';
+
+/** A part of a block that goes as one parcel: whole records, next to each other where they are. */
+export interface Piece {
+  readonly records: number;
+  readonly bytes: number;
+  readonly memory: MemoryPiece | null;
+  /** Offset in the payload, when it is sent from the file. */
+  readonly payloadOffset: number;
+}
+
+/** Gathered records. Whoever uses them holds them: `retain` once for each parcel. */
+export interface MemoryPiece {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+  retain(): void;
+  release(): void;
+}
+
+/** What of a block is sent. */
+export interface Selected {
+  readonly records: number;
+  readonly pieces: readonly Piece[];
+}
+
+/** The payload is not in memory: later again. */
+export const SELECT_COLD = 'cold';
+/** No room to gather: later again, when something was settled. */
+export const SELECT_FULL = 'full';
+/** The payload is not what its checksum says: none of it is sent. */
+export const SELECT_DAMAGED = 'damaged';
+export type SelectResult =
+  | Selected
+  | typeof SELECT_COLD
+  | typeof SELECT_FULL
+  | typeof SELECT_DAMAGED;
+
+export interface BlockSelector {
+  select(block: CursorBlock): SelectResult;
+}
+
+/** Where parcels go. */
+export interface ChannelOutput {
+  /** False: no room; the parcel stays with the caller, until something was settled. */
+  tryAdd(parcel: Parcel): boolean;
+}
+
+/** Blocks in the order of the journal: BlockCursor. */
+export type ChannelCursor = Pick<
+  BlockCursor,
+  'block' | 'next' | 'takeLost' | 'close' | 'position' | 'coldLength' | 'waitBelow'
+>;
+
+export type SegmentHolder = Pick<SegmentFiles, 'retain' | 'release'>;

@@ -1,0 +1,26 @@
+/**
+ * Lane parts: what a lane needs of a destination, so that it can be tested without sockets.
+ */
+import type { Destination } from './destination.ts';
+import type { DestinationOptions } from './options.ts';
+import type { Parcel, Settlement } from './parcel.ts';
+
+/** Destination, as a lane uses it. */
+export type LaneDestination = Pick<
+  Destination,
+  | 'upSinceMs'
+  | 'downSinceMs'
+  | 'isClosed'
+  | 'nextTimerMs'
+  | 'tryAdd'
+  | 'turn'
+  | 'probe'
+  | 'drain'
+  | 'close'
+  | 'report'
+>;
+
+export type MakeDestination = (
+  options: DestinationOptions,
+  onSettled: (parcel: Parcel, settlement: Settlement) => void,
+) => LaneDestination;

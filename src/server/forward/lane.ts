@@ -1,0 +1,265 @@
+/**
+ * Lane: a channel and its destinations: one, or the members of a redundancy group.
+ *
+ * WHY        The channel knows the journal, a destination knows sockets; what is between them is
+ *            here: to which destination the stream goes, and how both end.
+ * OWNERSHIP  Owns its channel, destinations and position file. Used by the forward worker alone.
+ * SWITCH     The destination that is left is closed: what it has not settled comes back from a
+ *            record boundary on, and goes first to the next one. A new one takes its place, which
+ *            is probed when it is a better one than the active.
+ */
+import { wallMs } from '../../toolkit/base/clock.ts';
+import { Channel } from './channel.ts';
+import type { BlockSelector, ChannelCursor, SegmentHolder } from './channel-parts.ts';
+import { describeDestination } from './destination-text.ts';
+import type { LaneDestination, MakeDestination } from './lane-parts.ts';
+import { Ledger } from './ledger.ts';
+import type { ChannelOptions } from './options.ts';
+import type { Parcel } from './parcel.ts';
+import { type ChannelPosition, PositionFile } from './position-file.ts';
+import { type MemberState, Redundancy } from './redundancy.ts';
+import type { ChannelReport, ChannelState } from './report.ts';
+import { startPosition } from './start-position.ts';
+
+export interface LaneContext {
+  readonly folder: string;
+  readonly uuid: Uint8Array;
+  readonly segments: SegmentHolder;
+  readonly makeCursor: (position: ChannelPosition) => ChannelCursor;
+  readonly makeDestination: MakeDestination;
+  readonly selectorOf: (options: ChannelOptions) => BlockSelector;
+  readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+export class Lane {
+  readonly options: ChannelOptions;
+  readonly channel: Channel;
+  readonly #context: LaneContext;
+  readonly #destinations: LaneDestination[];
+  readonly #redundancy: Redundancy | null;
+  #writeErrors = 0;
+  /** Of the turn. */
+  #nowMs: number;
+
+  /** Throws what opening the position file says. */
+  constructor(
+    options: ChannelOptions,
+    context: LaneContext,
+    publishedPosition: number,
+    nowMs: number,
+  ) {
+    this.options = options;
+    this.#context = context;
+    this.#nowMs = nowMs;
+    const { file, found } = PositionFile.open(context.folder, options.name, context.uuid);
+    const { position, warning } = startPosition(found, options.from, publishedPosition);
+    if (warning !== '') context.warn(warning, { channel: options.name });
+    const { resend } = options.destinations[0]!;
+    const ledger = new Ledger(position, resend);
+    if (ledger.interrupted > 0) {
+      context.warn('records were on their way when the server ended: they may have arrived', {
+        channel: options.name,
+        records: ledger.interrupted,
+      });
+    }
+    this.channel = new Channel({
+      name: options.name,
+      resend,
+      limits: options,
+      cursor: context.makeCursor(position),
+      selector: context.selectorOf(options),
+      output: { tryAdd: (parcel) => this.#tryAdd(parcel) },
+      ledger,
+      file,
+      segments: context.segments,
+    });
+    this.#destinations = options.destinations.map((_, index) => this.#make(index));
+    this.#redundancy = this.#makeRedundancy(position.active, nowMs);
+    this.#noteActive();
+    // A new channel keeps its beginning over a kill that comes before its first block.
+    this.channel.writePosition(nowMs, true);
+  }
+
+  get name(): string {
+    return this.options.name;
+  }
+
+  /** Everything below is settled: what the journal need not keep for this channel. */
+  get position(): number {
+    return this.channel.ledger.committed.position;
+  }
+
+  get isHolding(): boolean {
+    return this.options.onLag === 'hold';
+  }
+
+  /** The active destination, as groups look at it. */
+  get state(): MemberState {
+    return stateOf(this.#destinations[this.#active]!);
+  }
+
+  get nextTimerMs(): number {
+    return Math.min(...this.#destinations.map((destination) => destination.nextTimerMs));
+  }
+
+  /** All connections have ended. */
+  get isClosed(): boolean {
+    return this.#destinations.every((destination) => destination.isClosed);
+  }
+
+  /** Nothing more can be done before something changes outside. */
+  isStuck(publishedPosition: number): boolean {
+    const { channel } = this;
+    if (channel.isSettled && channel.ledger.readPosition >= publishedPosition) return true;
+    return this.state !== 'up';
+  }
+
+  advance(blocks: number, publishedPosition: number, nowMs: number): number {
+    this.#nowMs = nowMs;
+    return this.channel.advance(blocks, publishedPosition);
+  }
+
+  /** Connections, and the choice among them. Returns bytes sent. */
+  turn(nowMs: number): number {
+    let bytes = 0;
+    for (const destination of this.#destinations) bytes += destination.turn(nowMs);
+    this.#choose(nowMs);
+    this.channel.writePosition(nowMs);
+    this.#tellWriteErrors();
+    return bytes;
+  }
+
+  /** For a member of a load-balancing group that has nothing to send and is looked for. */
+  probe(nowMs: number): void {
+    this.#destinations[this.#active]!.probe(nowMs);
+  }
+
+  drain(nowMs: number, waitMs: number): void {
+    for (const destination of this.#destinations) destination.drain(nowMs, waitMs);
+  }
+
+  /** Ends at once; what was not sent is sent after the next start. */
+  close(nowMs: number): void {
+    for (const destination of this.#destinations) destination.close(nowMs);
+    this.channel.retract();
+    this.channel.writePosition(nowMs, true);
+    this.channel.close();
+  }
+
+  /** The channel is configured no more. Returns the records that nobody will send. */
+  remove(nowMs: number, publishedOrdinal: number): number {
+    for (const destination of this.#destinations) destination.close(nowMs);
+    this.channel.giveUp();
+    const { readOrdinal, committed } = this.channel.ledger;
+    const unread = readOrdinal < 0 ? 0 : Math.max(0, publishedOrdinal - readOrdinal);
+    this.channel.remove();
+    return committed.removed + unread;
+  }
+
+  report(publishedPosition: number, publishedOrdinal: number): ChannelReport {
+    const { ledger } = this.channel;
+    const at = ledger.committed;
+    const isStarted = at.startOrdinal >= 0;
+    const unread = isStarted ? Math.max(0, publishedOrdinal - ledger.readOrdinal) : 0;
+    const pending = unread + ledger.uncommitted;
+    const { cut, interrupted, lag, retention, damaged, removed } = at;
+    const lagBytes = Math.max(0, publishedPosition - at.position);
+    const oldestMs = this.channel.oldestArrivalMs;
+    const lagMs = oldestMs < 0 ? 0 : Math.max(0, wallMs() - oldestMs);
+    return {
+      name: this.name,
+      group: this.options.group,
+      mode: this.options.mode,
+      state: this.#channelState(pending, lagBytes, lagMs),
+      received: isStarted ? Math.max(publishedOrdinal, ledger.readOrdinal) - at.startOrdinal : 0,
+      pending,
+      delivered: at.delivered,
+      filtered: at.filtered,
+      dropped: { cut, interrupted, lag, retention, damaged, removed },
+      resent: at.resent,
+      position: at.position,
+      lagRecords: pending,
+      lagBytes,
+      lagMs,
+      destinations: this.#destinations.map((one, index) =>
+        describeDestination(
+          this.options.destinations[index]!,
+          index === this.#active,
+          one.report(),
+        ),
+      ),
+    };
+  }
+
+  get #active(): number {
+    return this.#redundancy?.active ?? 0;
+  }
+
+  #tryAdd(parcel: Parcel): boolean {
+    return this.#destinations[this.#active]!.tryAdd(parcel, this.#nowMs);
+  }
+
+  #make(index: number): LaneDestination {
+    return this.#context.makeDestination(this.options.destinations[index]!, (parcel, settlement) =>
+      this.channel.onSettled(parcel, settlement),
+    );
+  }
+
+  #makeRedundancy(active: string, nowMs: number): Redundancy | null {
+    const { destinations, mode, switchOverMs, switchBackMs } = this.options;
+    if (mode !== 'redundancy') return null;
+    const members = destinations.map(({ name }) => name);
+    return new Redundancy({ members, switchOverMs, switchBackMs }, active, nowMs);
+  }
+
+  #choose(nowMs: number): void {
+    const redundancy = this.#redundancy;
+    if (redundancy === null) return;
+    const left = redundancy.active;
+    for (const [index, destination] of this.#destinations.entries()) {
+      redundancy.observe(index, stateOf(destination), nowMs);
+      if (redundancy.shouldProbe(index)) destination.probe(nowMs);
+    }
+    if (!redundancy.decide(nowMs)) return;
+    this.#destinations[left]!.close(nowMs);
+    this.#destinations[left] = this.#make(left);
+    this.#noteActive();
+    this.channel.retry();
+    this.#context.warn('the stream goes to another member of the group', {
+      channel: this.name,
+      from: this.options.destinations[left]!.name,
+      to: this.options.destinations[redundancy.active]!.name,
+    });
+  }
+
+  #noteActive(): void {
+    if (this.#redundancy === null) return;
+    this.channel.ledger.setActive(this.options.destinations[this.#active]!.name);
+  }
+
+  #channelState(pending: number, lagBytes: number, lagMs: number): ChannelState {
+    const { lagBytesMax, lagMsMax } = this.options;
+    const isTooMuch =
+      (lagBytesMax > 0 && lagBytes > lagBytesMax) || (lagMsMax > 0 && lagMs > lagMsMax);
+    if (isTooMuch && this.isHolding) return 'held';
+    if (this.state === 'down') return 'down';
+    return pending > 0 ? 'sending' : 'waiting';
+  }
+
+  #tellWriteErrors(): void {
+    const { writeErrors, writeError } = this.channel;
+    if (writeErrors === this.#writeErrors) return;
+    if (this.#writeErrors === 0) {
+      this.#context.warn('the position of a channel cannot be written', {
+        channel: this.name,
+        error: writeError,
+      });
+    }
+    this.#writeErrors = writeErrors;
+  }
+}
+
+function stateOf(destination: LaneDestination): MemberState {
+  if (destination.upSinceMs !== null) return 'up';
+  return destination.downSinceMs === null ? 'unknown' : 'down';
+}

@@ -1,0 +1,175 @@
+/**
+ * Selection: what is sent of a block, worked out once for all channels that choose the same.
+ *
+ * WHY        A hundred destinations with one filter should cost one filter: the answer is kept by
+ *            position. Which bytes go how is decided here too: a long run goes by sendfile(2) from
+ *            the page cache, short runs are put next to each other and go as one.
+ * OWNERSHIP  The cache holds the gathered bytes of its entries; a parcel holds them for itself.
+ * BOUNDS     SELECTIONS_CACHED blocks. Who lags further behind works it out for itself.
+ */
+import type { RecordPredicate } from '../../rdr/filter/ast.ts';
+import { RECORD_RUN_STRIDE, RecordRuns, selectRuns } from '../../rdr/filter/record-runs.ts';
+import type { BlockBytes, BlockPayload } from './block-bytes.ts';
+import type { CursorBlock } from './block-cursor.ts';
+import type { BlockSelector, MemoryPiece, Piece, Selected, SelectResult } from './channel-parts.ts';
+import type { Gather, GatherBuffer } from './gather.ts';
+
+/**
+ * Runs shorter than this are copied, longer ones go by sendfile(2): one call costs about as much as
+ * to copy and send so many bytes. To be measured by bench `forward`.
+ */
+export const GATHER_BELOW_BYTES = 16 * 1024;
+const SELECTIONS_CACHED = 32;
+
+export const NOTHING: Selected = { records: 0, pieces: [] };
+
+/** Gathered records of one block. */
+class GatheredPiece implements MemoryPiece {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+  readonly #buffer: GatherBuffer;
+
+  constructor(buffer: GatherBuffer, offset: number) {
+    this.bytes = buffer.bytes;
+    this.offset = offset;
+    this.#buffer = buffer;
+  }
+
+  retain(): void {
+    this.#buffer.retain();
+  }
+
+  release(): void {
+    this.#buffer.release();
+  }
+}
+
+/** All of a block, from its file. */
+export function wholeBlock(block: CursorBlock): Selected {
+  const { length, header } = block;
+  const piece = { records: header.recordCount, bytes: length, memory: null, payloadOffset: 0 };
+  return { records: header.recordCount, pieces: [piece] };
+}
+
+/** Makes pieces of runs. */
+export class Pieces {
+  readonly #gather: Gather;
+  readonly #gatherBelowBytes: number;
+
+  constructor(gather: Gather, gatherBelowBytes = GATHER_BELOW_BYTES) {
+    this.#gather = gather;
+    this.#gatherBelowBytes = gatherBelowBytes;
+  }
+
+  /** Gathered bytes are held once, for whoever calls. */
+  make(block: CursorBlock, payload: BlockPayload, runs: RecordRuns): Selected {
+    if (runs.records === 0) return NOTHING;
+    if (runs.bytes === block.length) return wholeBlock(block);
+    const pieces: Piece[] = [];
+    const { entries, runCount } = runs;
+    for (let i = 0; i < runCount; ) {
+      const at = i * RECORD_RUN_STRIDE;
+      const bytes = entries[at + 1]!;
+      if (bytes >= this.#gatherBelowBytes) {
+        const records = entries[at + 2]!;
+        pieces.push({ records, bytes, memory: null, payloadOffset: entries[at]! });
+        i++;
+      } else i = this.#gatherFrom(i, payload, runs, pieces);
+    }
+    return { records: runs.records, pieces };
+  }
+
+  /** Short runs from the i-th on; the first one that is not gathered. */
+  #gatherFrom(first: number, payload: BlockPayload, runs: RecordRuns, pieces: Piece[]): number {
+    const { entries, runCount } = runs;
+    let end = first;
+    let bytes = 0;
+    let records = 0;
+    for (; end < runCount; end++) {
+      const length = entries[end * RECORD_RUN_STRIDE + 1]!;
+      if (length >= this.#gatherBelowBytes) break;
+      bytes += length;
+      records += entries[end * RECORD_RUN_STRIDE + 2]!;
+    }
+    const buffer = this.#gather.room(bytes);
+    const offset = buffer.used;
+    for (let i = first; i < end; i++) {
+      const at = entries[i * RECORD_RUN_STRIDE]!;
+      const length = entries[i * RECORD_RUN_STRIDE + 1]!;
+      buffer.bytes.set(payload.bytes.subarray(at, at + length), buffer.used);
+      buffer.used += length;
+    }
+    const memory = new GatheredPiece(buffer, offset);
+    memory.retain();
+    pieces.push({ records, bytes, memory, payloadOffset: 0 });
+    return end;
+  }
+}
+
+/** The newest answers, by position. Evicts the oldest one, and lets go of its bytes. */
+export class SelectionCache<Answer> {
+  readonly #positions = new Float64Array(SELECTIONS_CACHED).fill(-1);
+  readonly #answers: (Answer | null)[] = new Array<Answer | null>(SELECTIONS_CACHED).fill(null);
+  readonly #release: (answer: Answer) => void;
+  #next = 0;
+
+  constructor(release: (answer: Answer) => void) {
+    this.#release = release;
+  }
+
+  find(position: number): Answer | null {
+    const at = this.#positions.indexOf(position);
+    return at < 0 ? null : this.#answers[at]!;
+  }
+
+  add(position: number, answer: Answer): void {
+    const old = this.#answers[this.#next]!;
+    if (old !== null) this.#release(old);
+    this.#positions[this.#next] = position;
+    this.#answers[this.#next] = answer;
+    this.#next = (this.#next + 1) % SELECTIONS_CACHED;
+  }
+
+  clear(): void {
+    for (const answer of this.#answers) if (answer !== null) this.#release(answer);
+    this.#answers.fill(null);
+    this.#positions.fill(-1);
+  }
+}
+
+export function releaseSelected(selected: Selected): void {
+  for (const { memory } of selected.pieces) memory?.release();
+}
+
+/** What one filter chooses. */
+export class FilterSelection implements BlockSelector {
+  readonly #predicate: RecordPredicate;
+  readonly #bytes: BlockBytes;
+  readonly #pieces: Pieces;
+  readonly #runs = new RecordRuns();
+  readonly #cache = new SelectionCache<SelectResult>((answer) => {
+    if (typeof answer !== 'string') releaseSelected(answer);
+  });
+
+  constructor(predicate: RecordPredicate, bytes: BlockBytes, pieces: Pieces) {
+    this.#predicate = predicate;
+    this.#bytes = bytes;
+    this.#pieces = pieces;
+  }
+
+  select(block: CursorBlock): SelectResult {
+    const found = this.#cache.find(block.position);
+    if (found !== null) return found;
+    const answer = this.#workOut(block);
+    this.#cache.add(block.position, answer);
+    return answer;
+  }
+
+  #workOut(block: CursorBlock): SelectResult {
+    const payload = this.#bytes.read(block);
+    if (payload === null) return 'damaged';
+    const { bytes, view, length } = payload;
+    selectRuns(this.#predicate, bytes, view, 0, length, block.header.exporter, this.#runs);
+    return this.#pieces.make(block, payload, this.#runs);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Shares: what each member of a load-balancing group takes of a block.
+ *
+ * WHY        All members walk all blocks; what they take is worked out once, for all of them.
+ * BY HASH    The bytes of a field decide, so that all records with one value go to one member;
+ *            records without the field go by their exporter, in whose blocks they are.
+ * BY BLOCK   The position of the block decides, by the same hash: so every member knows whose turn
+ *            it is without counting what it may never have seen (a gap, an epoch before it began).
+ *            Shares are even over many blocks, not one after the other.
+ * REFUSED    A counter of blocks (members that met a gap would disagree, and lose or double).
+ */
+import type { RecordPredicate } from '../../rdr/filter/ast.ts';
+import { type FieldFinder, fieldBytesAt } from '../../rdr/filter/field-finder.ts';
+import { RecordRuns } from '../../rdr/filter/record-runs.ts';
+import { BAD_PREFIX, frameLength } from '../../rdr/index.ts';
+import type { BlockBytes, BlockPayload } from './block-bytes.ts';
+import type { CursorBlock } from './block-cursor.ts';
+import type { BlockSelector, Selected, SelectResult } from './channel-parts.ts';
+import type { Epoch, Epochs } from './epochs.ts';
+import { hashBytes, hashNumber, Rendezvous } from './hash.ts';
+import { NOTHING, type Pieces, releaseSelected, SelectionCache } from './selection.ts';
+
+/** How a block is shared. */
+export type SharesBy =
+  | { readonly by: 'block' | 'exporter' }
+  | { readonly by: 'field'; readonly finder: FieldFinder };
+
+export interface SharesParts {
+  readonly how: SharesBy;
+  readonly epochs: Epochs;
+  /** What the group's filter chooses, for blocks that go to one member as a whole. */
+  readonly whole: BlockSelector;
+  /** null: every record. */
+  readonly predicate: RecordPredicate | null;
+  readonly bytes: BlockBytes;
+  readonly pieces: Pieces;
+}
+
+type Split = readonly Selected[] | 'damaged';
+
+export class Shares {
+  readonly #parts: SharesParts;
+  readonly #cache = new SelectionCache<Split>((split) => {
+    if (typeof split !== 'string') for (const selected of split) releaseSelected(selected);
+  });
+  #epoch: Epoch | null = null;
+  #group = new Rendezvous(['']);
+  #runs: RecordRuns[] = [];
+
+  constructor(parts: SharesParts) {
+    this.#parts = parts;
+  }
+
+  get epochs(): Epochs {
+    return this.#parts.epochs;
+  }
+
+  /** What this member takes. */
+  selectorOf(member: string): BlockSelector {
+    return { select: (block) => this.#select(block, member) };
+  }
+
+  #select(block: CursorBlock, member: string): SelectResult {
+    const { how, epochs, whole } = this.#parts;
+    this.#enter(epochs.at(block.position));
+    const index = this.#group.members.indexOf(member);
+    if (index < 0) return NOTHING;
+    if (how.by !== 'field') {
+      const hash = how.by === 'block' ? hashNumber(block.position) : hashExporter(block);
+      return this.#group.pick(hash) === index ? whole.select(block) : NOTHING;
+    }
+    const found = this.#cache.find(block.position);
+    const split = found ?? this.#split(block, how.finder);
+    if (found === null) this.#cache.add(block.position, split);
+    return typeof split === 'string' ? split : split[index]!;
+  }
+
+  #enter(epoch: Epoch): void {
+    if (this.#epoch === epoch) return;
+    this.#epoch = epoch;
+    this.#group = new Rendezvous(epoch.members);
+    this.#runs = epoch.members.map(() => new RecordRuns());
+  }
+
+  #split(block: CursorBlock, finder: FieldFinder): Split {
+    const payload = this.#parts.bytes.read(block);
+    if (payload === null) return 'damaged';
+    this.#fillRuns(block, payload, finder);
+    return this.#runs.map((runs) => this.#parts.pieces.make(block, payload, runs));
+  }
+
+  #fillRuns(block: CursorBlock, payload: BlockPayload, finder: FieldFinder): void {
+    const { predicate } = this.#parts;
+    const { bytes, view, length } = payload;
+    const { exporter } = block.header;
+    const ofExporter = this.#group.pick(hashExporter(block));
+    for (const runs of this.#runs) runs.clear();
+    let member = -1;
+    let from = 0;
+    let records = 0;
+    let at = 0;
+    while (at < length) {
+      const frameBytes = frameLength(bytes, at);
+      if (frameBytes === BAD_PREFIX || at + frameBytes > length) break;
+      let next = -1;
+      if (predicate === null || predicate(bytes, view, at, frameBytes, exporter)) {
+        const place = finder(bytes, view, at, frameBytes);
+        next =
+          place < 0
+            ? ofExporter
+            : this.#group.pick(hashBytes(bytes, place, fieldBytesAt(view, place)));
+      }
+      if (next !== member) {
+        if (member >= 0) this.#runs[member]!.add(from, at - from, records);
+        member = next;
+        from = at;
+        records = 0;
+      }
+      records++;
+      at += frameBytes;
+    }
+    if (member >= 0) this.#runs[member]!.add(from, at - from, records);
+  }
+}
+
+function hashExporter({ header: { exporter } }: CursorBlock): number {
+  return hashBytes(exporter, 0, exporter.length);
+}

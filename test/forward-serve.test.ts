@@ -1,0 +1,146 @@
+/**
+ * Forwarding by a real server: what destinations get is what the journal holds, byte for byte, over
+ * a drain, a restart and a kill.
+ */
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { ConfigInput } from '../src/server/config.ts';
+import { JournalReader } from '../src/server/journal/reader.ts';
+import { addonSkipReason } from '../src/toolkit/sys/load.ts';
+import { ForwardExporter, type Marks } from './support/forward-exporter.ts';
+import { ServerProcess, sleepMs } from './support/server-process.ts';
+
+type DestinationInput = NonNullable<NonNullable<ConfigInput['forward']>['destinations']>[number];
+
+const skip = addonSkipReason();
+const TIMEOUT_MS = 60_000;
+
+/** Keeps all bytes of each connection, in the order of their coming. */
+class Collector {
+  readonly connections: Buffer[][] = [];
+  readonly #sockets = new Set<Socket>();
+  #server: Server | null = null;
+  port = 0;
+
+  async start(): Promise<void> {
+    const server = createServer((socket) => {
+      const pieces: Buffer[] = [];
+      this.connections.push(pieces);
+      this.#sockets.add(socket);
+      socket.on('data', (piece: Buffer) => pieces.push(piece));
+      socket.on('error', () => {});
+      socket.on('end', () => socket.end());
+    });
+    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
+    this.#server = server;
+    this.port = (server.address() as { port: number }).port;
+  }
+
+  get bytes(): number {
+    return this.connections.flat().reduce((sum, { length }) => sum + length, 0);
+  }
+
+  stop(): void {
+    this.#server?.close();
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+  }
+}
+
+/** Payload bytes of the journal: all, and by exporter. */
+function payloads(folder: string): { all: Buffer; byExporter: Buffer[] } {
+  const all: Buffer[] = [];
+  const byExporter = new Map<string, Buffer[]>();
+  const reader = new JournalReader(folder);
+  for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
+    const bytes = Buffer.from(block.bytes.slice(block.offset, block.offset + block.length));
+    const key = Buffer.from(block.header.exporter).toString('hex');
+    all.push(bytes);
+    byExporter.set(key, [...(byExporter.get(key) ?? []), bytes]);
+  }
+  reader.close();
+  return {
+    all: Buffer.concat(all),
+    byExporter: [...byExporter.values()].map((pieces) => Buffer.concat(pieces)),
+  };
+}
+
+async function until(what: string, isReached: () => boolean): Promise<void> {
+  const endMs = Date.now() + TIMEOUT_MS;
+  while (!isReached()) {
+    if (Date.now() > endMs) throw new Error(`not reached: ${what}`);
+    await sleepMs(20);
+  }
+}
+
+function sameSet(received: Buffer[][], expected: Buffer[]): void {
+  const bytes = received.map((pieces) => Buffer.concat(pieces));
+  assert.equal(bytes.length, expected.length, 'a connection for each');
+  for (const one of expected) assert.ok(bytes.some((other) => other.equals(one)));
+}
+
+async function withServer(
+  run: (parts: {
+    data: string;
+    exporters: ForwardExporter[];
+    collectors: Collector[];
+  }) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-forward-'));
+  const seed = randomInt(2 ** 31);
+  console.info(`# seed ${seed}`);
+  const marks: Marks = { next: 0 };
+  const exporters = [2, 3].map(
+    (last) =>
+      new ForwardExporter({
+        address: `127.0.0.${last}`,
+        seed: seed + last,
+        marks,
+        bytesPerSecond: 4e6,
+        subscribers: 100,
+      }),
+  );
+  const collectors = [new Collector(), new Collector(), new Collector()];
+  for (const collector of collectors) await collector.start();
+  try {
+    await run({ data: join(folder, 'data'), exporters, collectors });
+  } finally {
+    for (const exporter of exporters) exporter.destroy();
+    for (const collector of collectors) collector.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+test('destinations get exactly the payload of the journal', { skip }, async () => {
+  await withServer(async ({ data, exporters, collectors }) => {
+    const [merged, perExporter, late] = collectors as [Collector, Collector, Collector];
+    const common = { host: '127.0.0.1', from: 'journal-start' } as const;
+    const destinations: DestinationInput[] = [
+      { ...common, name: 'merged', port: merged.port, connections: 'merged', resend: 'none' },
+      { ...common, name: 'each', port: perExporter.port },
+    ];
+    let server = await ServerProcess.start(data, { sink: 'null', forward: { destinations } });
+    for (const exporter of exporters) exporter.start(() => server.port);
+    await until('bytes', () => exporters.every(({ bytes }) => bytes > 2e6));
+    for (const exporter of exporters) await exporter.end();
+    assert.equal(await server.drain(), 0, server.stderr);
+    const first = payloads(join(data, 'journal'));
+    assert.equal(merged.bytes, first.all.length);
+    sameSet(merged.connections, [first.all]);
+    sameSet(perExporter.connections, first.byExporter);
+
+    // Again, with one more destination, which gets what the others have.
+    destinations.push({ ...common, name: 'late', port: late.port });
+    server = await ServerProcess.start(data, { sink: 'null', forward: { destinations } });
+    await until('the late one', () => late.bytes >= first.all.length);
+    assert.equal(await server.drain(), 0, server.stderr);
+    sameSet(late.connections, first.byExporter);
+    assert.equal(merged.bytes, first.all.length, 'nothing twice');
+    assert.equal(perExporter.bytes, first.all.length, 'nothing twice');
+  });
+});
