@@ -19,8 +19,8 @@ import { Prng } from '../src/toolkit/base/prng.ts';
 import { SharedWasmMemory } from '../src/toolkit/base/webassembly.ts';
 
 /** Bytes of one block, as a page of the arena holds. */
-const BLOCK_BYTES = 256 * 1024;
-const BLOCK_COUNT = 16;
+export const BLOCK_BYTES = 256 * 1024;
+export const BLOCK_COUNT = 16;
 const TEXT_BYTES: Readonly<Record<string, number>> = {
   SUBSCRIBER_ID: 19,
   ACCESS_STRING: 15,
@@ -33,7 +33,7 @@ export interface RdrDecodeRow {
   readonly bytesPerRecord: number;
 }
 
-interface Stream {
+export interface Stream {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   /** Bytes used in each block. */
@@ -88,7 +88,7 @@ function encodeRandom(
 }
 
 /** Blocks in a shared WebAssembly.Memory, as the arena is. */
-function makeStream(names: readonly (readonly [string, number])[], seed: number): Stream {
+export function makeStream(names: readonly (readonly [string, number])[], seed: number): Stream {
   const pages = (BLOCK_BYTES * BLOCK_COUNT) / 65536;
   const memory = new SharedWasmMemory({ initial: pages, maximum: pages, shared: true });
   const bytes = new Uint8Array(memory.buffer);
@@ -112,7 +112,7 @@ function makeStream(names: readonly (readonly [string, number])[], seed: number)
 }
 
 const TUR = [['TUR', 25]] as const;
-const MIXED = [
+export const MIXED = [
   ['TUR', 25],
   ['TUR', 25],
   ['TUR', 25],
@@ -126,7 +126,7 @@ const MIXED = [
 ] as const;
 
 /** Best of several rounds, CPU time of this thread's process. */
-function measure(seconds: number, pass: () => number): number {
+export function measure(seconds: number, pass: () => number): number {
   let best = Number.POSITIVE_INFINITY;
   const until = performance.now() + seconds * 1000;
   do {
