@@ -11,6 +11,7 @@ import {
 import { JournalRig } from '../../../test/support/journal-rig.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason, pread } from '../../toolkit/sys/index.ts';
+import { native, replaceNative } from '../../toolkit/sys/load.ts';
 import { segmentName } from '../journal/format.ts';
 import { JournalReader } from '../journal/reader.ts';
 import {
@@ -126,8 +127,22 @@ test('nothing at or above the limit is read', needsAddon, (t) => {
   const files = new SegmentFiles(journal.folder);
   let limit = 0;
   const cursor = new BlockCursor({ files, limitPosition: () => limit, position: 0 });
+  const before = native();
+  let highest = 0;
+  const [segment] = journal.segments;
+  replaceNative({
+    ...before,
+    preadNoWait: (fd, bytes, offset, length, fileOffset) => {
+      if (cursor.position < segment!.endPosition) {
+        highest = Math.max(highest, segment!.position + fileOffset + length);
+      }
+      return before.preadNoWait(fd, bytes, offset, length, fileOffset);
+    },
+  });
+  t.after(() => replaceNative(before));
   for (const [index, { endPosition }] of journal.blocks.entries()) {
     assert.equal(cursor.next(), CURSOR_NOTHING);
+    assert.ok(highest <= limit, `read up to ${highest}, the limit is ${limit}`);
     limit = endPosition;
     assert.equal(cursor.next(), CURSOR_BLOCK, `block ${index}`);
     assert.equal(cursor.position, limit);
@@ -179,6 +194,17 @@ test(
     }
   },
 );
+
+test('behind a damaged header, a block whose payload alone is damaged', needsAddon, (t) => {
+  const journal = makeJournal(t);
+  const segment = journal.segments[1]!;
+  const bytes = segment.bytes.slice();
+  const [first, second] = segment.blocks;
+  bytes[first!.position - segment.position]! ^= 1;
+  bytes[second!.endPosition - 1 - segment.position]! ^= 1;
+  segment.writeTo(journal.folder, bytes);
+  assertAccounted(journal, 'two blocks');
+});
 
 test('a segment cut anywhere: likewise', needsAddon, (t) => {
   for (const index of [0, 1, 2]) {
