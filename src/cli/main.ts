@@ -24,6 +24,7 @@ import { registerGuard } from './guard.ts';
 import { registerJournal } from './journal.ts';
 import { registerNettest } from './nettest.ts';
 import { registerQuery } from './query.ts';
+import { registerReload } from './reload.ts';
 import { registerReplay } from './replay.ts';
 import { registerServe } from './serve.ts';
 import { registerSink } from './sink.ts';
@@ -58,6 +59,7 @@ export function makeProgram(): Command {
   registerTop(program);
   registerQuery(program);
   registerStatus(program);
+  registerReload(program);
   registerJournal(program);
   registerStore(program);
   registerDump(program);

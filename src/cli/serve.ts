@@ -3,6 +3,7 @@
  *
  * SIGNALS  The first SIGTERM or Ctrl-C drains: stop accepting, journal what the kernel holds,
  *          commit what can be committed in 8 s, print the ledgers, exit 0. The second ends at once.
+ *          SIGHUP reads the file of -c again; without one it ends the process, as always.
  */
 import { writeSync } from 'node:fs';
 import { type Command, Option } from 'commander';
@@ -29,12 +30,13 @@ interface ServeOptions {
 const HELP = `
 Without options: exporters on 127.0.0.1:33000, page, API and metrics on 127.0.0.1:8033, data in
 ./millrace-data. RDRv1 has no authentication: beyond loopback, set collect.allow in the file.
-All keys of the file: docs/reference/config.md. The log is JSON lines on stderr.
+All keys of the file: docs/reference/config.md; \`millrace reload\` puts a changed \`forward:\` in
+force. The log is JSON lines on stderr.
 
 Examples:
   $ millrace serve
   $ millrace serve --listen 0.0.0.0:33000 --listen [::]:33000 --data /var/lib/millrace
-  $ millrace serve -c millrace.yaml --check
+  $ millrace serve -c millrace.yaml --check     is it right, and what will be forwarded where
   $ millrace serve --guard=continue             find out who corrupts records
   $ millrace serve --print-plan`;
 
@@ -69,40 +71,50 @@ export function registerServe(program: Command): void {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { checkPlan, describePlan, startServer } = await import('../server/index.ts');
+  const { checkPlan, describePlan, readConfigFile, startServer } = await import(
+    '../server/index.ts'
+  );
   const config = await configOf(options);
   if (options.printPlan === true) {
     process.stdout.write(`${await describePlan(config)}\n`);
     return;
   }
   if (options.check === true) {
-    checkPlan(config);
+    const lines = checkPlan(config);
     for (const address of [...config.listen, config.http]) {
       if (address !== null) parseEndpoint(address);
     }
-    process.stdout.write('the configuration is fine\n');
+    process.stdout.write(`${['the configuration is fine', ...lines].join('\n')}\n`);
     return;
   }
-  await runServer(await startServer(config));
+  const server = await startServer(config);
+  const { config: file } = options;
+  if (file !== undefined) server.reloadOnHangup(() => inputOf(options, readConfigFile), file);
+  await runServer(server);
 }
 
 /** The file's keys, with those of the command line over them. Throws MR_CONFIG_*, MR_ADDRESS. */
 async function configOf(options: ServeOptions): Promise<Config> {
   const { makeConfig, readConfigFile } = await import('../server/index.ts');
+  return makeConfig(inputOf(options, readConfigFile), options.config ?? 'command line');
+}
+
+/** The same as plain data. Throws MR_CONFIG_FILE. */
+function inputOf(
+  options: ServeOptions,
+  readConfigFile: (path: string) => Record<string, unknown>,
+): Record<string, unknown> {
   const fromFile = options.config === undefined ? {} : readConfigFile(options.config);
   const { data, listen, sink, stages, guard } = options;
-  return makeConfig(
-    {
-      ...fromFile,
-      ...(data === undefined ? {} : { data }),
-      ...(listen === undefined ? {} : { listen }),
-      ...(sink === undefined ? {} : { sink }),
-      ...(stages === undefined ? {} : { stages }),
-      ...(guard === undefined ? {} : { guard: { mode: guard === true ? 'report' : guard } }),
-      ...(options.http === undefined ? {} : { http: options.http === 'off' ? null : options.http }),
-    },
-    options.config ?? 'command line',
-  );
+  return {
+    ...fromFile,
+    ...(data === undefined ? {} : { data }),
+    ...(listen === undefined ? {} : { listen }),
+    ...(sink === undefined ? {} : { sink }),
+    ...(stages === undefined ? {} : { stages }),
+    ...(guard === undefined ? {} : { guard: { mode: guard === true ? 'report' : guard } }),
+    ...(options.http === undefined ? {} : { http: options.http === 'off' ? null : options.http }),
+  };
 }
 
 async function runServer(server: Server): Promise<void> {

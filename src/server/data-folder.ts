@@ -3,9 +3,12 @@
  *
  * WHY         Two servers on one folder would write the same positions: flock(2) on `lock` belongs
  *             to one process and ends with it, however it ends.
+ * LOCK FILE   Who holds it, for people and for `millrace reload`: the process id, then `SIGHUP`
+ *             once that signal is a reload and not the end of the process. The lock is the truth:
+ *             what stands in a file without one is of a server that was killed.
  * OWNERSHIP   The supervisor holds the lock's fd until close.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { ftruncateSync, mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { closeFd, EAGAIN, errnoName, flockExclusive, openFile } from '../toolkit/sys/index.ts';
@@ -16,7 +19,15 @@ export interface DataFolder {
   readonly store: string;
   /** Of the forwarder's channels. */
   readonly positions: string;
+  /** SIGHUP reloads from now on, for whoever reads the lock file. */
+  takesHangup(): void;
   close(): void;
+}
+
+/** The server that owns a data folder. */
+export interface FolderOwner {
+  readonly pid: number;
+  readonly takesHangup: boolean;
 }
 
 const PROBE_BYTES = 4096;
@@ -58,7 +69,56 @@ export function openDataFolder(path: string): DataFolder {
     closeFd(fd);
     throw error;
   }
-  return { path: folder, journal, store, positions, close: () => closeFd(fd) };
+  writeOwner(fd, `${process.pid}\n`);
+  return {
+    path: folder,
+    journal,
+    store,
+    positions,
+    takesHangup: () => writeOwner(fd, `${process.pid} SIGHUP\n`),
+    close: () => {
+      ftruncateSync(fd, 0);
+      closeFd(fd);
+    },
+  };
+}
+
+function writeOwner(fd: number, text: string): void {
+  ftruncateSync(fd, 0);
+  writeSync(fd, text, 0);
+}
+
+/** The server that runs on a data folder, or null. Throws MR_DATA_ACCESS. */
+export function findOwner(path: string): FolderOwner | null {
+  const file = join(resolve(path), 'lock');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw accessError(resolve(path), error as NodeJS.ErrnoException);
+  }
+  const match = /^(\d+)( SIGHUP)?\n/.exec(text);
+  // Only a lock that seems to be held is tried: a server that starts must not find it taken.
+  if (match === null || !isAlive(Number(match[1])) || !isLocked(file)) return null;
+  return { pid: Number(match[1]), takesHangup: match[2] !== undefined };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function isLocked(file: string): boolean {
+  const fd = openFile(file, ['read']);
+  if (fd < 0) return true;
+  const locked = flockExclusive(fd);
+  closeFd(fd);
+  return locked === -EAGAIN;
 }
 
 /** A small write tells a full or read-only disk before the server says that it is ready. */

@@ -5,12 +5,13 @@
  *            once. All that is wrong is told at once, each with its path.
  */
 
-import { CATALOG, recordByName } from '../rdr/index.ts';
+import { FilterError, makeFieldFinder, nearTagNames, tagByName } from '../rdr/index.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { type Endpoint, formatEndpoint } from './address.ts';
 import type { Config } from './config.ts';
 import { isOwnEndpoint } from './forward/loop.ts';
 import type { DestinationConfig, ForwardConfig, GroupConfig } from './forward-config.ts';
+import { parseWithSets, tagSets } from './forward-filter.ts';
 
 interface Place {
   readonly listeners: readonly Endpoint[];
@@ -20,23 +21,13 @@ interface Place {
 /** The stages with which there is a journal to forward from. */
 const JOURNAL_STAGES: readonly Config['stages'][] = ['journal', 'latency', 'all'];
 
-/** Names of all fields of all records, and what else a record can be told apart by. */
-const FIELDS: ReadonlySet<string> = new Set([
-  'exporter',
-  ...CATALOG.flatMap(({ fields }) => fields.map(({ column }) => column)),
-]);
+/** A sentence with its path; a filter's also with its code and remedy. */
+type Problem = string | { readonly text: string; readonly error: FilterError };
 
-/** The number of a tag given by number, Cisco's name, table name or alias; null: unknown. */
-export function tagOf(tag: string | number): number | null {
-  if (typeof tag === 'number') return tag;
-  if (/^0x[0-9a-f]{1,8}$/i.test(tag)) return Number(tag);
-  return recordByName(tag)?.tag ?? null;
-}
-
-/** Throws MR_CONFIG_KEY with all problems, or MR_FORWARD_LOOP. */
+/** Throws MR_CONFIG_KEY or MR_FILTER, whichever is first, with all problems; or MR_FORWARD_LOOP. */
 export function checkForward(config: Config, place: Place): void {
   const { forward, stages } = config;
-  const problems = [
+  const problems: Problem[] = [
     ...checkNames(forward),
     ...checkCategories(forward),
     ...forward.destinations.flatMap((one, n) => checkDestination(forward, one, n)),
@@ -45,11 +36,15 @@ export function checkForward(config: Config, place: Place): void {
   if (forward.destinations.length > 0 && !JOURNAL_STAGES.includes(stages)) {
     problems.push(`stages: "${stages}" has no journal to forward from`);
   }
-  if (problems.length > 0) {
+  const [first] = problems;
+  if (first !== undefined) {
+    const isText = typeof first === 'string';
     throw new MillraceError(
-      'MR_CONFIG_KEY',
-      problems.join('; '),
-      'see docs/reference/config.md, section forward',
+      isText ? 'MR_CONFIG_KEY' : 'MR_FILTER',
+      problems.map((one) => (typeof one === 'string' ? one : one.text)).join('; '),
+      isText
+        ? 'see docs/reference/config.md, section forward'
+        : first.error.remedy || 'docs/reference/filter.md says what may stand there',
     );
   }
   checkLoops(forward, place);
@@ -90,11 +85,26 @@ function checkNames(forward: ForwardConfig): string[] {
 function checkCategories(forward: ForwardConfig): string[] {
   return Object.entries(forward.categories).flatMap(([name, tags]) =>
     tags.flatMap((tag, n) =>
-      tagOf(tag) === null
-        ? [`forward.categories.${name}.${n}: no record type "${tag}": give a name or a tag`]
-        : [],
+      typeof tag === 'number' || tagByName(tag) !== null
+        ? []
+        : [`forward.categories.${name}.${n}: no record type "${tag}"${nearText(tag)}`],
     ),
   );
+}
+
+function nearText(tag: string): string {
+  const near = nearTagNames(tag);
+  return near.length > 0 ? `: do you mean ${near.join(' or ')}?` : ': give a name or a tag';
+}
+
+function checkFilter(forward: ForwardConfig, path: string, text: string): Problem[] {
+  try {
+    parseWithSets(text, tagSets(forward));
+    return [];
+  } catch (error) {
+    if (!(error instanceof FilterError)) throw error;
+    return [{ text: `${path}.filter: ${error.message}`, error }];
+  }
 }
 
 function checkSets(forward: ForwardConfig, path: string, names: readonly string[]): string[] {
@@ -107,9 +117,12 @@ function checkSets(forward: ForwardConfig, path: string, names: readonly string[
   );
 }
 
-function checkDestination(forward: ForwardConfig, one: DestinationConfig, n: number): string[] {
+function checkDestination(forward: ForwardConfig, one: DestinationConfig, n: number): Problem[] {
   const path = `forward.destinations.${n}`;
-  const problems = checkSets(forward, path, one.categories);
+  const problems: Problem[] = [
+    ...checkSets(forward, path, one.categories),
+    ...checkFilter(forward, path, one.filter),
+  ];
   if (one.reconnectMsMin > one.reconnectMsMax) {
     problems.push(
       `${path}.reconnectMsMin: ${one.reconnectMsMin} is above reconnectMsMax ${one.reconnectMsMax}`,
@@ -124,9 +137,12 @@ function checkDestination(forward: ForwardConfig, one: DestinationConfig, n: num
   return problems;
 }
 
-function checkGroup(forward: ForwardConfig, group: GroupConfig, n: number): string[] {
+function checkGroup(forward: ForwardConfig, group: GroupConfig, n: number): Problem[] {
   const path = `forward.groups.${n}`;
-  const problems = checkSets(forward, path, group.categories);
+  const problems: Problem[] = [
+    ...checkSets(forward, path, group.categories),
+    ...checkFilter(forward, path, group.filter),
+  ];
   const names = forward.destinations.map(({ name }) => name);
   const members = group.members.map(({ destination }) => destination);
   for (const [m, name] of members.entries()) {
@@ -138,11 +154,21 @@ function checkGroup(forward: ForwardConfig, group: GroupConfig, n: number): stri
       problems.push(`${at}: "${name}" is a member already`);
     }
   }
-  if (group.mode === 'load-balancing' && group.by === 'hash' && !FIELDS.has(group.field)) {
-    problems.push(`${path}.field: no record has a field "${group.field}"`);
+  if (group.mode === 'load-balancing' && group.by === 'hash' && group.field !== 'exporter') {
+    problems.push(...checkField(path, group.field));
   }
   if (group.mode === 'redundancy') problems.push(...checkSameness(forward, group, path));
   return problems;
+}
+
+function checkField(path: string, field: string): string[] {
+  try {
+    makeFieldFinder(field);
+    return [];
+  } catch (error) {
+    if (!(error instanceof FilterError)) throw error;
+    return [`${path}.field: no record has a field "${field}": ${error.remedy}`];
+  }
 }
 
 /** A redundancy group is one stream: what says which records, and how long they wait, is one. */

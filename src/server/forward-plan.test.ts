@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { type ConfigInput, makeConfig } from './config.ts';
 import { forwardWarnings } from './forward-check.ts';
-import { combineFilters, type ForwardPlace, forwardOptions } from './forward-plan.ts';
+import { combineFilters } from './forward-filter.ts';
+import { type ForwardPlace, forwardOptions } from './forward-plan.ts';
 import { forwardLines } from './forward-text.ts';
 
 type ForwardInput = NonNullable<ConfigInput['forward']>;
@@ -128,7 +129,9 @@ test('filters and sets of tags of group and destination must all hold', () => {
   assert.equal(combineFilters(['', ' a = 1 ', '']), 'a = 1');
   assert.equal(combineFilters(['a = 1 or b = 2', 'c = 3']), '(a = 1 or b = 2) and (c = 3)');
   const { channels } = planned({
-    destinations: [to('a', { filter: 'port = 80 or port = 443', categories: ['usage', 'more'] })],
+    destinations: [
+      to('a', { filter: 'server_port = 80 or server_port = 443', categories: ['usage', 'more'] }),
+    ],
     groups: [
       { name: 'g', mode: 'multicast', members: members('a'), filter: 'not exporter = 10.0.0.1' },
     ],
@@ -136,9 +139,36 @@ test('filters and sets of tags of group and destination must all hold', () => {
   });
   assert.equal(
     channels[0]!.filter,
-    '(not exporter = 10.0.0.1) and (port = 80 or port = 443)' +
+    '(not exporter = 10.0.0.1) and (server_port = 80 or server_port = 443)' +
       ' and (tag in (0xf0f0f438, 0xf0f0f000))',
   );
+});
+
+test('a filter may name the sets of tags, which the engine does not know', () => {
+  const filterOf = (filter: string): string =>
+    planned({
+      destinations: [to('a', { filter })],
+      categories: { usage: ['TRANSACTION_USAGE', 0x11] },
+    }).channels[0]!.filter;
+  assert.equal(filterOf('category = usage'), 'tag in (transaction_usage, 0x00000011)');
+  assert.equal(
+    filterOf('not category != usage and server_port = 80'),
+    'not tag not in (transaction_usage, 0x00000011) and server_port = 80',
+  );
+  assert.equal(filterOf('tag = TUR  or server_port=80'), 'tag = TUR  or server_port=80');
+});
+
+test('a filter that cannot be understood says where, and what may have been meant', () => {
+  const cases: [string, RegExp, string?][] = [
+    ['subscriber = 1', /destinations\.0\.filter: filter, line 1, column 1: no field is called/],
+    ['tag = ', /destinations\.0\.filter: .*column 7/],
+    ['category = usage', /destinations\.0\.filter: .*no category is called "usage"/],
+  ];
+  for (const [filter, pattern] of cases) {
+    refused({ destinations: [to('a', { filter })] }, pattern, 'MR_FILTER');
+  }
+  const groups = [{ name: 'g', mode: 'multicast', members: members('a'), filter: 'x' }];
+  refused({ destinations: [to('a')], groups }, /groups\.0\.filter/, 'MR_FILTER');
 });
 
 test('names: unique over destinations and groups, and of few characters', () => {
@@ -219,7 +249,7 @@ test('members of a redundancy group take turns at one stream: they agree on it',
     destinations: [to('a'), to('b', more)],
     groups: [{ name: 'g', mode: 'redundancy', members: members('a', 'b') }],
   });
-  refused(group({ filter: 'a = 1' }), /"a" and "b" differ in filter/);
+  refused(group({ filter: 'tag = TUR' }), /"a" and "b" differ in filter/);
   refused(group({ onLag: 'drop-oldest' }), /differ in onLag/);
   planned(group({ rateBytesPerSecond: 9, resend: 'none' }) as ForwardInput);
 });
@@ -299,7 +329,12 @@ test('what will be forwarded where can be read', () => {
     planned({
       destinations: [...DESTINATIONS, to('alone', { host: '2001:db8::1', onLag: 'drop-oldest' })],
       groups: [
-        { name: 'pair', mode: 'redundancy', members: members('a', 'b'), filter: 'port = 80' },
+        {
+          name: 'pair',
+          mode: 'redundancy',
+          members: members('a', 'b'),
+          filter: 'server_port = 80',
+        },
         { name: 'farm', mode: 'load-balancing', members: members('b', 'c') },
       ],
     }),
@@ -308,5 +343,5 @@ test('what will be forwarded where can be read', () => {
   assert.match(text, /^ {2}alone: to \[2001:db8::1\]:4000$/m);
   assert.match(text, /pair: to the first that is up of a 192\.0\.2\.1:4000 \(priority 100\), b /);
   assert.match(text, /farm\/c: to 192\.0\.2\.1:4000, 1 of 2 shares \(by subscriber_id\) of farm/);
-  assert.match(text, /records where port = 80/);
+  assert.match(text, /records where server_port = 80/);
 });

@@ -10,8 +10,9 @@
 import { type Endpoint, parseEndpoint } from './address.ts';
 import type { Config } from './config.ts';
 import type { ChannelOptions, DestinationOptions, ForwardOptions } from './forward/options.ts';
-import { checkForward, tagOf } from './forward-check.ts';
+import { checkForward } from './forward-check.ts';
 import type { DestinationConfig, ForwardConfig, GroupConfig } from './forward-config.ts';
+import { channelFilter, tagSets } from './forward-filter.ts';
 
 /** The machine, as far as loops are concerned. */
 export interface ForwardPlace {
@@ -24,7 +25,7 @@ export interface ForwardPlace {
 const PRIORITY_MAX = 100;
 
 /**
- * Throws MR_CONFIG_KEY (names, members, filters, limits: all problems at once) and MR_FORWARD_LOOP.
+ * Throws MR_CONFIG_KEY (names, members, limits), MR_FILTER, MR_FORWARD_LOOP; all problems at once.
  * Without `place` the listeners are those of the configuration, on the loopback interface only.
  */
 export function forwardOptions(config: Config, place?: Partial<ForwardPlace>): ForwardOptions {
@@ -45,23 +46,15 @@ export function forwardOptions(config: Config, place?: Partial<ForwardPlace>): F
   };
 }
 
-/** Text of the filter that holds where all parts hold; empty parts say nothing. */
-export function combineFilters(parts: readonly string[]): string {
-  const said = parts.map((part) => part.trim()).filter((part) => part !== '');
-  return said.length < 2 ? (said[0] ?? '') : said.map((part) => `(${part})`).join(' and ');
-}
+/** The parts of a group or a destination that choose records. */
+type Choice = Pick<DestinationConfig, 'filter' | 'categories'>;
 
-/** `tag in (0xf0f0f438, ...)` of all tags of the sets; empty without sets. */
-export function categoryFilter(forward: ForwardConfig, names: readonly string[]): string {
-  const tags = new Set(
-    names.flatMap((name) => (forward.categories[name] ?? []).map((tag) => tagOf(tag) ?? 0)),
+function filterOf(forward: ForwardConfig, choices: readonly Choice[]): string {
+  return channelFilter(
+    choices.map(({ filter }) => filter),
+    choices.map(({ categories }) => categories),
+    tagSets(forward),
   );
-  if (tags.size === 0) return '';
-  return `tag in (${[...tags].map((tag) => `0x${tag.toString(16).padStart(8, '0')}`).join(', ')})`;
-}
-
-function filtersOf(forward: ForwardConfig, said: DestinationConfig | GroupConfig): string[] {
-  return [said.filter, categoryFilter(forward, said.categories)];
 }
 
 function destinationOf(one: DestinationConfig, priority: number): DestinationOptions {
@@ -89,7 +82,7 @@ function single(config: Config, one: DestinationConfig): ChannelOptions {
     group: null,
     mode: 'single',
     destinations: [destinationOf(one, PRIORITY_MAX)],
-    filter: combineFilters(filtersOf(config.forward, one)),
+    filter: filterOf(config.forward, [one]),
     balance: null,
     ...lagOf(one),
     switchOverMs: 0,
@@ -104,13 +97,11 @@ function channelsOf(forward: ForwardConfig, group: GroupConfig): ChannelOptions[
   }));
   const { name, mode, switchOverMs, switchBackMs } = group;
   const same = { group: name, mode, switchOverMs, switchBackMs };
-  const filterOf = (one: DestinationConfig): string =>
-    combineFilters([...filtersOf(forward, group), ...filtersOf(forward, one)]);
   if (mode === 'redundancy') {
     const falling = members.toSorted((a, b) => b.priority - a.priority);
     const first = falling[0]!.one;
     const destinations = falling.map(({ one, priority }) => destinationOf(one, priority));
-    const filter = filterOf(first);
+    const filter = filterOf(forward, [group, first]);
     return [{ ...same, name, destinations, filter, balance: null, ...lagOf(first) }];
   }
   const names = members.map(({ one }) => one.name);
@@ -118,7 +109,7 @@ function channelsOf(forward: ForwardConfig, group: GroupConfig): ChannelOptions[
     ...same,
     name: `${name}/${one.name}`,
     destinations: [destinationOf(one, priority)],
-    filter: filterOf(one),
+    filter: filterOf(forward, [group, one]),
     balance:
       mode === 'multicast' ? null : { by: group.by, field: group.field, members: names, self },
     ...lagOf(one),

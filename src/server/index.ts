@@ -17,13 +17,19 @@ import type { Config } from './config.ts';
 import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { localAddresses } from './forward/loop.ts';
+import { forwardWarnings } from './forward-check.ts';
 import { ForwardDoor } from './forward-door.ts';
+import { type ForwardPlace, forwardOptions } from './forward-plan.ts';
+import { forwardLines } from './forward-text.ts';
 import type { GuardStatus } from './guard-status.ts';
 import { recoverJournal } from './journal/recovery.ts';
 import { type Logger, makeLog } from './log.ts';
 import { Memory } from './memory.ts';
 import { Pinning } from './pinning.ts';
-import { formatPlan, makePlan, type Plan } from './plan.ts';
+import { FORWARD_WORKERS, formatPlan, makePlan, type Plan } from './plan.ts';
+import { channelChanges, Reloader } from './reload.ts';
+import type { ReloadStatus } from './reload-status.ts';
 import { Sampler } from './sampler.ts';
 import type { Fault } from './setup.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -32,9 +38,12 @@ import { Supervisor } from './supervisor.ts';
 
 export { type Config, type ConfigInput, makeConfig, readConfigFile } from './config.ts';
 export { formatPlan, makePlan, type Plan } from './plan.ts';
+export type { ReloadStatus } from './reload-status.ts';
 export type { Snapshot } from './snapshot.ts';
 
 const SAMPLE_MS = 1_000;
+/** A forwarder that runs takes new options with its next turn; one that is restarted, later. */
+const RELOAD_WAIT_MS = 3_000;
 /** In the data folder: a line of JSON for each write that the guard has caught. */
 const GUARD_REPORTS = 'guard-reports.jsonl';
 
@@ -44,6 +53,16 @@ export interface Server {
   readonly ports: { readonly listen: readonly string[]; readonly http: string | null };
   /** The newest snapshot; made once a second. */
   snapshot(): Snapshot;
+  /**
+   * Puts `forward:` of another configuration (plain data, as of a file) in force. The other keys
+   * are only compared: those that differ are named. What is wrong changes nothing; never rejects.
+   */
+  reload(input: unknown): Promise<ReloadStatus>;
+  /**
+   * From now on SIGHUP reloads what `read` returns then; `where` names it in errors. What became of
+   * it is in the log, in the snapshot and in `reload.json` of the data folder.
+   */
+  reloadOnHangup(read: () => unknown, where: string): void;
   /**
    * Stops accepting, journals what the kernel holds, commits what it can in 8 s. The folder is free
    * when `closed` resolves: a flush under way at the end of the time is not broken off.
@@ -73,13 +92,25 @@ export function packageVersion(): string {
  * for about a second. Throws what `checkPlan` throws.
  */
 export async function describePlan(config: Config): Promise<string> {
-  const plan = makePlan(config);
+  const plan = makePlan(config, placeOf());
   return formatPlan(plan, availableParallelism(), await describeCpus(config, plan));
 }
 
-/** Throws MR_CONFIG_KEY, and MR_CPU where `cpu.pin` names what this machine does not have. */
-export function checkPlan(config: Config): void {
-  explicitCpus(config, makePlan(config));
+/**
+ * Throws MR_CONFIG_KEY, MR_FILTER, MR_FORWARD_LOOP, and MR_CPU where `cpu.pin` names what this
+ * machine does not have. Lines that say what will be forwarded where, and what is doubtful.
+ */
+export function checkPlan(config: Config): readonly string[] {
+  const plan = makePlan(config, placeOf());
+  explicitCpus(config, plan);
+  const warnings = forwardWarnings(config).map((text) => `warning: ${text}`);
+  return [...forwardLines(plan.forward), ...warnings];
+}
+
+/** Without listeners: before they are open. */
+function placeOf(listeners?: readonly Listener[]): Partial<ForwardPlace> {
+  const addresses = localAddresses();
+  return { localAddresses: addresses, ...(listeners === undefined ? {} : { listeners }) };
 }
 
 /**
@@ -88,13 +119,15 @@ export function checkPlan(config: Config): void {
  * then.
  */
 export async function startServer(config: Config, faults: readonly Fault[] = []): Promise<Server> {
-  const plan = makePlan(config);
+  makePlan(config);
   const log = makeLog(config.log.level);
-  const pinning = new Pinning(config, plan, log);
   const folder = openDataFolder(config.data);
   let listeners: readonly Listener[] = [];
   try {
     listeners = await openListeners(config.listen, config.collect.receiveBufferBytes);
+    // Again, with the ports that the kernel chose: a loop can be seen now.
+    const plan = makePlan(config, placeOf(listeners));
+    const pinning = new Pinning(config, plan, log);
     return await RunningServer.start({ config, plan, log, pinning, folder, listeners, faults });
   } catch (error) {
     for (const listener of listeners) closeFd(listener.fd);
@@ -114,7 +147,8 @@ interface Parts {
 }
 
 class RunningServer implements Server {
-  readonly config: Config;
+  /** `forward` is that of the last reload. */
+  config: Config;
   ports: { listen: readonly string[]; http: string | null } = { listen: [], http: null };
   readonly closed: Promise<void>;
   readonly #parts: Parts;
@@ -123,6 +157,7 @@ class RunningServer implements Server {
   readonly #sampler: Sampler;
   readonly #store: StoreDoor;
   readonly #door: ForwardDoor;
+  readonly #reloader: Reloader;
   #guard: ArenaGuard | null = null;
   #timer: NodeJS.Timeout | null = null;
   #dashboard: Dashboard | null = null;
@@ -163,9 +198,19 @@ class RunningServer implements Server {
         listeners: listen,
         pinning: () => pinning.status(),
         guard: () => this.#guardStatus(),
+        reload: () => this.#reloader.status,
       },
       this.#supervisor.state,
     );
+    this.#reloader = new Reloader({
+      config: () => this.config,
+      apply: (forward) => this.#applyForward(forward),
+      onDone: (reload) => {
+        this.#snapshot = { ...this.#snapshot, reload };
+      },
+      folder: folder.path,
+      log,
+    });
     this.#snapshot = this.#sampler.sample();
     const ended = new Promise<void>((resolve) => {
       this.#resolveClosed = resolve;
@@ -196,6 +241,15 @@ class RunningServer implements Server {
     return this.#snapshot;
   }
 
+  reload(input: unknown): Promise<ReloadStatus> {
+    return this.#reloader.reload(() => input);
+  }
+
+  reloadOnHangup(read: () => unknown, where: string): void {
+    this.#reloader.onHangup(read, where);
+    this.#parts.folder.takesHangup();
+  }
+
   drain(): Promise<Snapshot> {
     this.#drained ??= this.#drain();
     return this.#drained;
@@ -223,12 +277,26 @@ class RunningServer implements Server {
     return this.#snapshot;
   }
 
+  /** What a reload does; in words. Throws MR_CONFIG_KEY, MR_FILTER, MR_FORWARD_LOOP. */
+  async #applyForward(forward: Config['forward']): Promise<string> {
+    if (this.#drained !== null) throw new Error('the server is draining');
+    const config = Object.freeze({ ...this.config, forward });
+    const next = forwardOptions(config, placeOf(this.#parts.listeners));
+    const changes = channelChanges(this.#door.options, next);
+    this.config = config;
+    const generation = this.#door.handOver(next);
+    if (next.channels.length > 0) await this.#supervisor.add(FORWARD_WORKERS);
+    const isTaken = await this.#supervisor.untilForward(generation, RELOAD_WAIT_MS);
+    return isTaken ? changes : `${changes}; the forwarder has not taken it over yet`;
+  }
+
   async #close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#parts.pinning.stop();
     await this.#dashboard?.close();
     await this.#store.close();
     this.#door.close();
+    this.#reloader.close();
     for (const listener of this.#parts.listeners) closeFd(listener.fd);
     // A store that was left behind still owns the folder: the lock goes when its thread has ended.
     void this.#supervisor.ended().then(() => {
@@ -279,6 +347,7 @@ class RunningServer implements Server {
   }
 
   #announce(): void {
+    for (const text of forwardWarnings(this.config)) this.#parts.log.warn({}, text);
     const { log, listeners } = this.#parts;
     log.info({ listen: this.ports.listen, http: this.ports.http }, 'millrace is running');
     const isOpen = listeners.some((listener) => !isLoopback(listener.host));

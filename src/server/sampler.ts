@@ -20,6 +20,7 @@ import type { JournalCounter, KeeperCounter } from './journal/counters.ts';
 import type { JournalShared } from './journal/shared.ts';
 import type { LogCounter } from './log-ring.ts';
 import type { PinningStatus } from './pinning-status.ts';
+import type { ReloadStatus } from './reload-status.ts';
 import type { ExporterStatus, IntakeLedger, SinkLedger, Snapshot } from './snapshot.ts';
 
 /** An exporter without an open connection counts as idle for this long, then as gone. */
@@ -42,6 +43,7 @@ export interface SamplerSources {
   readonly listeners: readonly string[];
   readonly pinning: () => PinningStatus;
   readonly guard: () => GuardStatus;
+  readonly reload: () => ReloadStatus;
 }
 
 /** What the supervisor knows and counts itself. */
@@ -138,6 +140,7 @@ export class Sampler {
       listeners: sources.listeners,
       pinning: sources.pinning(),
       guard: sources.guard(),
+      reload: sources.reload(),
     };
     this.#lastMs = nowMs;
     this.#lastRecords = collect.records;

@@ -14,6 +14,7 @@
 import type { ForwardReport } from './forward/report.ts';
 import type { GuardStatus } from './guard-status.ts';
 import type { PinningStatus } from './pinning-status.ts';
+import type { ReloadStatus } from './reload-status.ts';
 
 export interface IntakeLedger {
   /** Bytes that recv(2) returned. */
@@ -126,4 +127,5 @@ export interface Snapshot {
   readonly listeners: readonly string[];
   readonly pinning: PinningStatus;
   readonly guard: GuardStatus;
+  readonly reload: ReloadStatus;
 }

@@ -46,6 +46,7 @@ const RESTART_MS_MAX = 10_000;
 /** A worker that lived this long starts again without a longer wait. */
 const STABLE_MS = 60_000;
 const REPLY_MS = 5_000;
+const FORWARD_POLL_MS = 10;
 
 const START_ORDER: readonly Role[] = [
   'keeper',
@@ -178,6 +179,19 @@ export class Supervisor {
         }
       }
     }
+  }
+
+  /**
+   * True when the forwarder says within the time that these options, or newer ones, are in force.
+   */
+  async untilForward(generation: number, timeoutMs: number): Promise<boolean> {
+    const endMs = monotonicMs() + timeoutMs;
+    while (this.#lives.has('forward-0')) {
+      if ((this.state.forward?.generation ?? -1) >= generation) return true;
+      if (this.#isDraining || monotonicMs() > endMs) return false;
+      await sleep(FORWARD_POLL_MS);
+    }
+    return true;
   }
 
   /** Resolves when every thread has ended, also one that a drain has left behind. */

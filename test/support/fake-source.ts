@@ -205,6 +205,7 @@ export class FakeSource implements DashboardSource {
         fallbacks: NO_FALLBACKS,
       },
       guard: { mode: 'continue', faults: 1, refused: 0, file: '/data/guard-reports.jsonl' },
+      reload: { timeMs: 0, count: 0, ok: true, text: '' },
     };
   }
 

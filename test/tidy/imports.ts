@@ -81,6 +81,7 @@ const CONTRACT = [
   'stage',
   'snapshot',
   'pinning-status',
+  'reload-status',
   'log',
   'log-ring',
   'address',

@@ -89,6 +89,7 @@ export const snapshotSchema = object({
     ...numbersOf('faults', 'refused'),
     file: text,
   }),
+  reload: object({ ...numbersOf('timeMs', 'count'), ok: { type: 'boolean' }, text }),
 });
 
 export const errorSchema = object({ code: text, message: text, remedy: text });

@@ -1,0 +1,83 @@
+/**
+ * The forwarder's workers in a server: they start, are restarted when they die, drain.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeConfig } from '../src/server/config.ts';
+import { type Server, startServer } from '../src/server/index.ts';
+import type { Fault } from '../src/server/setup.ts';
+import { addonSkipReason } from '../src/toolkit/sys/load.ts';
+import { temporaryFolder } from './support/journal-files.ts';
+
+const needsAddon = { skip: addonSkipReason(), timeout: 120_000 };
+
+function start(
+  t: { after(fn: () => void): void },
+  faults: readonly Fault[] = [],
+  host = '127.0.0.1',
+) {
+  const data = join(temporaryFolder(t), 'data');
+  const destinations = [{ name: 'a', host, port: 9 }];
+  return startServer(
+    makeConfig({
+      listen: ['127.0.0.1:0'],
+      http: null,
+      data,
+      sink: 'null',
+      cpu: { pin: 'off' },
+      forward: { destinations },
+    }),
+    faults,
+  );
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 3_000; i++) {
+    if (condition()) return;
+    await sleep(20);
+  }
+  assert.fail(what);
+}
+
+function names(server: Server): string[] {
+  return server.snapshot().pinning.threads.map(({ name }) => name);
+}
+
+test('with a destination the workers run, and drain', needsAddon, async (t) => {
+  const server = await start(t);
+  assert.ok(names(server).includes('forward-0') && names(server).includes('catchup-0'));
+  const snapshot = await server.drain();
+  assert.equal(snapshot.state, 'stopped');
+  assert.equal(snapshot.workerDeaths, 0);
+  await server.closed;
+});
+
+for (const role of ['forward', 'catchup'] as const) {
+  test(`a ${role} worker that dies is started again, and drains`, needsAddon, async (t) => {
+    const server = await start(t, [{ role, step: 'turn', time: 2 }]);
+    await until('it died', () => server.snapshot().workerDeaths === 1);
+    // The next life hears of a reload, so that it runs.
+    const { forward, ...others } = server.config;
+    const destinations = [...forward.destinations, { ...forward.destinations[0]!, name: 'b' }];
+    const { ok, text } = await server.reload({ ...others, forward: { destinations } });
+    assert.deepEqual([ok, text], [true, 'forward: 1 new (b), 1 untouched (a)']);
+    await server.drain();
+    await server.closed;
+    assert.equal(server.snapshot().workerDeaths, 1);
+  });
+}
+
+test('a loop through port 0 is seen when the port is known', needsAddon, async (t) => {
+  const data = join(temporaryFolder(t), 'data');
+  const input = { listen: ['127.0.0.1:0'], http: null, data };
+  const server = await startServer(makeConfig(input));
+  const port = Number(server.ports.listen[0]!.split(':')[1]);
+  await server.drain();
+  await server.closed;
+  const forward = { destinations: [{ name: 'self', host: 'localhost', port }] };
+  await assert.rejects(startServer(makeConfig({ ...input, listen: [`:${port}`], forward })), {
+    code: 'MR_FORWARD_LOOP',
+  });
+});
