@@ -1,6 +1,7 @@
 /** The core's programs under the sanitizers and under valgrind, where these are. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { CompileOptions } from '../support/compile-c.ts';
 import { PARTS, programOf, REGION_SCENARIOS, run } from '../support/core-programs.ts';
@@ -12,7 +13,7 @@ const SANITIZE = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=
 
 function sanitized(name: string, options: CompileOptions = {}): string | null {
   try {
-    return programOf(name, { ...options, flags: SANITIZE });
+    return programOf(name, { ...options, flags: [...SANITIZE, ...(options.flags ?? [])] });
   } catch {
     return null; // a compiler without the sanitizers' libraries
   }
@@ -34,11 +35,62 @@ test('the address and undefined-behaviour sanitizers find nothing', { skip }, (c
   }
 });
 
+/** The handler runs on the alternate stack, under the trap flag, and all of it is instrumented. */
+const STEPS = [
+  'basic',
+  'hammer-alias 300',
+  'hammer-step 300',
+  'moving 40',
+  'ticking 50',
+  'tracing',
+  'breaking',
+  'growing 600',
+  'refusing',
+];
+
+test('the sanitizers find nothing in single steps and aliases', { skip }, (context) => {
+  const program = sanitized('step');
+  if (program === null) {
+    context.skip('no sanitizers');
+    return;
+  }
+  for (const scenario of STEPS) {
+    const { status, stderr } = run(program, scenario);
+    assert.equal(status, 0, `${scenario}: ${stderr.slice(-2000)}`);
+  }
+});
+
+test('the sanitizers find nothing in steps over all classes', { skip }, (context) => {
+  const program = sanitized('property', { flags: ['-no-pie', '-fno-pie'] });
+  if (program === null || !readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ')) {
+    context.skip('no sanitizers, or no AVX2');
+    return;
+  }
+  for (const mode of ['continue', 'alias', 'divert']) {
+    const { status, stderr } = run(program, `${mode} 7 500`);
+    assert.equal(status, 0, `${mode}: ${stderr.slice(-2000)}`);
+  }
+});
+
 const hasValgrind = spawnSync('valgrind', ['--version']).status === 0;
 const needsValgrind = { skip: skip || (hasValgrind ? false : 'no valgrind') };
 
+const quiet = ['-q', '--error-exitcode=9'];
+
+/** Not the single steps: valgrind's processor knows no trap flag. */
+test('valgrind finds nothing where pages move into an alias and back', needsValgrind, () => {
+  const program = programOf('step')!;
+  for (const words of [['moving', '2'], ['refusing']]) {
+    const parameters = [...quiet, '--fair-sched=yes', program, ...words];
+    const { stderr, status } = spawnSync('valgrind', parameters, {
+      encoding: 'utf8',
+      timeout: 120_000,
+    });
+    assert.equal(status, 0, stderr);
+  }
+});
+
 test('valgrind finds nothing in the regions', needsValgrind, () => {
-  const quiet = ['-q', '--error-exitcode=9'];
   for (const scenario of ['slices', 'overlap', 'labels']) {
     const parameters = [...quiet, regions!, scenario];
     const { stdout, stderr, status } = spawnSync('valgrind', parameters, {

@@ -51,7 +51,7 @@ interface Frame {
 }
 
 function walk(program: string, ...parameters: string[]): { frames: Frame[]; remarks: string[] } {
-  const run = spawnSync(program, parameters, { encoding: 'utf8', timeout: 20_000 });
+  const run = spawnSync(program, parameters, { encoding: 'utf8', timeout: 60_000 });
   assert.equal(run.status, 0, `${parameters.join(' ')}: ${run.stdout}${run.stderr}`);
   const lines = run.stdout.split('\n').slice(0, -1);
   const frames = lines.filter((line) => line.includes('\t')).map(frameOf);
@@ -224,6 +224,23 @@ test('functions of the vDSO have names', { skip }, () => {
   const [frame] = walk(built(['-O2']), 'vdso').frames;
   assert.equal(frame?.module, '[vdso]');
   assert.match(frame?.name ?? '', /clock_gettime$/);
+});
+
+const noValgrind = spawnSync('valgrind', ['--version']).status !== 0 && 'valgrind is needed';
+
+test('valgrind finds nothing where frames are named, and the names are the same', {
+  skip: skip || noValgrind,
+}, () => {
+  for (const flags of [['-O2'], ['-O2', '-gdwarf-4']]) {
+    const program = built(flags);
+    for (const words of [['plain'], ['qsort'], ['signal'], ['object', object()]]) {
+      const checked = ['-q', '--error-exitcode=9', program, ...words];
+      const { frames } = walk('valgrind', ...checked);
+      const expected = walk(program, ...words).frames;
+      const what = (frame: Frame) => `${frame.module} ${frame.name} ${frame.at}`;
+      assert.deepEqual(frames.map(what), expected.map(what));
+    }
+  }
 });
 
 const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];

@@ -15,15 +15,17 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** `scenario`: its name, and a count if it takes one. */
 export function run(
   program: string,
   scenario: string,
   environment: NodeJS.ProcessEnv = {},
 ): Outcome {
-  const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program, scenario];
+  const shell = ['-c', 'ulimit -c 0; exec "$@"', 'sh', program, ...scenario.split(' ')];
   return spawnSync('sh', shell, {
     encoding: 'utf8',
     timeout: 120_000,
+    maxBuffer: 1 << 28,
     env: { ...process.env, ...environment },
   });
 }
