@@ -12,7 +12,10 @@ import { test } from 'node:test';
 import type { ConfigInput } from '../src/server/config.ts';
 import { JournalReader } from '../src/server/journal/reader.ts';
 import { addonSkipReason } from '../src/toolkit/sys/load.ts';
+import { ForwardDestination } from './support/forward-destination.ts';
 import { ForwardExporter, type Marks } from './support/forward-exporter.ts';
+import { judge } from './support/forward-judge.ts';
+import { type TrueStream, truthOfJournal } from './support/forward-truth.ts';
 import { ServerProcess, sleepMs } from './support/server-process.ts';
 
 type DestinationInput = NonNullable<NonNullable<ConfigInput['forward']>['destinations']>[number];
@@ -142,5 +145,88 @@ test('destinations get exactly the payload of the journal', { skip }, async () =
     sameSet(late.connections, first.byExporter);
     assert.equal(merged.bytes, first.all.length, 'nothing twice');
     assert.equal(perExporter.bytes, first.all.length, 'nothing twice');
+  });
+});
+
+/** Turns destinations until `isEnough`. */
+async function turnUntil(
+  what: string,
+  destinations: readonly ForwardDestination[],
+  isEnough: () => boolean,
+): Promise<void> {
+  await until(what, () => {
+    for (let bytes = 1; bytes > 0; ) {
+      bytes = destinations.reduce((sum, destination) => sum + destination.turn(), 0);
+    }
+    return isEnough();
+  });
+}
+
+test('filters choose, hashes share, and a dead member is passed over', { skip }, async () => {
+  await withServer(async ({ data, exporters }) => {
+    const clock = { next: 0 };
+    const names = ['left', 'right', 'chosen', 'dead', 'spare'];
+    const all = names.map((name) => new ForwardDestination(name, clock));
+    for (const destination of all) destination.start();
+    const [left, right, chosen, dead, spare] = all as [
+      ForwardDestination,
+      ForwardDestination,
+      ForwardDestination,
+      ForwardDestination,
+      ForwardDestination,
+    ];
+    const destinations: DestinationInput[] = all.map(({ name, port }) => {
+      return { name, host: '127.0.0.1', port, from: 'journal-start' };
+    });
+    destinations[2]!.filter = 'tag = TRANSACTION_USAGE';
+    dead.kill();
+    const forward: ConfigInput['forward'] = {
+      destinations,
+      groups: [
+        {
+          name: 'farm',
+          mode: 'load-balancing',
+          members: [{ destination: 'left' }, { destination: 'right' }],
+        },
+        {
+          name: 'pair',
+          mode: 'redundancy',
+          switchOverMs: 200,
+          members: [
+            { destination: 'dead', priority: 100 },
+            { destination: 'spare', priority: 50 },
+          ],
+        },
+      ],
+    };
+    const server = await ServerProcess.start(data, { sink: 'null', forward });
+    for (const exporter of exporters) exporter.start(() => server.port);
+    await turnUntil('bytes', all, () => exporters.every(({ bytes }) => bytes > 1e6));
+    for (const exporter of exporters) await exporter.end();
+    const isDrained = server.drain();
+    let code: number | null = -1;
+    void isDrained.then((value) => {
+      code = value;
+    });
+    await turnUntil('the end', all, () => code !== -1);
+    await turnUntil('closed', all, () => all.every(({ openCount }) => openCount === 0));
+    assert.equal(code, 0, server.stderr);
+    const truth = truthOfJournal(join(data, 'journal'), true);
+    const usage = 0xf0f0f438;
+    const checks = [
+      { members: [left, right], mode: 'hash' },
+      { members: [chosen], chosen: (of: TrueStream, i: number) => of.tags[i] === usage },
+      { members: [dead, spare], mode: 'redundancy' },
+    ] as const;
+    for (const check of checks) {
+      const verdict = judge({ truth, ...check });
+      assert.deepEqual(verdict.findings, []);
+      assert.equal(verdict.missing, 0);
+      assert.equal(verdict.doubles, 0);
+      assert.ok(verdict.received > 0);
+    }
+    assert.ok(left.records > 0 && right.records > 0);
+    assert.equal(dead.records, 0);
+    assert.equal(spare.records, truth.records);
   });
 });

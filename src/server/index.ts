@@ -17,6 +17,7 @@ import type { Config } from './config.ts';
 import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { heldAtStart } from './forward/held-at-start.ts';
 import { localAddresses } from './forward/loop.ts';
 import { forwardWarnings } from './forward-check.ts';
 import { ForwardDoor } from './forward-door.ts';
@@ -177,6 +178,8 @@ class RunningServer implements Server {
     }
     const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
     this.#memory = memory;
+    const { uuid } = recovered;
+    memory.journal.forwardPosition = heldAtStart(plan.forward, folder.positions, uuid);
     pinning.placeArena(memory.pool.bytes);
     const { forwardWakeFd } = memory.shared;
     this.#door = new ForwardDoor(plan.forward, folder.positions, forwardWakeFd);

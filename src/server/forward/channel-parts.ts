@@ -50,10 +50,7 @@ export interface ChannelOutput {
   tryAdd(parcel: Parcel): boolean;
 }
 
-/** Blocks in the order of the journal: BlockCursor. */
-export type ChannelCursor = Pick<
-  BlockCursor,
-  'block' | 'next' | 'takeLost' | 'close' | 'position' | 'coldLength' | 'waitBelow'
->;
+/** Blocks in the order of the journal: BlockCursor, WarmingCursor. */
+export type ChannelCursor = Pick<BlockCursor, 'block' | 'next' | 'takeLost' | 'close' | 'position'>;
 
 export type SegmentHolder = Pick<SegmentFiles, 'retain' | 'release'>;

@@ -60,12 +60,14 @@ export class Channel {
   #waitsFor: ChannelWait = '';
   /** The output had no room, and nothing was settled since. */
   #isRefused = false;
+  #writtenPosition: number;
   #writeErrors = 0;
   #writeError = '';
 
   constructor(deps: ChannelDependencies) {
     this.#deps = deps;
     this.ledger = deps.ledger;
+    this.#writtenPosition = deps.ledger.committed.position;
   }
 
   get name(): string {
@@ -74,6 +76,16 @@ export class Channel {
 
   get waitsFor(): ChannelWait {
     return this.#waitsFor;
+  }
+
+  /** What the position file says, or will say first: a restart goes on there. */
+  get writtenPosition(): number {
+    return this.#writtenPosition;
+  }
+
+  /** Behind all blocks that were looked at, settled or not. */
+  get readPosition(): number {
+    return Math.max(this.ledger.readPosition, this.#deps.cursor.position);
   }
 
   /** Writes of the position that failed, and what the last one said. */
@@ -186,6 +198,7 @@ export class Channel {
       return false;
     }
     this.ledger.written();
+    this.#writtenPosition = this.ledger.committed.position;
     return true;
   }
 

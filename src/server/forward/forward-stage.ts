@@ -17,6 +17,7 @@ import type { Control, Tell } from '../control.ts';
 import type { ForwardSleep } from '../journal/forward-sleep.ts';
 import type { JournalShared } from '../journal/shared.ts';
 import { IDLE_WAIT_MS, type Stage } from '../stage.ts';
+import type { CatchupClient } from './catchup-client.ts';
 import type { Door } from './door.ts';
 import type { DoorResolver } from './door-resolver.ts';
 import type { Lanes } from './lanes.ts';
@@ -36,6 +37,8 @@ export interface ForwardStageParts {
   readonly door: Door;
   readonly resolver: DoorResolver;
   readonly lanes: Lanes;
+  /** null: nobody reads for us. */
+  readonly catchup: CatchupClient | null;
   readonly control: Control;
   readonly tell: Tell;
   readonly nowMs: () => number;
@@ -64,10 +67,11 @@ export class ForwardStage implements Stage {
   }
 
   doWork(): number {
-    const { door, resolver, lanes, shared, nowMs } = this.#parts;
+    const { door, resolver, lanes, shared, catchup, nowMs } = this.#parts;
     const now = nowMs();
     door.poll();
     resolver.answer();
+    catchup?.poll();
     const options = door.takeOptions();
     const { publishedPosition } = shared;
     if (options !== null) lanes.reload(options, shared, now);
@@ -81,8 +85,9 @@ export class ForwardStage implements Stage {
   }
 
   onClose(): void {
-    const { lanes, poller, door, control, nowMs } = this.#parts;
+    const { lanes, poller, door, control, catchup, nowMs } = this.#parts;
     lanes.close(nowMs());
+    catchup?.close();
     this.#holdJournal();
     this.#report();
     poller.close();
@@ -126,8 +131,9 @@ export class ForwardStage implements Stage {
   }
 
   #report(): void {
-    const { tell, lanes, shared, door, nowMs } = this.#parts;
+    const { tell, lanes, shared, door, catchup, nowMs } = this.#parts;
     this.#reportMs = nowMs() + REPORT_EVERY_MS;
-    tell({ kind: 'forward', report: lanes.report(shared, door.generation) });
+    const cold = { coldReads: catchup?.asked ?? 0, catchupBytes: catchup?.bytes ?? 0 };
+    tell({ kind: 'forward', report: { ...lanes.report(shared, door.generation), ...cold } });
   }
 }

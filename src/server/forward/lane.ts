@@ -28,6 +28,8 @@ export interface LaneContext {
   readonly makeCursor: (position: ChannelPosition) => ChannelCursor;
   readonly makeDestination: MakeDestination;
   readonly selectorOf: (options: ChannelOptions) => BlockSelector;
+  /** Where a channel without a position begins in spite of `from`; null: it does not. */
+  readonly startOf: (options: ChannelOptions) => number | null;
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -52,7 +54,8 @@ export class Lane {
     this.#context = context;
     this.#nowMs = nowMs;
     const { file, found } = PositionFile.open(context.folder, options.name, context.uuid);
-    const { position, warning } = startPosition(found, options.from, publishedPosition);
+    const startAt = context.startOf(options);
+    const { position, warning } = startPosition(found, options.from, publishedPosition, startAt);
     if (warning !== '') context.warn(warning, { channel: options.name });
     const { resend } = options.destinations[0]!;
     const ledger = new Ledger(position, resend);
@@ -84,9 +87,19 @@ export class Lane {
     return this.options.name;
   }
 
-  /** Everything below is settled: what the journal need not keep for this channel. */
-  get position(): number {
-    return this.channel.ledger.committed.position;
+  /** Below it all is settled, and the file says so: the journal need not keep it. */
+  get writtenPosition(): number {
+    return this.channel.writtenPosition;
+  }
+
+  /** Behind all that was looked at. */
+  get readPosition(): number {
+    return this.channel.readPosition;
+  }
+
+  /** Name of its destination; of a redundancy group the best one. */
+  get member(): string {
+    return this.options.destinations[0]!.name;
   }
 
   get isHolding(): boolean {

@@ -9,6 +9,7 @@
 import { wallMs } from '../../toolkit/base/clock.ts';
 import { POSITION_MAX } from '../../toolkit/base/limits.ts';
 import { threadCpuUs } from '../../toolkit/sys/index.ts';
+import type { Groups } from './groups.ts';
 import { Lane, type LaneContext } from './lane.ts';
 import type { ChannelOptions, ForwardOptions } from './options.ts';
 import { readPositions, removePosition } from './position-file.ts';
@@ -18,6 +19,9 @@ import type { ForwardReport } from './report.ts';
 const ENDING_MS = 3_000;
 /** A channel whose position file could not be opened. */
 const OPEN_AGAIN_MS = 1_000;
+
+/** But for what others count. */
+type LanesReport = Omit<ForwardReport, 'coldReads' | 'catchupBytes'>;
 
 /** What the journal has published: JournalShared. */
 export interface Published {
@@ -34,6 +38,7 @@ interface Ending {
 
 export class Lanes {
   readonly #context: LaneContext;
+  readonly #groups: Groups;
   #lanes: Lane[] = [];
   #endings: Ending[] = [];
   /** Channels that could not be opened, and when to try again. */
@@ -42,10 +47,17 @@ export class Lanes {
   #first = 0;
   readonly #startCpuUs = threadCpuUs();
 
-  constructor(options: ForwardOptions, context: LaneContext, published: Published, nowMs: number) {
+  constructor(
+    options: ForwardOptions,
+    context: LaneContext,
+    groups: Groups,
+    published: Published,
+    nowMs: number,
+  ) {
     this.#context = context;
+    this.#groups = groups;
     this.#removeUnknown(options);
-    for (const channel of options.channels) this.#open(channel, published, nowMs);
+    this.#openAll(options, options.channels, published, nowMs);
   }
 
   get all(): readonly Lane[] {
@@ -62,9 +74,10 @@ export class Lanes {
   /** The lowest position that a holding lane needs; POSITION_MAX: none. */
   get heldPosition(): number {
     let lowest = POSITION_MAX;
-    for (const lane of this.#lanes) if (lane.isHolding) lowest = Math.min(lowest, lane.position);
+    for (const lane of this.#lanes)
+      if (lane.isHolding) lowest = Math.min(lowest, lane.writtenPosition);
     for (const { lane, next } of this.#endings) {
-      if (next !== null && lane.isHolding) lowest = Math.min(lowest, lane.position);
+      if (next !== null && lane.isHolding) lowest = Math.min(lowest, lane.writtenPosition);
     }
     return lowest;
   }
@@ -87,6 +100,7 @@ export class Lanes {
       if (blocks > 0) work += lane.advance(blocks, published.publishedPosition, nowMs);
       work += lane.turn(nowMs);
     }
+    this.#groups.turn(this.#lanes, nowMs);
     if (this.#endings.length > 0) work += this.#end(published, nowMs);
     if (this.#unopened.length > 0 && nowMs >= this.#openAgainMs) {
       const again = this.#unopened;
@@ -111,7 +125,7 @@ export class Lanes {
       this.#endings.push({ lane, endMs: nowMs + ENDING_MS, next });
       return false;
     });
-    for (const channel of wanted.values()) this.#open(channel, published, nowMs);
+    this.#openAll(options, [...wanted.values()], published, nowMs);
   }
 
   drain(nowMs: number, waitMs: number): void {
@@ -125,15 +139,25 @@ export class Lanes {
     this.#endings = [];
   }
 
-  report({ publishedPosition, publishedOrdinal }: Published, generation: number): ForwardReport {
+  report({ publishedPosition, publishedOrdinal }: Published, generation: number): LanesReport {
     return {
       timeMs: wallMs(),
       generation,
       channels: this.#lanes.map((lane) => lane.report(publishedPosition, publishedOrdinal)),
       cpuMs: (threadCpuUs() - this.#startCpuUs) / 1000,
-      coldReads: 0,
-      catchupBytes: 0,
     };
+  }
+
+  /** All begin at the same place, wherever the journal is meanwhile. */
+  #openAll(
+    options: ForwardOptions,
+    channels: readonly ChannelOptions[],
+    { publishedPosition, publishedOrdinal }: Published,
+    nowMs: number,
+  ): void {
+    const published = { publishedPosition, publishedOrdinal };
+    this.#groups.configure(options.channels, publishedPosition);
+    for (const channel of channels) this.#open(channel, published, nowMs);
   }
 
   #open(channel: ChannelOptions, { publishedPosition }: Published, nowMs: number): void {
@@ -188,6 +212,12 @@ export class Lanes {
   }
 }
 
+/** Who else is in its group does not change a lane. */
 function isSame(a: ChannelOptions, b: ChannelOptions): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return JSON.stringify(withoutMembers(a)) === JSON.stringify(withoutMembers(b));
+}
+
+function withoutMembers(options: ChannelOptions): ChannelOptions {
+  const { balance } = options;
+  return balance === null ? options : { ...options, balance: { ...balance, members: [], self: 0 } };
 }

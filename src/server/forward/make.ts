@@ -10,16 +10,19 @@ import { JournalShared } from '../journal/shared.ts';
 import type { WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
 import { BlockCursor } from './block-cursor.ts';
+import { CatchupClient } from './catchup-client.ts';
 import { Destination } from './destination.ts';
 import { Door } from './door.ts';
 import { DoorResolver } from './door-resolver.ts';
 import { ForwardStage } from './forward-stage.ts';
+import { Groups } from './groups.ts';
 import type { LaneContext } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { makeLoopCheck } from './loop-check.ts';
 import { Poller } from './poller.ts';
 import { SegmentFiles } from './segment-files.ts';
-import { WholeBlocks } from './whole-blocks.ts';
+import { Selectors } from './selectors.ts';
+import { WarmingCursor } from './warming-cursor.ts';
 
 export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
   assert(setup.forward !== null, 'the forwarder has options and a door');
@@ -32,6 +35,13 @@ export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
   const resolver = new DoorResolver(door);
   const isLoop = makeLoopCheck(options.listeners);
   const segments = new SegmentFiles(setup.journalFolder);
+  const warn: LaneContext['warn'] = (text, fields) => {
+    tell({ kind: 'log', level: 'warn', text, fields });
+  };
+  const handle = setup.shared.catchup;
+  const catchup = handle === null ? null : new CatchupClient(handle, segments);
+  const groups = new Groups({ folder: positionsFolder, uuid: setup.journalUuid, warn });
+  const selectors = new Selectors(groups);
   const context: LaneContext = {
     folder: positionsFolder,
     uuid: setup.journalUuid,
@@ -39,13 +49,15 @@ export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
     makeCursor: ({ position, ordinal }) => {
       const limitPosition = (): number => shared.publishedPosition;
       const cursor = new BlockCursor({ files: segments, limitPosition, position, ordinal });
+      if (catchup !== null) return new WarmingCursor(cursor, catchup);
       cursor.waitBelow(POSITION_MAX);
       return cursor;
     },
     makeDestination: (destination, onSettled) =>
       new Destination(destination, { poller, resolver, isLoop, random: Math.random, onSettled }),
-    selectorOf: () => new WholeBlocks(),
-    warn: (text, fields) => tell({ kind: 'log', level: 'warn', text, fields }),
+    selectorOf: (channel) => selectors.of(channel),
+    startOf: ({ balance, group }) => (balance === null ? null : groups.startOf(group!)),
+    warn,
   };
   return new ForwardStage({
     shared,
@@ -53,7 +65,8 @@ export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
     poller,
     door,
     resolver,
-    lanes: new Lanes(options, context, shared, nowMs()),
+    catchup,
+    lanes: new Lanes(options, context, groups, shared, nowMs()),
     control: new Control(setup.commands),
     tell,
     nowMs,

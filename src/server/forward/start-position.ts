@@ -4,7 +4,8 @@
  * RULES      1. A position of this journal is gone on from.  2. Without one: `journal-start` begins
  *            at the oldest block there is, all else at what is published now.  3. A position above
  *            what is published: the machine lost power and the journal its end; the channel goes on
- *            at the end, as the position is (docs/guarantees.md) one of bytes that no longer exist.
+ *            at the end.  4. A member that joins a load-balancing group begins where its epoch
+ *            does (`startAt`).
  */
 import type { ChannelOptions } from './options.ts';
 import { type ChannelPosition, makePosition, type PositionFound } from './position-file.ts';
@@ -21,13 +22,11 @@ export function startPosition(
   found: PositionFound,
   from: ChannelOptions['from'],
   publishedPosition: number,
+  startAt: number | null,
 ): Start {
   if (found.kind !== 'found') {
-    const position = makePosition(
-      from === 'journal-start' ? 0 : publishedPosition,
-      ORDINAL_UNKNOWN,
-    );
-    return { position, warning: WARNINGS[found.kind] };
+    const at = startAt ?? (from === 'journal-start' ? 0 : publishedPosition);
+    return { position: makePosition(at, ORDINAL_UNKNOWN), warning: WARNINGS[found.kind] };
   }
   const { position } = found;
   if (position.position <= publishedPosition) return { position, warning: '' };

@@ -1,0 +1,155 @@
+/**
+ * Groups: the load-balancing groups of the forward worker: who shares, since when, and who looks.
+ *
+ * WHY        The members of a group are lanes that do not wait for each other; what they have to
+ *            agree on is here: the epochs, on disk before anybody goes by them.
+ * RELOAD     Other members, an epoch more: lanes whose destination stays go on untouched.
+ * OWNERSHIP  The forward worker.
+ */
+import { type Epoch, Epochs } from './epochs.ts';
+import { GroupFile } from './group-file.ts';
+import type { Lane } from './lane.ts';
+import { Membership } from './membership.ts';
+import type { ChannelOptions } from './options.ts';
+
+/** How often the groups look at their members. */
+const LOOK_EVERY_MS = 20;
+
+export interface GroupsContext {
+  readonly folder: string;
+  readonly uuid: Uint8Array;
+  readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+interface Group {
+  readonly name: string;
+  readonly file: GroupFile;
+  readonly epochs: Epochs;
+  readonly membership: Membership;
+  /** Names of the members' destinations, as configured. */
+  members: readonly string[];
+  /** Epochs were there before its first member: a member without a position begins at the last. */
+  readonly isOld: boolean;
+}
+
+export class Groups {
+  readonly #context: GroupsContext;
+  readonly #groups = new Map<string, Group>();
+  #lookMs = 0;
+
+  constructor(context: GroupsContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Takes the groups of these channels; before lanes are opened for them. An epoch that begins now
+   * begins at what is published: above all that a member has read, in this life or before.
+   */
+  configure(channels: readonly ChannelOptions[], publishedPosition: number): void {
+    const wanted = new Map<string, ChannelOptions>();
+    for (const channel of channels) {
+      if (channel.balance !== null) wanted.set(channel.group!, channel);
+    }
+    for (const [name, group] of this.#groups) {
+      if (wanted.has(name)) continue;
+      group.file.remove();
+      this.#groups.delete(name);
+    }
+    for (const [name, channel] of wanted) {
+      const known = this.#groups.get(name);
+      if (known === undefined) this.#groups.set(name, this.#open(name, channel));
+      else known.members = channel.balance!.members;
+      const group = this.#groups.get(name)!;
+      // All that are configured begin as members: who is down is found out.
+      const joined = new Set([...group.epochs.last.members, ...group.members]);
+      const members = [...joined].filter((member) => group.members.includes(member));
+      this.#change(group, members, publishedPosition);
+    }
+  }
+
+  epochsOf(group: string): Epochs {
+    return this.#groups.get(group)!.epochs;
+  }
+
+  /** Where a member without a position begins; null: as any other channel. */
+  startOf(group: string): number | null {
+    const { isOld, epochs } = this.#groups.get(group)!;
+    return isOld || epochs.list.length > 1 ? epochs.last.position : null;
+  }
+
+  /** Looks who is there, and changes epochs where it has to be. */
+  turn(lanes: readonly Lane[], nowMs: number): void {
+    if (this.#groups.size === 0 || nowMs < this.#lookMs) return;
+    this.#lookMs = nowMs + LOOK_EVERY_MS;
+    for (const group of this.#groups.values()) this.#look(group, lanes, nowMs);
+  }
+
+  #look(group: Group, all: readonly Lane[], nowMs: number): void {
+    const lanes = all.filter((lane) => lane.options.group === group.name);
+    if (lanes.length === 0) return;
+    const { epochs, membership } = group;
+    for (const lane of lanes) {
+      membership.observe(lane.member, lane.state, nowMs);
+      if (!epochs.last.members.includes(lane.member)) lane.probe(nowMs);
+    }
+    const members = membership.decide(group.members, epochs.last.members, nowMs);
+    this.#change(group, members, Math.max(...lanes.map((lane) => lane.readPosition)));
+    if (epochs.list.length > 1) {
+      const lowest = Math.min(...lanes.map((lane) => lane.writtenPosition));
+      if (epochs.prune(lowest)) this.#tryWrite(group, epochs.list);
+    }
+  }
+
+  /** `readTo`: above all that any member has read. */
+  #change(group: Group, members: readonly string[], readTo: number): void {
+    const { epochs } = group;
+    const before = epochs.last.members;
+    const after = [...members].sort();
+    if (after.length === 0 || after.join() === before.join()) return;
+    const position = Math.max(epochs.last.position, readTo);
+    const next = new Epochs(epochs.list);
+    next.add(position, after);
+    if (!this.#tryWrite(group, next.list)) return;
+    epochs.add(position, after);
+    this.#context.warn('the members of a load-balancing group have changed', {
+      group: group.name,
+      from: before.join(),
+      to: after.join(),
+      position,
+    });
+  }
+
+  #tryWrite(group: Group, epochs: readonly Epoch[]): boolean {
+    try {
+      group.file.write(epochs);
+      return true;
+    } catch (error) {
+      this.#context.warn('the epochs of a group cannot be written: its members stay', {
+        group: group.name,
+        error: String(error),
+      });
+      return false;
+    }
+  }
+
+  #open(name: string, channel: ChannelOptions): Group {
+    const { folder, uuid, warn } = this.#context;
+    const { members } = channel.balance!;
+    const file = new GroupFile(folder, name, uuid);
+    const found = file.read();
+    const isOld = found.kind === 'found';
+    const list = isOld ? found.epochs : [{ position: 0, members: [...members].sort() }];
+    if (!isOld) {
+      if (found.kind !== 'new') {
+        warn('the epochs of a group are gone: its members begin anew', {
+          group: name,
+          why: found.kind,
+        });
+      }
+      file.write(list);
+    }
+    const { switchOverMs, switchBackMs } = channel;
+    const membership = new Membership({ switchOverMs, switchBackMs });
+    return { name, file, epochs: new Epochs(list), membership, members, isOld };
+  }
+}
