@@ -28,9 +28,9 @@ test('the lines of an SCE become what the guide says', () => {
     mode,
     destinations.map(({ host, priority }) => `${host} ${priority}`),
   ]);
-  assert.deepEqual(shape.sort(), [
-    ['category-1-pair', 'redundancy', ['10.1.1.5 100', '10.1.1.6 50']],
+  assert.deepEqual(shape, [
     ['prepaid', 'single', ['10.1.2.7 100']],
+    ['category-1-pair', 'redundancy', ['10.1.1.5 100', '10.1.1.6 50']],
   ]);
   assert.ok(channels.every(({ filter }) => filter.includes('tag in (')));
 });

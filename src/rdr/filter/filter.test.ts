@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MillraceError } from '../../toolkit/base/errors.ts';
-import { RecordEncoder } from '../encoder.ts';
+import { makeFrameHeader, RecordEncoder } from '../encoder.ts';
 import { compileFilter, filterSource } from './compile.ts';
 import { FilterError } from './filter-error.ts';
 import { parseFilter } from './parser.ts';
@@ -158,3 +158,46 @@ test('nothing of the text gets into the code', () => {
   const source = filterSource(parseFilter(text), context);
   assert.ok(!source.includes('process'));
 });
+
+test('the type on the wire decides how a value is read', () => {
+  const cases: readonly [write: (encoder: RecordEncoder) => void, yes: string, no: string][] = [
+    [(e) => e.float(0.1), 'duration = 0.1', 'duration > 0.1'],
+    [(e) => e.float(0.1), 'duration in (1, 0.1)', 'duration != 0.1'],
+    [(e) => e.float(Number.NaN), 'not duration = 0', 'duration != 0 or duration not in (1)'],
+    [(e) => e.boolean(true), 'duration = 1', "duration ~ ''"],
+    [(e) => e.int8(-1), 'duration < 0', 'duration = 255'],
+    [(e) => e.uint8(255), 'duration = 255', 'duration < 0'],
+    [(e) => e.int16(-1), 'duration = -1', 'duration = 65535'],
+    [(e) => e.uint32(0xffffffff), 'duration = 0xffffffff', 'duration < 0'],
+    [(e) => e.int32(-1), 'duration in 255.255.255.255', 'duration = 0xffffffff'],
+    [(e) => e.uint16(0x0a01), 'duration = 0x0a01', 'duration in 0.0.0.0/0'],
+    [(e) => e.string('80'), "duration = '80'", 'duration = 80 or duration != 80'],
+    [(e) => e.raw(99, Uint8Array.of(80)), 'not duration = 80', "duration != 80 or duration ~ ''"],
+  ];
+  for (const [write, yes, no] of cases) {
+    const { bytes, view, length } = seventhField(write);
+    const ask = (text: string): boolean =>
+      compileFilter(parseFilter(text))(bytes, view, 0, length, NOBODY);
+    assert.equal(ask(yes), true, yes);
+    assert.equal(ask(no), false, no);
+    // What the frame does not count is not there, though its bytes are.
+    bytes[19] = 6;
+    assert.equal(
+      ask(`${yes} or ${no} or duration != 0`),
+      yes.startsWith('not'),
+      `${yes}, 6 fields`,
+    );
+  }
+});
+
+/** Subscriber Usage up to DURATION, its seventh field. */
+function seventhField(write: (encoder: RecordEncoder) => void) {
+  const bytes = new Uint8Array(200);
+  const encoder = new RecordEncoder(bytes);
+  encoder.begin({ ...makeFrameHeader(0xf0f0f000) });
+  encoder.string('bob');
+  for (let i = 0; i < 5; i++) encoder.int16(i);
+  write(encoder);
+  const length = encoder.end();
+  return { bytes, view: new DataView(bytes.buffer), length };
+}

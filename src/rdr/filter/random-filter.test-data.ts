@@ -134,17 +134,21 @@ export function randomFrame(random: Prng): Buffer {
   for (let i = 0; i < count; i++) {
     const type = expected[i]?.type ?? 'UNKNOWN';
     const known = type === 'UNKNOWN' ? pick(random, Object.values(FIELD_TYPE)) : FIELD_TYPE[type];
-    parts.push(randomField(random, random.chance(0.05) ? random.below(256) : known));
+    parts.push(randomField(random, random.chance(0.1) ? randomType(random) : known));
   }
   const fields = Buffer.concat(parts).subarray(0, 9000);
   const frame = Buffer.alloc(20 + fields.length);
   fields.copy(frame, 20);
   for (let i = 5; i < 15; i++) frame[i] = pick(random, [0, 1, 80, 255]);
   frame.writeUInt32BE(tag, 15);
-  frame[19] = random.chance(0.9) ? count : random.below(256);
+  frame[19] = random.chance(0.8) ? count : random.below(random.chance(0.7) ? count + 1 : 256);
   if (random.chance(0.4)) damage(random, frame);
   frame[0] = random.below(4);
   return cut(random, frame);
+}
+
+function randomType(random: Prng): number {
+  return random.chance(0.2) ? random.below(256) : pick(random, Object.values(FIELD_TYPE));
 }
 
 /** A frame that is shorter than its fields, and says so in its four digits. */
