@@ -31,9 +31,11 @@ import type { ReceivedDestination } from './forward-judge.ts';
 import { ReceivedConnection } from './forward-received.ts';
 
 const BACKLOG = 128;
-const READ_BYTES = 256 * 1024;
-/** Reads of one connection in one turn, so that none starves the others. */
-const READS_MAX = 4;
+/** Of each connection in one turn: little enough that there is often more to come. */
+const READ_BYTES = 64 * 1024;
+
+/** What may still come between a look at the socket and its end. */
+const RACE_BYTES = 64 * 1024;
 
 /** What the destination still reads before it breaks a connection off. */
 export type BreakMode =
@@ -64,12 +66,13 @@ export class ForwardDestination implements ReceivedDestination {
   port = 0;
   readonly #clock: Clock;
   readonly #receiveBufferBytes: number;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  readonly #buffer: Uint8Array;
   readonly #peer = new Uint8Array(PEER_BYTES);
   #open: Open[] = [];
   #listener = -1;
 
-  constructor(name: string, clock: Clock, receiveBufferBytes = 65_536) {
+  constructor(name: string, clock: Clock, receiveBufferBytes = 65_536, readBytes = READ_BYTES) {
+    this.#buffer = new Uint8Array(readBytes);
     this.name = name;
     this.#clock = clock;
     this.#receiveBufferBytes = receiveBufferBytes;
@@ -108,7 +111,7 @@ export class ForwardDestination implements ReceivedDestination {
     if (this.#listener >= 0) this.#accept();
     if (!this.isReading) return 0;
     let total = 0;
-    for (const open of this.#open) total += this.#read(open, READS_MAX);
+    for (const open of this.#open) total += this.#read(open, 1);
     this.#forgetEnded();
     return total;
   }
@@ -156,7 +159,7 @@ export class ForwardDestination implements ReceivedDestination {
   #read({ fd, connection }: Open, readsMax: number): number {
     let total = 0;
     for (let reads = 0; reads < readsMax && connection.end === 'open'; reads++) {
-      const count = recv(fd, this.#buffer, 0, READ_BYTES);
+      const count = recv(fd, this.#buffer, 0, this.#buffer.length);
       if (count === -EAGAIN) break;
       if (count === 0) connection.finish('fin');
       else if (count === -ECONNRESET) connection.finish('rst');
@@ -178,7 +181,10 @@ export class ForwardDestination implements ReceivedDestination {
       const bytes = new Uint8Array(Math.max(0, bytesUnread(fd)));
       const count = recv(fd, bytes, 0, bytes.length, MSG_PEEK);
       if (count > 0) connection.push(bytes.subarray(0, count));
-    } else connection.lossBytesMax = getSocketOption(fd, 'receiveBufferBytes');
+    } else {
+      const roomBytes = getSocketOption(fd, 'receiveBufferBytes');
+      connection.lossBytesMax = Math.min(roomBytes, bytesUnread(fd) + RACE_BYTES);
+    }
     setLinger(fd, 0);
     connection.finish('broken');
   }

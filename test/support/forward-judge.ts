@@ -19,7 +19,7 @@
  */
 
 import type { ReceivedConnection } from './forward-received.ts';
-import type { ForwardTruth, TrueStream } from './forward-truth.ts';
+import { type ForwardTruth, HOLE, type TrueStream } from './forward-truth.ts';
 
 export const FINDING_KINDS = [
   'garbage',
@@ -179,6 +179,7 @@ class Judge {
 
   #isWanted(stream: TrueStream, sequence: number): boolean {
     const { chosen, firstOf } = this.#options;
+    if (stream.checksums[sequence] === HOLE) return false;
     if (sequence < (firstOf?.(stream.mark) ?? 0)) return false;
     return chosen === undefined || chosen(stream, sequence);
   }

@@ -32,8 +32,14 @@ export interface TrueStream {
 
 export class ForwardTruth {
   readonly streams: Map<number, TrueStream> = new Map();
+  /** Whole blocks may be missing: the disk was full, or retention took them. */
+  readonly hasHoles: boolean;
   /** Records of all streams. */
   records = 0;
+
+  constructor(hasHoles = false) {
+    this.hasHoles = hasHoles;
+  }
 
   /** Takes whole records back to back; `withKeys` decodes each one for its subscriber. */
   add(bytes: Uint8Array, offset: number, length: number, exporter: string, withKeys = false): void {
@@ -43,9 +49,10 @@ export class ForwardTruth {
       const mark = view.getUint16(at + SOURCE_IP_SAMPLE_OFFSET);
       const sequence = view.getUint32(at + FLOW_CONTEXT_ID_OFFSET);
       const stream = this.#stream(mark, exporter);
-      if (sequence !== stream.checksums.length) {
+      if (sequence !== stream.checksums.length && !this.hasHoles) {
         throw new Error(`the truth itself has a hole: stream ${mark} at ${sequence}`);
       }
+      while (stream.checksums.length < sequence) addHole(stream);
       stream.checksums.push(crc32(bytes.subarray(at, at + size)));
       stream.lengths.push(size);
       stream.tags.push(view.getUint32(at + TAG_OFFSET));
@@ -73,9 +80,20 @@ export class ForwardTruth {
   }
 }
 
+/** A record that was not taken in: no checksum is like this one. */
+export const HOLE = -1;
+
+function addHole(stream: TrueStream): void {
+  stream.checksums.push(HOLE);
+  stream.lengths.push(0);
+  stream.tags.push(0);
+  stream.keys.push('');
+  stream.places.push(HOLE);
+}
+
 /** What the journal in `folder` holds; the server must have drained, or be dead. */
-export function truthOfJournal(folder: string, withKeys = false): ForwardTruth {
-  const truth = new ForwardTruth();
+export function truthOfJournal(folder: string, withKeys = false, hasHoles = false): ForwardTruth {
+  const truth = new ForwardTruth(hasHoles);
   const reader = new JournalReader(folder);
   for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
     const exporter = formatAddress(block.header.exporter);

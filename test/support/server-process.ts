@@ -32,15 +32,21 @@ export class ServerProcess {
 
   /** On ports that are free; `config` are keys of the YAML file (JSON is YAML). */
   static async start(dataDir: string, config: ConfigInput = {}): Promise<ServerProcess> {
-    const file = join(dataDir, '..', `config-${process.pid}.yaml`);
-    const keys = { listen: ['127.0.0.1:0'], http: '127.0.0.1:0', data: dataDir, ...config };
-    writeFileSync(file, JSON.stringify(keys));
+    const file = ServerProcess.writeConfig(dataDir, config);
     const child = spawn(process.execPath, [MAIN, 'serve', '-c', file], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const server = new ServerProcess(child);
     await server.#untilStarted();
     return server;
+  }
+
+  /** Writes the file that start() reads, for a reload; its path. */
+  static writeConfig(dataDir: string, config: ConfigInput): string {
+    const file = join(dataDir, '..', `config-${process.pid}.yaml`);
+    const keys = { listen: ['127.0.0.1:0'], http: '127.0.0.1:0', data: dataDir, ...config };
+    writeFileSync(file, JSON.stringify(keys));
+    return file;
   }
 
   async #untilStarted(): Promise<void> {
@@ -82,6 +88,11 @@ export class ServerProcess {
   async drain(): Promise<number | null> {
     this.#child.kill('SIGTERM');
     return this.#ended;
+  }
+
+  /** SIGHUP: it reads its file again. */
+  reload(): void {
+    this.#child.kill('SIGHUP');
   }
 
   /** SIGKILL, and until the process is gone. */

@@ -1,0 +1,45 @@
+/**
+ * Forwarding: what arrives where nothing breaks, byte for byte.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { addonSkipReason } from '../src/toolkit/sys/index.ts';
+import { chooseSeed, ForwardRig } from './support/forward-server-rig.ts';
+import { sleepMs } from './support/server-process.ts';
+
+const skip = addonSkipReason() ?? false;
+const LOAD_MS = 2_500;
+
+test('a destination without a filter gets everything, byte for byte', { skip }, async (context) => {
+  const rig = await ForwardRig.open(context, {
+    seed: chooseSeed(context),
+    exporters: 3,
+    mix: 'all',
+    destinations: ['plain', 'merged', 'talker'],
+    forward: (to) => ({
+      destinations: [to('plain'), to('merged', { connections: 'merged' }), to('talker')],
+    }),
+  });
+  rig.destination('talker').isTalkingBack = true;
+  rig.startExporters();
+  await sleepMs(LOAD_MS / 2);
+  for (const exporter of rig.exporters) exporter.reconnect();
+  await sleepMs(LOAD_MS / 2);
+  const report = await rig.finish();
+  const truth = rig.truth();
+  assert.ok(truth.streams.size >= 6, 'each exporter came twice');
+  for (const name of ['plain', 'talker']) {
+    const verdict = rig.judge([name], { truth }, context);
+    assert.equal(verdict.received, truth.records);
+    assert.equal(rig.destination(name).connections.length, 3, 'one for each exporter');
+  }
+  rig.judge(['merged'], { truth, connections: 'merged' }, context);
+  assert.equal(rig.destination('merged').connections.length, 1);
+  for (const channel of report.channels) {
+    assert.equal(channel.received, truth.records, channel.name);
+    assert.equal(channel.delivered, truth.records, channel.name);
+    assert.equal(channel.destinations[0]!.sentBytes, rig.destination(channel.name).bytes);
+  }
+  const talker = report.channels.find(({ name }) => name === 'talker');
+  assert.ok(talker!.destinations[0]!.talkedBackBytes > 0, 'what it said is counted');
+});
