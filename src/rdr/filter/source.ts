@@ -53,6 +53,9 @@ export class FilterSource {
   /** Test as text -> the expression that answers it. */
   readonly #answers = new Map<string, string>();
 
+  /** A number for each comparison, to tell them apart. */
+  readonly #numbers = new Map<FilterCompare, number>();
+
   /** Body of a factory that returns the predicate. `others` is for every tag not listed. */
   make(tests: readonly TagTest[], others: Test): string {
     const rest = this.#answer(others);
@@ -75,7 +78,7 @@ export class FilterSource {
   /** An expression; equal tests share one function. */
   #answer(test: Test): string {
     if (typeof test === 'boolean') return String(test);
-    const key = JSON.stringify(test);
+    const key = this.#keyOf(test);
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
     const name = `test${this.#answers.size}`;
@@ -83,6 +86,18 @@ export class FilterSource {
     this.#answers.set(key, answer);
     this.#functions.push(this.#program(name, test));
     return answer;
+  }
+
+  /** Equal for tests that read the same fields and compare them alike. */
+  #keyOf(test: Test): string {
+    if (typeof test === 'boolean') return String(test);
+    if (test.kind === 'not') return `!${this.#keyOf(test.term)}`;
+    if ('terms' in test) {
+      return `${test.kind}(${test.terms.map((term) => this.#keyOf(term)).join()})`;
+    }
+    const number = this.#numbers.get(test.compare) ?? this.#numbers.size;
+    this.#numbers.set(test.compare, number);
+    return test.kind === 'field' ? `${number}@${test.place.index}:${test.place.type}` : `${number}`;
   }
 
   #program(name: string, test: Exclude<Test, boolean>): string {
