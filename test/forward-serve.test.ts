@@ -106,6 +106,7 @@ async function withServer(
         marks,
         bytesPerSecond: 4e6,
         subscribers: 100,
+        mix: 'default',
       }),
   );
   const collectors = [new Collector(), new Collector(), new Collector()];

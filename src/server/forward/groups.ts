@@ -36,6 +36,8 @@ export class Groups {
   readonly #context: GroupsContext;
   readonly #groups = new Map<string, Group>();
   #lookMs = 0;
+  /** Published when this life began: a killed one before it may have read, and sent, up to here. */
+  #readBefore = -1;
 
   constructor(context: GroupsContext) {
     this.#context = context;
@@ -46,6 +48,7 @@ export class Groups {
    * begins at what is published: above all that a member has read, in this life or before.
    */
   configure(channels: readonly ChannelOptions[], publishedPosition: number): void {
+    if (this.#readBefore < 0) this.#readBefore = publishedPosition;
     const wanted = new Map<string, ChannelOptions>();
     for (const channel of channels) {
       if (channel.balance !== null) wanted.set(channel.group!, channel);
@@ -106,7 +109,7 @@ export class Groups {
     const before = epochs.last.members;
     const after = [...members].sort();
     if (after.length === 0 || after.join() === before.join()) return;
-    const position = Math.max(epochs.last.position, readTo);
+    const position = Math.max(epochs.last.position, readTo, this.#readBefore);
     const next = new Epochs(epochs.list);
     next.add(position, after);
     if (!this.#tryWrite(group, next.list)) return;

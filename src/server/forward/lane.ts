@@ -163,10 +163,10 @@ export class Lane {
   remove(nowMs: number, publishedOrdinal: number): number {
     for (const destination of this.#destinations) destination.close(nowMs);
     this.channel.giveUp();
-    const { readOrdinal, committed } = this.channel.ledger;
+    const { readOrdinal } = this.channel.ledger;
     const unread = readOrdinal < 0 ? 0 : Math.max(0, publishedOrdinal - readOrdinal);
     this.channel.remove();
-    return committed.removed + unread;
+    return this.channel.ledger.totals().removed + unread;
   }
 
   report(publishedPosition: number, publishedOrdinal: number): ChannelReport {
@@ -174,8 +174,9 @@ export class Lane {
     const at = ledger.committed;
     const isStarted = at.startOrdinal >= 0;
     const unread = isStarted ? Math.max(0, publishedOrdinal - ledger.readOrdinal) : 0;
-    const pending = unread + ledger.uncommitted;
-    const { cut, interrupted, lag, retention, damaged, removed } = at;
+    const pending = unread + ledger.waiting;
+    const totals = ledger.totals();
+    const { cut, interrupted, lag, retention, damaged, removed } = totals;
     const lagBytes = Math.max(0, publishedPosition - at.position);
     const oldestMs = this.channel.oldestArrivalMs;
     const lagMs = oldestMs < 0 ? 0 : Math.max(0, wallMs() - oldestMs);
@@ -186,8 +187,8 @@ export class Lane {
       state: this.#channelState(pending, lagBytes, lagMs),
       received: isStarted ? Math.max(publishedOrdinal, ledger.readOrdinal) - at.startOrdinal : 0,
       pending,
-      delivered: at.delivered,
-      filtered: at.filtered,
+      delivered: totals.delivered,
+      filtered: totals.filtered,
       dropped: { cut, interrupted, lag, retention, damaged, removed },
       resent: at.resent,
       position: at.position,
@@ -208,7 +209,13 @@ export class Lane {
     return this.#redundancy?.active ?? 0;
   }
 
+  /**
+   * What a destination was given is not taken back: one that is down is given no more than a block
+   * when what is too old shall be dropped.
+   */
   #tryAdd(parcel: Parcel): boolean {
+    const isDropping = this.options.onLag === 'drop-oldest' && this.channel.ledger.held > 1;
+    if (isDropping && this.state === 'down') return false;
     return this.#destinations[this.#active]!.tryAdd(parcel, this.#nowMs);
   }
 

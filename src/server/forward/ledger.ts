@@ -35,6 +35,14 @@ export function makePassed(): Passed {
   return { filtered: 0, lag: 0, retention: 0, damaged: 0 };
 }
 
+/** Records, by what became of them. */
+export interface LedgerTotals extends Passed {
+  readonly delivered: number;
+  readonly cut: number;
+  readonly removed: number;
+  readonly interrupted: number;
+}
+
 /** A block on its way, with what was passed behind it. */
 export interface LedgerEntry {
   readonly startPosition: number;
@@ -67,6 +75,8 @@ export class Ledger {
   #readOrdinal: number;
   #waiting = 0;
   #hasMoved = false;
+  /** `unacked`: sums over the entries, of what is not in `committed`. */
+  readonly #ahead = { ...makePassed(), delivered: 0, cut: 0, removed: 0 };
 
   /** Takes over what the file said. What was begun has been interrupted. */
   constructor(position: ChannelPosition, resend: 'none' | 'unacked') {
@@ -100,10 +110,23 @@ export class Ledger {
     return this.#entries.length - this.#first;
   }
 
-  /** Records that were read and are not in `committed`: with those not read they are `pending`. */
-  get uncommitted(): number {
-    const { begun, ordinal } = this.committed;
-    return this.#isUnacked ? Math.max(0, this.#readOrdinal - ordinal) : begun;
+  /**
+   * What became of the records that were read and are not `waiting`: `committed`, and what has left
+   * or was passed behind blocks that wait. A restart takes the latter back.
+   */
+  totals(): LedgerTotals {
+    const { committed } = this;
+    const ahead = this.#ahead;
+    return {
+      delivered: committed.delivered + ahead.delivered,
+      cut: committed.cut + ahead.cut,
+      removed: committed.removed + ahead.removed,
+      filtered: committed.filtered + ahead.filtered,
+      lag: committed.lag + ahead.lag,
+      retention: committed.retention + ahead.retention,
+      damaged: committed.damaged + ahead.damaged,
+      interrupted: committed.interrupted,
+    };
   }
 
   /** When the journal got the oldest block that has not left; -1: all have. */
@@ -156,7 +179,10 @@ export class Ledger {
       last.endOrdinal = endOrdinal;
       last.blocks += blocks;
       addPassed(last.passed, passed, 1);
-      if (this.#isUnacked) return;
+      if (this.#isUnacked) {
+        addPassed(this.#ahead, passed, 1);
+        return;
+      }
     }
     this.#moveTo(endPosition, endOrdinal, blocks);
     addPassed(this.committed, passed, 1);
@@ -193,7 +219,8 @@ export class Ledger {
     this.#read(endPosition, endOrdinal);
     this.#waiting += records;
     this.#entries.push(entry);
-    if (!this.#isUnacked) {
+    if (this.#isUnacked) addPassed(this.#ahead, passed, 1);
+    else {
       this.#moveTo(endPosition, endOrdinal, 1);
       addPassed(this.committed, passed, 1);
       this.committed.begun += records;
@@ -208,18 +235,18 @@ export class Ledger {
     entry.cut += cut;
     entry.damaged += damaged;
     this.committed.resent += resent;
-    if (!this.#isUnacked) {
-      this.committed.delivered += delivered;
-      this.committed.cut += cut;
-      this.committed.damaged += damaged;
-    }
+    const into = this.#isUnacked ? this.#ahead : this.committed;
+    into.delivered += delivered;
+    into.cut += cut;
+    into.damaged += damaged;
     this.#answered(entry, delivered + cut + damaged);
   }
 
   /** Records of a block that are given up, as its destination is no longer configured. */
   giveUp(entry: LedgerEntry, records: number): void {
     entry.removed += records;
-    if (!this.#isUnacked) this.committed.removed += records;
+    if (this.#isUnacked) this.#ahead.removed += records;
+    else this.committed.removed += records;
     this.#answered(entry, records);
   }
 
@@ -234,7 +261,8 @@ export class Ledger {
     this.#waiting -= entry.records;
     this.#readPosition = entry.startPosition;
     this.#readOrdinal = entry.startOrdinal;
-    if (!this.#isUnacked) {
+    if (this.#isUnacked) addPassed(this.#ahead, entry.passed, -1);
+    else {
       this.#moveTo(entry.startPosition, entry.startOrdinal, -entry.blocks);
       addPassed(this.committed, entry.passed, -1);
       this.committed.begun -= entry.records;
@@ -259,11 +287,17 @@ export class Ledger {
 
   #leave(entry: LedgerEntry): void {
     this.#moveTo(entry.endPosition, entry.endOrdinal, entry.blocks);
-    addPassed(this.committed, entry.passed, 1);
-    this.committed.delivered += entry.delivered;
-    this.committed.cut += entry.cut;
-    this.committed.damaged += entry.damaged;
-    this.committed.removed += entry.removed;
+    const { delivered, cut, damaged, removed, passed } = entry;
+    for (const [into, sign] of [
+      [this.committed, 1],
+      [this.#ahead, -1],
+    ] as const) {
+      addPassed(into, passed, sign);
+      into.delivered += sign * delivered;
+      into.cut += sign * cut;
+      into.damaged += sign * damaged;
+      into.removed += sign * removed;
+    }
   }
 
   /** Entries that have left are dropped when they are the greater part: amortised, O(1). */
