@@ -59,7 +59,8 @@ test('one that never reads costs the others nothing', { skip }, async (context) 
   const median = (values: number[]): number => values.sort((a, b) => a - b)[ROUNDS >> 1]!;
   const ratio = median(beside) / median(without);
   context.diagnostic(
-    `${Math.round(median(without))}/s without, ${Math.round(median(beside))}/s beside: ${ratio.toFixed(3)}`,
+    `${Math.round(median(without))}/s without, ${Math.round(median(beside))}/s beside: ` +
+      ratio.toFixed(3),
   );
   assert.ok(ratio >= RATIO_MIN, `${ratio} of what they get without it`);
 });
