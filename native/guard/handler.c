@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -233,6 +234,9 @@ static void die(struct mg_thread *thread, siginfo_t *info, ucontext_t *context)
 	greg_t pc = context->uc_mcontext.gregs[REG_RIP];
 
 	wait_for_turn(thread);
+	/* userfaultfd has lifted its page for this write: it is to fault once more. */
+	if (thread->event.region->flags & MG_SYSCALLS)
+		mprotect((void *)(thread->event.address & -MG_PAGE), MG_PAGE, PROT_READ);
 	mg_chain(thread, SIGSEGV, info, context, MG_CHAIN_TOP);
 	/* It may have done as if nothing were (V8 does, for WebAssembly); the data must stay. */
 	context->uc_mcontext.gregs[REG_RIP] = pc;

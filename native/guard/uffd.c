@@ -189,8 +189,6 @@ HANDLER static bool report(struct mg_thread *thread, struct record *record,
 	info->si_code = SEGV_ACCERR;
 	info->si_addr = (void *)record->address;
 	context->uc_mcontext.gregs[REG_ERR] = ERROR_WRITE;
-	if (region->mode == MG_REPORT)
-		mprotect((void *)record->first, MG_PAGE, PROT_READ);
 	return false;
 }
 

@@ -40,9 +40,10 @@ static __attribute__((noinline)) void write_at(size_t offset, char value)
 	*(volatile char *)(memory + offset) = value;
 }
 
-static void protect(enum mg_mode mode, unsigned flags)
+static void protect(enum mg_mode mode, unsigned flags, const char *allow)
 {
-	struct mg_options options = { .label = "pages", .mode = mode, .flags = flags };
+	struct mg_options options = { .label = "pages", .mode = mode, .flags = flags,
+				      .allow = allow };
 	int error;
 
 	region = mg_region(memory, PAGES * MG_PAGE, &options, NULL);
@@ -82,7 +83,7 @@ static void toggles(void)
 	say("end", mg_region_end(region));
 	say("after the end", read_into(MG_PAGE, 3 * MG_PAGE));
 	write_at(MG_PAGE, 2);
-	protect(MG_CONTINUE, 0);
+	protect(MG_CONTINUE, 0, NULL);
 	say("without the flag", read_into(MG_PAGE, 10));
 	say("it is EFAULT", errno == EFAULT);
 }
@@ -193,7 +194,8 @@ int main(int count, char **words)
 		return 0;
 	}
 	memory[4 * MG_PAGE] = 1; /* there; all other pages have never been touched */
-	protect(strncmp(name, "report", 6) == 0 ? MG_REPORT : MG_CONTINUE, MG_SYSCALLS);
+	protect(strncmp(name, "report", 6) == 0 ? MG_REPORT : MG_CONTINUE, MG_SYSCALLS,
+		strcmp(name, "report-allowed") == 0 ? "write_at" : NULL);
 	if (strcmp(name, "calls") == 0) {
 		calls();
 	} else if (strcmp(name, "user") == 0) {
@@ -222,6 +224,13 @@ int main(int count, char **words)
 	} else if (strcmp(name, "report-user") == 0) {
 		write_at(MG_PAGE, 1);
 		say("survived", 1);
+	} else if (strcmp(name, "report-allowed") == 0) {
+		write_at(MG_PAGE, 1);
+		write_at(MG_PAGE, 2);
+		say("value", memory[MG_PAGE]);
+		say("unprotect", mg_unprotect(region, MG_PAGE, MG_PAGE));
+		memory[MG_PAGE] = 3;
+		say("value", memory[MG_PAGE]);
 	}
 	return 0;
 }

@@ -54,6 +54,13 @@ test('each call is a report, over pages never touched too, with its caller', opt
   assert.equal(outcome.reports[2]?.new, '7f454c46');
 });
 
+test('a culprit that may write does so in the mode `report` too', options, (context) => {
+  const outcome = run(context, 'report-allowed');
+  if (outcome === null) return;
+  assert.deepEqual(outcome.lines, ['protect 0', 'value 2', 'unprotect 0', 'value 3']);
+  assert.deepEqual(outcome.reports, []);
+});
+
 test('writes of the program itself come the same way, and go on', options, (context) => {
   const outcome = run(context, 'user');
   if (outcome === null) return;

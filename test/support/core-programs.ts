@@ -25,6 +25,7 @@ export function run(
   return spawnSync('sh', shell, {
     encoding: 'utf8',
     timeout: 120_000,
+    killSignal: 'SIGKILL', // a single step holds back the others
     maxBuffer: 1 << 28,
     env: { ...process.env, ...environment },
   });
