@@ -185,9 +185,12 @@ export class ForwardRig {
    */
   async settle(except: readonly string[] = []): Promise<Snapshot> {
     await Promise.all(this.exporters.map((exporter) => exporter.end()));
+    const endedMs = Date.now();
+    // A snapshot is made once a second: one of before would find everything at rest.
     await this.until('the intake is empty', async () => {
-      const { exporters, intake } = await this.server.status();
-      return intake.inPages === 0 && exporters.every(({ connections }) => connections === 0);
+      const { timeMs, exporters, intake } = await this.server.status();
+      if (timeMs <= endedMs || intake.inPages > 0) return false;
+      return exporters.every(({ connections }) => connections === 0);
     });
     let last: Snapshot | null = null;
     await this.until('nothing is pending', async () => {

@@ -9,7 +9,7 @@ import type { ConfigInput } from '../../src/server/config.ts';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 export class ServerProcess {
   readonly #child: ChildProcess;
@@ -61,7 +61,10 @@ export class ServerProcess {
       }
       await sleepMs(10);
     }
-    throw new Error(`the server did not start: ${this.stdout}${this.stderr}`);
+    const { exitCode } = this.#child;
+    this.#child.kill('SIGKILL');
+    const state = exitCode === null ? `nothing for ${START_MS} ms` : `exit code ${exitCode}`;
+    throw new Error(`the server did not start: ${state} ${this.stdout}${this.stderr}`);
   }
 
   get pid(): number {
