@@ -39,7 +39,7 @@ Examples:
   $ millrace serve --listen 0.0.0.0:33000       collect what SCEs send
   $ millrace top subscribers --since 1h         ask the question that is asked most
   $ millrace query "SELECT count(*) FROM transaction_usage"
-  $ millrace status                             rates, exporters, both ledgers
+  $ millrace status                             rates, exporters, ledgers
   $ millrace COMMAND --help                     options and examples of one command
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.

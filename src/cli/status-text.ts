@@ -3,9 +3,12 @@
  * drain.
  */
 import type { IntakeLedger, SinkLedger, Snapshot } from '../server/snapshot.ts';
+import { forwardLedgerLines, forwardLines } from './forward-status-text.ts';
+import { droppedTerms, termLines, verdictLine } from './ledger-text.ts';
 import { bytesText, countText, spanText, table } from './text-table.ts';
 
-export function statusLines(snapshot: Snapshot): string[] {
+/** `isAll`: every channel of the forwarder, also where there are many that are fine. */
+export function statusLines(snapshot: Snapshot, isAll = false): string[] {
   const { connections, journal, stalls, pages } = snapshot;
   const { version, state } = snapshot;
   const rate = `${countText(snapshot.recordsPerSecond)} records/s`;
@@ -29,7 +32,10 @@ export function statusLines(snapshot: Snapshot): string[] {
   lines.push(...reasonLines('refused connections', snapshot.refused));
   lines.push(...reasonLines('malformed records', snapshot.malformed));
   lines.push(...reasonLines('lost lines of the log', snapshot.log.dropped));
-  lines.push('', ...exporterLines(snapshot), '', ...ledgerLines(snapshot));
+  lines.push('', ...exporterLines(snapshot));
+  const forward = forwardLines(snapshot.forward, isAll);
+  if (forward.length > 0) lines.push('', ...forward);
+  lines.push('', ...ledgerLines(snapshot, isAll));
   return lines;
 }
 
@@ -92,10 +98,13 @@ function exporterLines({ exporters }: Snapshot): string[] {
   return table(head, rows, [2, 3, 4, 5, 6]);
 }
 
-/** Both ledgers, one term a line, each with its verdict. */
-export function ledgerLines(snapshot: Snapshot): string[] {
+/**
+ * All ledgers, one term a line, each with its verdict; many channels are summed but for `isAll`.
+ */
+export function ledgerLines(snapshot: Snapshot, isAll = false): string[] {
   const lines = intakeLines(snapshot.intake);
   for (const sink of snapshot.sinks) lines.push('', ...sinkLines(sink));
+  lines.push(...forwardLedgerLines(snapshot.forward, isAll));
   return lines;
 }
 
@@ -106,7 +115,7 @@ function intakeLines(intake: IntakeLedger): string[] {
       : [];
   return [
     'intake ledger, bytes of this process',
-    ...terms([
+    ...termLines([
       ['read from sockets', intake.read],
       ['journaled', intake.journaled],
       ['resync', intake.resync],
@@ -114,7 +123,7 @@ function intakeLines(intake: IntakeLedger): string[] {
       ...droppedTerms(intake.dropped),
       ['in pages', intake.inPages],
     ]),
-    verdict(intake.difference, 'bytes'),
+    verdictLine(intake.difference, 'bytes'),
     ...unread,
   ];
 }
@@ -123,7 +132,7 @@ function sinkLines(sink: SinkLedger): string[] {
   return [
     `sink ledger of ${sink.name}, records, reads from ${sink.source}, ` +
       `lag ${bytesText(sink.lagBytes)} / ${spanText(sink.lagMs)}`,
-    ...terms([
+    ...termLines([
       ['received', sink.received],
       ['delivered', sink.delivered],
       ['filtered', sink.filtered],
@@ -131,30 +140,6 @@ function sinkLines(sink: SinkLedger): string[] {
       ...droppedTerms(sink.dropped),
       ['pending', sink.pending],
     ]),
-    verdict(sink.difference, 'records'),
+    verdictLine(sink.difference, 'records'),
   ];
-}
-
-type Term = readonly [string, number];
-
-function droppedTerms(dropped: Readonly<Record<string, number>>): Term[] {
-  return Object.entries(dropped)
-    .filter(([, count]) => count > 0)
-    .map(([reason, count]) => [`dropped{${reason}}`, count] as const);
-}
-
-/** The first term on the left of the equation, the others summed on its right. */
-function terms(all: readonly Term[]): string[] {
-  const width = Math.max(...all.map(([name]) => name.length));
-  const digits = Math.max(...all.map(([, value]) => countText(value).length));
-  return all.map(([name, value], index) => {
-    const sign = index === 0 ? ' ' : index === 1 ? '=' : '+';
-    return `  ${sign} ${name.padEnd(width)}  ${countText(value).padStart(digits)}`;
-  });
-}
-
-function verdict(difference: number, unit: string): string {
-  return difference === 0
-    ? '  closes: nothing is unaccounted for'
-    : `  DOES NOT CLOSE: ${countText(difference)} ${unit} are unaccounted for`;
 }

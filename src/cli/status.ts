@@ -12,8 +12,9 @@ const DEFAULT_HTTP = '127.0.0.1:8033';
 const ANSWER_TIMEOUT_MS = 5_000;
 
 const HELP = `
-Both ledgers are shown with their difference: 0 means that every byte and every record is accounted
-for. --json prints the snapshot that the page and /metrics are made from.
+All ledgers are shown with their difference: 0 means that every byte and every record is accounted
+for. Of many destinations those that are fine are summed up; --all lists each. --json prints the
+snapshot that the page and /metrics are made from.
 
 Examples:
   $ millrace status
@@ -22,19 +23,26 @@ Examples:
 export function registerStatus(program: Command): void {
   program
     .command('status')
-    .summary('rates, exporters, both ledgers of a running server')
-    .description('Asks a running server for its rates, exporters, ledgers and lag.')
+    .summary('rates, exporters, destinations, ledgers')
+    .description('Asks a running server for its rates, exporters, destinations, ledgers and lag.')
     .option('--http <addr>', 'HOST:PORT of its HTTP server', DEFAULT_HTTP)
+    .option('--all', 'every destination, also those that are fine')
     .option('--json', 'print JSON')
     .addHelpText('after', HELP)
     .action(status);
 }
 
-async function status(options: { readonly http: string; readonly json?: boolean }): Promise<void> {
+interface StatusOptions {
+  readonly http: string;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+async function status(options: StatusOptions): Promise<void> {
   const snapshot = await fetchSnapshot(options.http);
   const writer = new LineWriter();
   if (options.json === true) writer.add(JSON.stringify(snapshot));
-  else for (const line of statusLines(snapshot)) writer.add(line);
+  else for (const line of statusLines(snapshot, options.all)) writer.add(line);
   await writer.flush();
 }
 

@@ -71,6 +71,7 @@ const CONTRACT = [
   'forward-config',
   'forward/options',
   'forward/report',
+  'forward/health',
   'arena-guard',
   'config',
   'control',

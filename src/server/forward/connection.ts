@@ -137,6 +137,11 @@ export class Connection implements PollHandler {
     return this.#reason;
   }
 
+  /** Where it is, was last or tries to be connected; 16 zero bytes before the first address. */
+  get address(): Uint8Array {
+    return this.#dialer.address;
+  }
+
   /** Parcels that are not settled. */
   get parcelCount(): number {
     return this.#outbox.count;

@@ -15,7 +15,7 @@ export function describeDestination(
     name: options.name,
     host: options.host,
     port: options.port,
-    address: '',
+    address: from.address,
     state: stateText(from.state, isActive),
     isActive,
     connections: from.connectionsUp,
@@ -37,7 +37,7 @@ function stateText(
   state: ReturnType<Destination['report']>['state'],
   isActive: boolean,
 ): DestinationState {
-  if (state === 'idle' || state === 'closed') return isActive ? 'waiting' : 'standby';
+  if (state === 'idle' || state === 'closed') return isActive ? 'idle' : 'standby';
   if (state === 'up' && !isActive) return 'standby';
   return state;
 }

@@ -92,6 +92,7 @@ test('each exporter has a connection, from its own local address', needsAddon, (
   assert.deepEqual(streams[1 - other], expected[0]);
   const report = destination.report();
   assert.equal(report.connectionsUp, 2);
+  assert.equal(report.address, '127.0.0.1');
   assert.equal(report.state, 'up');
   assert.equal(report.sentRecords, 80);
   assert.equal(report.ackedBytes, report.sentBytes);

@@ -13,7 +13,7 @@
  *             CPU_SAMPLE: exact enough for ms per GB, and 0.1 us a turn instead of 1.
  */
 import { threadCpuUs } from '../../toolkit/sys/index.ts';
-import { addressBytes } from '../address.ts';
+import { addressBytes, formatAddress } from '../address.ts';
 import { Connection, type ConnectionOptions, type ConnectionState } from './connection.ts';
 import { type ConnectionCounts, makeConnectionCounts } from './connection-counts.ts';
 import type { DestinationOptions } from './options.ts';
@@ -40,6 +40,8 @@ export interface DestinationReport extends ConnectionCounts {
   readonly name: string;
   /** Of the best connection: up, before those that try, before those that wait. */
   readonly state: ConnectionState;
+  /** Of the same connection: where it is, was last or tries to be connected; '' if nowhere yet. */
+  readonly address: string;
   /** Why one is not up; empty when nothing is wrong. */
   readonly reason: string;
   readonly connections: number;
@@ -188,10 +190,13 @@ export class Destination {
     const states = this.#members.map(({ connection }) => connection.state);
     const failing = this.#members.find(({ connection }) => connection.reason !== '');
     const { name, why } = this.#sender.mechanism;
+    const state = BEST_FIRST.find((one) => states.includes(one)) ?? 'idle';
+    const best = this.#members[states.indexOf(state)];
     return {
       ...this.counts,
       name: this.options.name,
-      state: BEST_FIRST.find((state) => states.includes(state)) ?? 'idle',
+      state,
+      address: best === undefined ? '' : addressText(best.connection.address),
       reason: failing?.connection.reason ?? '',
       connections: states.length,
       connectionsUp: states.filter((state) => state === 'up').length,
@@ -269,6 +274,11 @@ export class Destination {
       return false;
     });
   }
+}
+
+/** '' while there is none. */
+function addressText(address: Uint8Array): string {
+  return address.every((byte) => byte === 0) ? '' : formatAddress(address);
 }
 
 /** Exporter's 16 bytes as latin1 -> the text of a local address. */

@@ -19,11 +19,26 @@ export const FORWARD_DROPS = [
 ] as const;
 export type ForwardDrop = (typeof FORWARD_DROPS)[number];
 
-/** held: it lags beyond its limits and holds segments of the journal. */
-export type ChannelState = 'sending' | 'waiting' | 'down' | 'held';
+/**
+ * waiting: nothing is pending; held: it lags beyond its limits and holds segments of the journal.
+ */
+export const CHANNEL_STATES = ['sending', 'waiting', 'down', 'held'] as const;
+export type ChannelState = (typeof CHANNEL_STATES)[number];
 
-/** standby: a member of a redundancy group that is up and not its turn; loop: it is ourselves. */
-export type DestinationState = 'resolving' | 'connecting' | 'up' | 'waiting' | 'standby' | 'loop';
+/**
+ * idle: nothing to send, hence no connection; waiting: connecting failed, it is tried again later;
+ * standby: a member of a redundancy group whose turn it is not; loop: it is ourselves.
+ */
+export const DESTINATION_STATES = [
+  'idle',
+  'resolving',
+  'connecting',
+  'up',
+  'waiting',
+  'standby',
+  'loop',
+] as const;
+export type DestinationState = (typeof DESTINATION_STATES)[number];
 
 export interface DestinationReport {
   readonly name: string;
