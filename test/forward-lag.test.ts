@@ -63,7 +63,7 @@ test('beyond its lag a destination loses the oldest blocks, counted', { skip }, 
   rig.judge(['quick'], { truth }, context);
 });
 
-/** What was handed to the connection is read from files that are held open: no retention takes it. */
+/** What was handed to a connection is read from files that are held open. */
 const HANDED_OVER_BYTES = 16 * MIB;
 
 test('retention waits for one that holds, up to the cap of the journal', {
