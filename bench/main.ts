@@ -14,6 +14,7 @@ import { arenaBench } from './arena.ts';
 import type { Bench, BenchValues } from './bench.ts';
 import { decodeBench } from './decode-bench.ts';
 import { writeBenchmarksPage } from './doc.ts';
+import { forwardBench } from './forward.ts';
 import { generateBench } from './generate-bench.ts';
 import { guardBench } from './guard.ts';
 import { describeOtherLoad } from './lib/machine.ts';
@@ -30,6 +31,7 @@ const BENCHES: readonly Bench[] = [
   pinningBench,
   ringBench,
   guardBench,
+  forwardBench,
 ];
 
 const HELP_REMEDY = 'see npm run bench -- help';

@@ -32,8 +32,18 @@ const CXX: Language = {
   standard: '-std=c++17',
 };
 
+export type PeerName =
+  | 'yardstick'
+  | 'sender'
+  | 'ring'
+  | 'guard'
+  | 'corrupt'
+  | 'relay'
+  | 'sink'
+  | 'pulse';
+
 /** Path of the built program; compiles it when its source or the flags have changed. */
-export function buildPeer(name: 'yardstick' | 'sender' | 'ring' | 'guard' | 'corrupt'): string {
+export function buildPeer(name: PeerName): string {
   const { extension, compiler, standard } = name === 'ring' ? CXX : C;
   const flags = [...FLAGS, standard];
   const source = join(ROOT, 'bench/peers', `${name}.${extension}`);

@@ -24,6 +24,7 @@ export interface Server {
   readonly pid: number;
   /** Where exporters connect, on 127.0.0.1. */
   readonly port: number;
+  readonly dataFolder: string;
   status(): Promise<Snapshot>;
   /** SIGTERM, then the exit code; removes the data folder. */
   stop(): Promise<number | null>;
@@ -53,17 +54,10 @@ export async function startServer(
   process.once('exit', removeFolder);
   const [port, httpPort] = [await freePort(), await freePort()];
   const configPath = join(folder, 'config.yaml');
+  const dataFolder = join(folder, 'data');
   // JSON is YAML.
   writeFileSync(configPath, JSON.stringify({ stages, ...keys }));
-  const parameters = [
-    ...node,
-    program,
-    'serve',
-    '--config',
-    configPath,
-    '--data',
-    join(folder, 'data'),
-  ];
+  const parameters = [...node, program, 'serve', '--config', configPath, '--data', dataFolder];
   parameters.push('--listen', `127.0.0.1:${port}`, '--http', `127.0.0.1:${httpPort}`, ...more);
   const logPath = join(folder, 'server.log');
   const child = startChild(process.execPath, parameters);
@@ -90,7 +84,7 @@ export async function startServer(
     removeFolder();
     return code;
   };
-  return { pid: child.pid!, port, status, stop };
+  return { pid: child.pid!, port, dataFolder, status, stop };
 }
 
 async function waitUntilUp(child: ChildProcess, status: () => Promise<Snapshot>): Promise<void> {
