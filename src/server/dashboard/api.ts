@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { MillraceError } from '../../toolkit/base/errors.ts';
 import type { DashboardContext } from './context.ts';
+import { forwardSchema } from './forward-schema.ts';
 import type { DashboardFigures } from './metrics.ts';
 import * as schemas from './schemas.ts';
 import { SECURITY_HEADERS } from './security.ts';
@@ -31,6 +32,10 @@ export function addApi(app: FastifyInstance, context: DashboardContext): void {
   app.get('/api/v1/exporters', answering(schemas.exportersSchema), () => {
     const { timeMs, exporters } = context.source.snapshot();
     return { timeMs, exporters };
+  });
+  app.get('/api/v1/forward', answering(forwardSchema), () => {
+    const { timeMs, forward } = context.source.snapshot();
+    return { timeMs: forward?.timeMs ?? timeMs, channels: forward?.channels ?? [] };
   });
   addTop(app, context.tops);
   const events = { schema: { querystring: schemas.noQuerySchema } };

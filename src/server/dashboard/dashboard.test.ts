@@ -6,9 +6,11 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { fakeDown, fakeForward, fakePair } from '../../../test/support/fake-forward.ts';
 import { FakeSource } from '../../../test/support/fake-source.ts';
 import { MillraceError } from '../../toolkit/base/errors.ts';
 import { type Dashboard, type DashboardOptions, startDashboard } from './dashboard.ts';
+import { forwardSchema } from './forward-schema.ts';
 import { snapshotSchema } from './schemas.ts';
 
 const opened: Dashboard[] = [];
@@ -66,6 +68,23 @@ test('/api/v1/status is the snapshot, every key of it, and each is in the schema
   assert.match(answer.headers['content-type']!, /^application\/json/);
   assert.deepEqual(JSON.parse(answer.text), source.snapshot());
   assertSchemaNames(snapshotSchema, source.snapshot(), 'snapshot');
+});
+
+test('/api/v1/forward has the channels alone, in the status they are whole', async () => {
+  const source = new FakeSource();
+  const dashboard = await start(source);
+  const nothing = await ask(dashboard, '/api/v1/forward');
+  assert.deepEqual(JSON.parse(nothing.text), { timeMs: source.snapshot().timeMs, channels: [] });
+  assert.equal(JSON.parse((await ask(dashboard, '/api/v1/status')).text).forward, null);
+  const forward = fakeForward([fakeDown('dead'), fakePair('pair', true)]);
+  source.set({ forward });
+  const status = await ask(dashboard, '/api/v1/status');
+  assert.deepEqual(JSON.parse(status.text).forward, forward);
+  assertSchemaNames(snapshotSchema, source.snapshot(), 'snapshot');
+  const answer = await ask(dashboard, '/api/v1/forward');
+  const { timeMs, channels } = forward;
+  assert.deepEqual(JSON.parse(answer.text), { timeMs, channels });
+  assertSchemaNames(forwardSchema, { timeMs, channels }, 'forward');
 });
 
 /** Every key of the value is a property of the schema and the other way round, at every depth. */

@@ -4,12 +4,15 @@
  * WHY       One list: the registry is filled from it, docs/reference/metrics.md is compared with
  *           it.
  * NAMES     millrace_<stage>_<noun>_<unit>[_total]; base units (bytes, seconds, records).
- *           `millrace_intake_*` and `millrace_sink_*` are the two ledgers, term by term.
- * LABELS    reason, sink, table, exporter, state, source: all from closed or bounded lists.
+ *           `millrace_intake_*`, `millrace_sink_*` and `millrace_forward_*` are the ledgers, term
+ *           by term.
+ * LABELS    reason, sink, channel, destination, table, exporter, state, source: all from closed
+ *           or bounded lists.
  */
 import { GUARD_MODES } from '../guard-status.ts';
 import { PINNING_STATES } from '../pinning-status.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { FORWARD_METRICS } from './forward-metrics.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 export type Sample = readonly [value: number, labels?: Labels];
@@ -396,6 +399,7 @@ export const METRICS: readonly Metric[] = [
   ...GUARD,
   ...INTAKE,
   ...SINK,
+  ...FORWARD_METRICS,
   ...COLLECT,
   ...EXPORTER,
   ...JOURNAL,

@@ -2,8 +2,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import {
+  fakeChannel,
+  fakeDestination,
+  fakeDropped,
+  fakeForward,
+  fakePair,
+} from '../../../test/support/fake-forward.ts';
 import { FakeSource } from '../../../test/support/fake-source.ts';
 import { MALFORMED_NAMES } from '../../rdr/index.ts';
+import { CHANNEL_STATES, DESTINATION_STATES, FORWARD_DROPS } from '../forward/report.ts';
 import { type DashboardFigures, MetricsPage } from './metrics.ts';
 
 const FIGURES: DashboardFigures = {
@@ -38,6 +46,18 @@ test('the reasons for malformed records are those of the reference page, both wa
   const section = page.split('### Why a record is malformed')[1]!.split('###')[0]!;
   const documented = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name!);
   assert.deepEqual(documented, MALFORMED_NAMES.slice(1));
+});
+
+test('reasons and states of forwarding are those of the reference page, both ways', () => {
+  const root = path.resolve(import.meta.dirname, '../../../..');
+  const page = readFileSync(path.join(root, 'docs/reference/metrics.md'), 'utf8');
+  const documented = (heading: string): string[] => {
+    const section = page.split(`### ${heading}\n`)[1]!.split('\n#')[0]!;
+    return [...section.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name!);
+  };
+  assert.deepEqual(documented('Why a channel drops records'), FORWARD_DROPS);
+  assert.deepEqual(documented('States of a channel'), CHANNEL_STATES);
+  assert.deepEqual(documented('States of a destination'), DESTINATION_STATES);
 });
 
 test('names follow the rules', () => {
@@ -78,6 +98,43 @@ test('both ledgers close in what is scraped, and equal the snapshot', async () =
       ofSink('pending_records') +
       ofSink('difference_records'),
   );
+});
+
+test('the ledger of a channel closes in what is scraped, and its destinations are there', async () => {
+  const source = new FakeSource();
+  const lossy = fakeChannel({
+    name: 'farm/left',
+    filtered: 500,
+    dropped: fakeDropped({ lag: 3, cut: 1 }),
+    destinations: [fakeDestination({ name: 'left', reconnects: 2, cpuMs: 1_500 })],
+  });
+  source.set({ forward: fakeForward([lossy, fakePair('pair', true)]) });
+  const samples = await samplesOf(new MetricsPage(), source);
+  const of = (noun: string, more = ''): number =>
+    samples.get(`millrace_forward_${noun}{channel="farm/left"${more}}`)!;
+  const dropped = FORWARD_DROPS.map((reason) => of('dropped_records_total', `,reason="${reason}"`));
+  assert.deepEqual(
+    dropped,
+    FORWARD_DROPS.map((reason) => lossy.dropped[reason]),
+  );
+  assert.equal(
+    of('received_records_total'),
+    of('delivered_records_total') +
+      of('filtered_records_total') +
+      dropped.reduce((sum, value) => sum + value, 0) +
+      of('pending_records') +
+      of('difference_records'),
+  );
+  assert.equal(of('difference_records'), 0);
+  assert.equal(of('lag_seconds'), 0.012);
+  const left = ',destination="left"';
+  assert.equal(of('reconnects_total', left), 2);
+  assert.equal(of('destination_cpu_seconds_total', left), 1.5);
+  assert.equal(of('destination_state', `${left},state="up"`), 1);
+  assert.equal(of('destination_state', `${left},state="waiting"`), 0);
+  const active = (name: string): number =>
+    samples.get(`millrace_forward_destination_active{channel="pair",destination="${name}"}`)!;
+  assert.deepEqual([active('first'), active('second')], [0, 1]);
 });
 
 test('a second scrape shows new values, not sums, and forgets what is gone', async () => {

@@ -4,28 +4,15 @@
  * must reach the page even before it is written down here (a test then asks for it).
  */
 import { GUARD_MODES } from '../guard-status.ts';
+import { forwardReportSchema } from './forward-schema.ts';
 import { HISTORY_POINTS } from './history.ts';
+import { numbersOf, object, type Schema } from './schema-parts.ts';
 import { TOP_MEASURES, TOP_ROWS_MAX, TOP_SUBJECTS, TOP_WINDOWS } from './source.ts';
-
-type Schema = Readonly<Record<string, unknown>>;
 
 const number: Schema = { type: 'number' };
 const text: Schema = { type: 'string' };
 const numbers: Schema = { type: 'array', items: number };
 const counts: Schema = { type: 'object', additionalProperties: number };
-
-function object(properties: Readonly<Record<string, Schema>>): Schema {
-  return {
-    type: 'object',
-    additionalProperties: true,
-    required: Object.keys(properties),
-    properties,
-  };
-}
-
-function numbersOf(...keys: readonly string[]): Record<string, Schema> {
-  return Object.fromEntries(keys.map((key) => [key, number]));
-}
 
 const exporter = object({
   address: text,
@@ -53,7 +40,7 @@ export const snapshotSchema = object({
     unreadAtDrain: number,
   }),
   sinks: { type: 'array', items: sink },
-  forward: { type: ['object', 'null'], additionalProperties: true },
+  forward: forwardReportSchema,
   exporters: { type: 'array', items: exporter },
   malformed: counts,
   tables: counts,
