@@ -213,8 +213,8 @@ export const forwardBench: Bench = {
     return [
       'Forwarding is all that the threads forward and catchup do; of the relay only its write()s',
       'count (with a filter: also parsing, filtering and gathering), not its reads. On loopback',
-      "who sends pays for the receiver's TCP, on both sides alike. Sockets have reno where the bench",
-      'may make a network namespace (root), else what the machine has.',
+      "who sends pays for the receiver's TCP, on both sides alike. Sockets have reno where the",
+      'bench may make a network namespace (root), else what the machine has.',
     ].join(' ');
   },
   run: runForward,
