@@ -43,7 +43,7 @@ const TRAPPED: readonly Compared[] = [
     name: 'trapped write, continue, a report each',
     subject: 'continue',
     bound: { atMost: TRAPPED_RATIO_MAX },
-    share: 0.02,
+    share: 0.1,
   },
 ];
 

@@ -36,11 +36,13 @@ HANDLER static int distance(const struct mg_frame *frame, uint64_t engine)
 		return 4;
 	if (frame->module[0] == '\0')
 		return 1; /* code made at run time: JavaScript that could not be named */
+	if (engine && mg_module(frame->pc, &base, &bias, &header) && base == engine)
+		return 2;
 	name = name ? name + 1 : frame->module;
 	for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
 		if (strncmp(name, runtimes[i], strlen(runtimes[i])) == 0)
 			return 3;
-	return engine && mg_module(frame->pc, &base, &bias, &header) && base == engine ? 2 : 0;
+	return 0;
 }
 
 HANDLER bool mg_is_program(const struct mg_frame *frame)

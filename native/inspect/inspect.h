@@ -57,25 +57,60 @@ struct mg_frame {
 
 /* read.c */
 HANDLER bool mg_read(uint64_t address, void *out, size_t bytes); /* process_vm_readv */
+HANDLER bool mg_read_now(uint64_t address, void *out, size_t bytes); /* without windows */
+HANDLER uint64_t mg_now_ns(bool is_realtime);
+HANDLER int32_t mg_tid(void);
+
+/* Registers of a frame, as DWARF numbers them. */
+enum { MG_RBP = 6, MG_RSP = 7, MG_RA = 16, MG_REGISTERS = 17 };
+struct mg_registers {
+	uint64_t reg[MG_REGISTERS]; /* RA: where the frame executes */
+	uint32_t known;             /* bits */
+};
+
+/* last-walk.c: what a thread's last walk was, for the next one. */
+#define MG_WALK_BYTES 65536
+struct mg_step {
+	struct mg_registers registers; /* at a return address */
+	uint32_t frame;             /* the first one of the rest */
+};
+/* Frames of one function of JavaScript, and all that they were found by (v8.c). */
+#define MG_KEPT_FRAMES 4
+struct mg_kept {
+	uint64_t key[24];
+	uint32_t count;             /* 0: a free entry */
+	struct mg_frame frames[MG_KEPT_FRAMES];
+};
+struct mg_walk {
+	uint32_t steps, frames, bytes, way;
+	int32_t tid;
+	uint32_t new_steps, rest;   /* of the walk that goes on; rest: steps taken over */
+	uint64_t low, differs_to;   /* the stack that is kept; from there on it is as it was */
+	struct mg_step step[MG_FRAMES_MAX], new_step[MG_FRAMES_MAX];
+	struct mg_frame frame[MG_FRAMES_MAX];
+	uint8_t stack[2][MG_WALK_BYTES]; /* as it was, as it is */
+	struct mg_kept kept[8];
+};
+HANDLER void mg_walk_begin(struct mg_walk *walk);
+HANDLER uint32_t mg_walk_rest(struct mg_walk *walk, const struct mg_registers *registers,
+			      uint32_t count, struct mg_frame *frames, uint32_t max);
+HANDLER void mg_walk_end(struct mg_walk *walk, const struct mg_frame *frames, uint32_t count,
+			 bool is_whole);
+
 /* While these are in use mg_read() takes pages as it read them first: a walk makes dozens of reads
    of a few pages, and each costs a system call. NULL: no more. */
 #define MG_WINDOWS 16
 struct mg_windows {
 	uint64_t page[MG_WINDOWS];
 	uint8_t bytes[MG_WINDOWS][4096];
+	struct mg_walk walk;
 };
 HANDLER void mg_windows_use(struct mg_windows *own);
-HANDLER uint64_t mg_now_ns(bool is_realtime);
-HANDLER int32_t mg_tid(void);
+HANDLER struct mg_walk *mg_last_walk(void); /* NULL: none are in use */
 
 /* unwind.c: fills frames from the context, innermost first; returns their number. */
 HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, uint32_t max);
 /* cfi.c: the caller's registers by the .eh_frame of the module whose .eh_frame_hdr is at hdr. */
-enum { MG_RBP = 6, MG_RSP = 7, MG_RA = 16, MG_REGISTERS = 17 }; /* as DWARF numbers them */
-struct mg_registers {
-	uint64_t reg[MG_REGISTERS]; /* RA: where the frame executes */
-	uint32_t known;             /* bits */
-};
 enum mg_cfi { MG_CFI_NONE, MG_CFI_STEPPED, MG_CFI_END /* outermost */, MG_CFI_BROKEN };
 HANDLER enum mg_cfi mg_cfi_step(uint64_t hdr, uint64_t pc, struct mg_registers *registers);
 HANDLER uint64_t mg_cfi_function(uint64_t hdr, uint64_t pc); /* where it begins, or 0 */

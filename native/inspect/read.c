@@ -13,7 +13,7 @@
 
 static __thread struct mg_windows *windows;
 
-HANDLER static bool read_now(uint64_t address, void *out, size_t bytes)
+HANDLER bool mg_read_now(uint64_t address, void *out, size_t bytes)
 {
 	struct iovec to = {out, bytes};
 	struct iovec from = {(void *)address, bytes};
@@ -27,11 +27,11 @@ HANDLER bool mg_read(uint64_t address, void *out, size_t bytes)
 	uint64_t slot = page % MG_WINDOWS;
 
 	if (windows == NULL || bytes > WINDOW_BYTES - at)
-		return read_now(address, out, bytes);
+		return mg_read_now(address, out, bytes);
 	if (windows->page[slot] != page) {
 		windows->page[slot] = 0;
-		if (page == 0 || !read_now(address - at, windows->bytes[slot], WINDOW_BYTES))
-			return read_now(address, out, bytes);
+		if (page == 0 || !mg_read_now(address - at, windows->bytes[slot], WINDOW_BYTES))
+			return mg_read_now(address, out, bytes);
 		windows->page[slot] = page;
 	}
 	memcpy(out, windows->bytes[slot] + at, bytes);
@@ -43,6 +43,11 @@ HANDLER void mg_windows_use(struct mg_windows *own)
 	if (own != NULL)
 		memset(own->page, 0, sizeof own->page);
 	windows = own;
+}
+
+HANDLER struct mg_walk *mg_last_walk(void)
+{
+	return windows == NULL ? NULL : &windows->walk;
 }
 
 HANDLER uint64_t mg_now_ns(bool is_realtime)

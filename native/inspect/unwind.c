@@ -132,8 +132,12 @@ HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, u
 	gregset_t gregs;
 	bool is_exact = true; /* stopped here; otherwise the pc is a return address */
 	struct mg_registers registers, caller;
-	uint32_t count = 0;
+	struct mg_walk *walk = mg_last_walk();
+	uint32_t count = 0, rest = 0;
+	bool is_one_stack = true;
 
+	if (walk != NULL)
+		mg_walk_begin(walk);
 	memcpy(gregs, context->uc_mcontext.gregs, sizeof gregs);
 	load(&registers, gregs);
 	while (count < max) {
@@ -145,11 +149,17 @@ HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, u
 
 		if (!has_code && !is_exact)
 			break;
+		if (walk != NULL && !is_exact)
+			rest = mg_walk_rest(walk, &registers, count, frame, max - count);
+		count += rest;
+		if (rest > 0)
+			break;
 		if (!is_exact && leave_signal_frame(&registers, gregs)) {
 			mg_symbol(pc, false, frame);
 			strcpy(frame->function, "<signal handler called>");
 			count++;
 			is_exact = true;
+			is_one_stack = false;
 			continue;
 		}
 		caller = registers;
@@ -168,5 +178,7 @@ HANDLER uint32_t mg_unwind(const ucontext_t *context, struct mg_frame *frames, u
 		registers = caller;
 		is_exact = false;
 	}
+	if (walk != NULL)
+		mg_walk_end(walk, frames, count, is_one_stack && count < max);
 	return count;
 }

@@ -161,7 +161,7 @@ HANDLER static void set_frame(uint64_t shared, const uint64_t *place, unsigned n
 }
 
 struct code { /* machine code that V8 made */
-	uint64_t start, deopt, positions;
+	uint64_t object, start, deopt, positions;
 	uint32_t size, flags;
 };
 
@@ -170,6 +170,7 @@ HANDLER static bool read_code(uint64_t object, uint64_t pc, struct code *code)
 {
 	int first = mg_v8.bytecode_wrapper != 0 ? 8 : 16; /* since 12.4 relocations lie elsewhere */
 
+	code->object = object;
 	return type_of(object) == mg_v8.type_code && word_at(object, CODE_START, &code->start) &&
 	       word_at(object, first, &code->deopt) &&
 	       word_at(object, first + 8, &code->positions) &&
@@ -264,8 +265,8 @@ HANDLER static uint32_t wasm_frame(uint64_t mark, uint64_t pc, struct mg_frame *
 	return 1;
 }
 
-HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
-			      struct mg_frame *frames, uint32_t max)
+HANDLER static uint32_t frames_of(uint64_t pc, uint64_t fp, const greg_t *registers,
+				    struct mg_frame *frames, uint32_t max, struct code *found)
 {
 	struct { uint64_t offset, bytecode, unused, function, context; } slots;
 	uint64_t shared, table = 0, place, given = pc;
@@ -283,8 +284,10 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 	    type_of(shared) != mg_v8.type_shared)
 		return 0;
 	/* The code decides: a frame that was optimised in a loop still has its bytecode in it. */
-	if (find_code(&pc, registers, &code))
+	if (find_code(&pc, registers, &code)) {
 		kind = code.flags & 15;
+		*found = code;
+	}
 	if (kind > mg_v8.kind_baseline)
 		return optimised(shared, &code, pc - code.start, registers == NULL || pc !=
 				 (uint64_t)registers[REG_RIP], frames, max);
@@ -302,4 +305,70 @@ HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
 	set_frame(shared, is_found ? &place : NULL,
 		  is_baseline ? MG_NOTE_BASELINE : MG_NOTE_INTERPRETED, given, frames);
 	return 1;
+}
+
+/*
+ * All that the names of a frame follow from, but its Code: the function, its script, where in it.
+ * Compiled code keeps other things where interpreted code has its bytecode.
+ */
+HANDLER static bool fill_key(uint64_t pc, uint64_t fp, const greg_t *registers, uint64_t *key)
+{
+	struct { uint64_t offset, bytecode, unused, function; } slots;
+	uint64_t base, bias, hdr;
+	bool is_compiled;
+
+	memset(key, 0, sizeof ((struct mg_kept *)0)->key);
+	if (!mg_v8.is_known || !mg_read(fp - 40, &slots, sizeof slots) ||
+	    !mg_module(pc, &base, &bias, &hdr))
+		return false;
+	is_compiled = base == 0;
+	key[0] = pc;
+	key[1] = slots.function;
+	key[2] = registers != NULL;
+	if (!is_compiled) {
+		key[2] ^= slots.offset; /* in its upper half */
+		key[3] = slots.bytecode;
+		if (registers != NULL && !mg_read((uint64_t)registers[REG_RSP], &key[4], 8))
+			return false;
+	}
+	if (!word_at(slots.function, mg_v8.function_shared, &key[5]) ||
+	    !word_at(key[5], mg_v8.shared_name, &key[6]) ||
+	    !word_at(key[5], mg_v8.shared_script, &key[7]) || type_of(key[7]) != mg_v8.type_script)
+		return false;
+	words_at(key[7], 8, &key[8], 8); /* source, name, where it begins, number .. */
+	return true;
+}
+
+HANDLER uint32_t mg_v8_frames(uint64_t pc, uint64_t fp, const greg_t *registers,
+			      struct mg_frame *frames, uint32_t max)
+{
+	struct mg_walk *walk = mg_last_walk();
+	uint64_t key[sizeof ((struct mg_kept *)0)->key / 8];
+	struct code code = { 0 }, *was;
+	struct mg_kept *kept;
+	uint32_t count;
+
+	_Static_assert(sizeof code <= sizeof key - 16 * sizeof *key, "a key has room for a Code");
+	if (walk == NULL || !fill_key(pc, fp, registers, key))
+		return frames_of(pc, fp, registers, frames, max, &code);
+	kept = &walk->kept[(key[0] ^ key[1] >> 3 ^ key[2] >> 32) % 8];
+	was = (struct code *)&kept->key[16];
+	/* The Code must be there as it was; what it says is about its own start and size. */
+	if (kept->count > 0 && kept->count <= max && memcmp(key, kept->key, 16 * sizeof *key) == 0 &&
+	    (was->object == 0 ||
+	     (read_code(was->object, was->start + 1, &code) && memcmp(&code, was, sizeof code) == 0))) {
+		memcpy(frames, kept->frames, kept->count * sizeof *frames);
+		return kept->count;
+	}
+	memset(&code, 0, sizeof code);
+	count = frames_of(pc, fp, registers, frames, max, &code);
+	kept->count = 0;
+	/* Of compiled code that was not found the bytecode counts, which is not in the key. */
+	if (count > 0 && count <= MG_KEPT_FRAMES && count < max && (code.object != 0 || key[3] != 0)) {
+		memcpy(kept->key, key, 16 * sizeof *key);
+		memcpy(&kept->key[16], &code, sizeof code);
+		memcpy(kept->frames, frames, count * sizeof *frames);
+		kept->count = count;
+	}
+	return count;
 }

@@ -37,14 +37,19 @@ HANDLER static void put(struct mg_out *out, const char *text, size_t bytes)
 /* Text from elsewhere: what could break the line, the terminal or the JSON does not pass. */
 HANDLER static void put_text(struct mg_out *out, const char *text)
 {
-	for (int left = 255; text && *text && left > 0; left--) {
-		size_t bytes = character_bytes((const unsigned char *)text);
+	const char *from = text = text ? text : ""; /* what is not put yet */
+	size_t bytes;
 
-		if (out->is_json && (*text == '"' || *text == '\\'))
-			put(out, "\\", 1);
-		put(out, bytes ? text : "\xef\xbf\xbd", bytes ? bytes : 3); /* U+FFFD */
-		text += bytes ? bytes : 1;
+	for (int left = 255; *text && left > 0; left--, text += bytes) {
+		bytes = character_bytes((const unsigned char *)text);
+		if (bytes > 0 && !(out->is_json && (*text == '"' || *text == '\\')))
+			continue;
+		put(out, from, (size_t)(text - from));
+		put(out, bytes ? "\\" : "\xef\xbf\xbd", bytes ? bytes : 3); /* U+FFFD */
+		from = bytes ? text : text + 1;
+		bytes = 1;
 	}
+	put(out, from, (size_t)(text - from));
 }
 
 HANDLER static void put_number(struct mg_out *out, uint64_t number, unsigned base, int digits)
@@ -121,10 +126,11 @@ HANDLER void mg_say(struct mg_out *out, const char *format, ...)
 
 	va_start(args, format);
 	for (; *format; format++) {
-		if (*format != '%') {
-			put(out, format, 1);
-			continue;
-		}
+		size_t plain = strcspn(format, "%");
+
+		put(out, format, plain);
+		if (*(format += plain) == 0)
+			break;
 		switch (*++format) {
 		case 's': put_text(out, va_arg(args, const char *)); break;
 		case 'd': put_signed(out, va_arg(args, int32_t)); break;

@@ -28,9 +28,12 @@ test('a guarded server says what it caught, and where the reports are', () => {
       line.startsWith('guard'),
     );
   assert.equal(lineOf({ mode: 'off' }), undefined);
-  assert.equal(lineOf({ mode: 'report', faults: 0 }), 'guard report: no bad write so far');
+  assert.equal(lineOf({ mode: 'report', faults: 0 }), 'guard in report mode, no write caught');
   const two = lineOf({ mode: 'continue', faults: 2, refused: 3, file: '/d/r.jsonl' });
-  assert.equal(two, 'guard continue: bad writes 2: /d/r.jsonl; the kernel refused 3 times');
+  assert.equal(
+    two,
+    'guard in continue mode, 2 writes caught: /d/r.jsonl; the kernel refused 3 times',
+  );
 });
 
 test('numbers, bytes, spans and tables for people', () => {

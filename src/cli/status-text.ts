@@ -55,9 +55,10 @@ function pinningLines({ pinning }: Snapshot): string[] {
 /** Nothing for `off`. */
 function guardLines({ guard: { mode, faults, refused, file } }: Snapshot): string[] {
   if (mode === 'off') return [];
-  const found = faults === 0 ? 'no bad write so far' : `bad writes ${countText(faults)}: ${file}`;
+  const writes = `${countText(faults)} write${faults === 1 ? '' : 's'}`;
+  const found = faults === 0 ? 'no write caught' : `${writes} caught: ${file}`;
   const gaps = refused === 0 ? '' : `; the kernel refused ${countText(refused)} times`;
-  return [`guard ${mode}: ${found}${gaps}`];
+  return [`guard in ${mode} mode, ${found}${gaps}`];
 }
 
 const STATE_WORDS = {

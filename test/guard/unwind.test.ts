@@ -20,6 +20,7 @@ const CORE = [
   'demangle.c',
   'cfi.c',
   'lines.c',
+  'last-walk.c',
   'unwind.c',
   'v8.c',
   'v8-positions.c',
