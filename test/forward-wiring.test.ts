@@ -2,6 +2,7 @@
  * The forwarder's workers in a server: they start, are restarted when they die, drain.
  */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +10,10 @@ import { makeConfig } from '../src/server/config.ts';
 import { type Server, startServer } from '../src/server/index.ts';
 import type { Fault } from '../src/server/setup.ts';
 import { addonSkipReason } from '../src/toolkit/sys/load.ts';
+import { ExporterSocket } from './support/exporter-socket.ts';
+import { ForwardDestination } from './support/forward-destination.ts';
 import { temporaryFolder } from './support/journal-files.ts';
+import { simulatedBytes } from './support/streams.ts';
 
 const needsAddon = { skip: addonSkipReason(), timeout: 120_000 };
 
@@ -17,9 +21,10 @@ function start(
   t: { after(fn: () => void): void },
   faults: readonly Fault[] = [],
   host = '127.0.0.1',
+  port = 9,
 ) {
   const data = join(temporaryFolder(t), 'data');
-  const destinations = [{ name: 'a', host, port: 9 }];
+  const destinations = [{ name: 'a', host, port }];
   return startServer(
     makeConfig({
       listen: ['127.0.0.1:0'],
@@ -68,6 +73,38 @@ for (const role of ['forward', 'catchup'] as const) {
     assert.equal(server.snapshot().workerDeaths, 1);
   });
 }
+
+/** Turns of a forwarder that has nothing to do take IDLE_WAIT_MS each: some seconds. */
+const SOME_TURNS = 120;
+
+test('what a dead forwarder had open is closed', needsAddon, async (t) => {
+  const destination = new ForwardDestination('a', { next: 0 });
+  destination.start();
+  const fault: Fault = { role: 'forward', step: 'turn', time: SOME_TURNS };
+  const server = await start(t, [fault], '127.0.0.1', destination.port);
+  const bytes = simulatedBytes(7, 100_000);
+  const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
+  const openFds = (): number => readdirSync('/proc/self/fd').length;
+  await exporter.sendUpTo(bytes, bytes.length);
+  await until('all is there', () => {
+    destination.turn();
+    return destination.bytes === bytes.length;
+  });
+  const before = openFds();
+  assert.equal(server.snapshot().workerDeaths, 0, 'it lived when its fds were counted');
+  await until('it died', () => server.snapshot().workerDeaths === 1);
+  exporter.sent = 0;
+  await exporter.sendUpTo(bytes, bytes.length);
+  await until('its successor sends, and has as many open', () => {
+    destination.turn();
+    const [old, young] = destination.connections;
+    return young?.bytes === bytes.length && old!.end !== 'open' && openFds() === before;
+  });
+  exporter.close();
+  await server.drain();
+  await server.closed;
+  destination.kill();
+});
 
 test('a loop through port 0 is seen when the port is known', needsAddon, async (t) => {
   const data = join(temporaryFolder(t), 'data');

@@ -16,15 +16,7 @@
  *             TCP_CORK): that saves the calls too, and the delay is ours, not the kernel's 200 ms.
  * REFUSED     A reset (SO_LINGER 0) of a broken connection: what the kernel holds may still arrive.
  */
-import {
-  closeFd,
-  EAGAIN,
-  EPOLLOUT,
-  errnoName,
-  MSG_TRUNC,
-  recv,
-  shutdown,
-} from '../../toolkit/sys/index.ts';
+import { EAGAIN, EPOLLOUT, errnoName, MSG_TRUNC, recv, shutdown } from '../../toolkit/sys/index.ts';
 import { BackOff } from './back-off.ts';
 import { BrokenStream } from './broken-stream.ts';
 import type { ConnectionCounts } from './connection-counts.ts';
@@ -510,8 +502,7 @@ export class Connection implements PollHandler {
   }
 
   #closeSocket(): void {
-    this.#options.poller.remove(this.#fd);
-    closeFd(this.#fd);
+    this.#options.poller.closeSocket(this.#fd);
     this.#fd = -1;
   }
 }

@@ -8,7 +8,6 @@
  */
 import {
   bind,
-  closeFd,
   connect,
   EINPROGRESS,
   EPOLLET,
@@ -165,6 +164,7 @@ export class Dialer {
     const fd = socketCreate(family);
     if (fd < 0) return `socket: ${errnoName(fd)}`;
     this.#fd = fd;
+    poller.own(fd);
     if (localAddress !== null) {
       const bytes = addressBytes(localAddress);
       const bound = bytes === null ? -1 : bind(fd, family, bytes, 0, 0);
@@ -194,8 +194,7 @@ export class Dialer {
   #closeSocket(): void {
     this.#isReady = false;
     if (this.#fd < 0) return;
-    this.#options.poller.remove(this.#fd);
-    closeFd(this.#fd);
+    this.#options.poller.closeSocket(this.#fd);
     this.#fd = -1;
   }
 }

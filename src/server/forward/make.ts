@@ -11,6 +11,7 @@ import type { Stage } from '../stage.ts';
 import { CatchupClient } from './catchup-client.ts';
 import { Door } from './door.ts';
 import { DoorResolver } from './door-resolver.ts';
+import { FdTable } from './fd-table.ts';
 import { ForwardStage } from './forward-stage.ts';
 import { makeLoopCheck } from './loop-check.ts';
 import { makeLanes } from './make-lanes.ts';
@@ -23,10 +24,11 @@ export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
   const shared = new JournalShared(setup.shared.journal);
   const wakeFd = setup.shared.forwardWakeFd;
   const nowMs = monotonicMs;
-  const poller = new Poller({ nowMs, wakeFd });
+  const fds = new FdTable(setup.fds);
+  const poller = new Poller({ nowMs, wakeFd, fds });
   const door = new Door(setup.forward, tell);
   const resolver = new DoorResolver(door);
-  const segments = new SegmentFiles(setup.journalFolder);
+  const segments = new SegmentFiles(setup.journalFolder, fds);
   const handle = setup.shared.catchup;
   const catchup = handle === null ? null : new CatchupClient(handle, segments);
   const makings = {

@@ -3,8 +3,8 @@
  *
  * WHY         A blocking worker has no event loop: it waits here, for its sockets, for its timers
  *             (the timeout) and for other threads (an eventfd).
- * OWNERSHIP   Owns the epoll. Sockets and the eventfd are their owners'; a socket is taken out
- *             before it is closed.
+ * OWNERSHIP   Owns the epoll, and closes sockets for their owners (own, closeSocket), so that all
+ *             fds of the worker stand in the FdTable while they are open. The eventfd is another's.
  * INVARIANTS  An event goes to the handler that was added for it, or to nobody: each registration
  *             has a number of its own, so that an fd that was closed and given out again in the
  *             same turn gets nothing that was meant for the old one.
@@ -23,6 +23,7 @@ import {
   epollWait,
   eventfdClear,
 } from '../../toolkit/sys/index.ts';
+import type { FdTable } from './fd-table.ts';
 
 export interface PollHandler {
   /** `events`: EPOLLIN and the others, signed: test them by `&`. */
@@ -33,6 +34,8 @@ export interface PollerOptions {
   readonly nowMs: () => number;
   /** An eventfd by which other threads end wait(); it is cleared there. */
   readonly wakeFd?: number;
+  /** Where the supervisor finds what this thread left open; null: nobody looks. */
+  readonly fds?: FdTable | null;
 }
 
 interface Registration {
@@ -48,16 +51,19 @@ export class Poller {
   readonly #epollFd: number;
   readonly #nowMs: () => number;
   readonly #wakeFd: number;
+  readonly #fds: FdTable | null;
   readonly #byFd = new Map<number, Registration>();
   readonly #byNumber = new Map<number, Registration>();
   readonly #pairs = new Int32Array(2 * EPOLL_WAIT_EVENTS_MAX);
   #lastNumber = WAKE_NUMBER;
 
   /** Throws SyscallError. */
-  constructor({ nowMs, wakeFd = -1 }: PollerOptions) {
+  constructor({ nowMs, wakeFd = -1, fds = null }: PollerOptions) {
     this.#nowMs = nowMs;
     this.#wakeFd = wakeFd;
+    this.#fds = fds;
     this.#epollFd = checked('epoll_create', epollCreate());
+    fds?.add(this.#epollFd);
     if (wakeFd >= 0) {
       checked('epoll_ctl', epollAdd(this.#epollFd, wakeFd, EPOLLIN, WAKE_NUMBER), 'an eventfd');
     }
@@ -66,6 +72,18 @@ export class Poller {
   /** Sockets that are watched. */
   get size(): number {
     return this.#byFd.size;
+  }
+
+  /** A socket that was opened: closed by closeSocket, or by the supervisor when we have died. */
+  own(fd: number): void {
+    this.#fds?.add(fd);
+  }
+
+  /** Ends the watch, if there is one, and closes the socket. */
+  closeSocket(fd: number): void {
+    this.remove(fd);
+    this.#fds?.remove(fd);
+    closeFd(fd);
   }
 
   /** Watches an fd. Returns 0 or -errno: ENOSPC, ENOMEM, EEXIST. */
@@ -127,6 +145,7 @@ export class Poller {
   close(): void {
     this.#byFd.clear();
     this.#byNumber.clear();
+    this.#fds?.remove(this.#epollFd);
     closeFd(this.#epollFd);
   }
 
