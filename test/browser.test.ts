@@ -8,6 +8,13 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { type Dashboard, History, startDashboard } from '../src/server/dashboard/index.ts';
 import { launchBrowser, whyNoBrowser } from './support/browser.ts';
+import {
+  fakeChannel,
+  fakeDown,
+  fakeDropped,
+  fakeForward,
+  fakePair,
+} from './support/fake-forward.ts';
 import { FakeSource } from './support/fake-source.ts';
 import { pageNumbers, statusNumbers } from './support/page-numbers.ts';
 
@@ -131,6 +138,54 @@ describe('the live page', { skip }, () => {
     await page.close();
   });
 
+  test('what is forwarded has a panel, the destinations that are not fine first', async () => {
+    const source = busySource();
+    const fine = Array.from({ length: 95 }, (_, n) => fakeChannel({ name: `fine-${n}` }));
+    const lossy = fakeChannel({ name: 'lossy', dropped: fakeDropped({ lag: 1_234 }) });
+    const channels = [...fine, lossy, fakeDown('dead'), fakePair('pair', true)];
+    source.set({ forward: fakeForward(channels, source.snapshot().timeMs) });
+    const { page, problems } = await open((await serve(source)).url);
+    const rows = page.locator('#forward tbody tr');
+    await rows.first().waitFor();
+    const names = await rows
+      .locator('th')
+      .evaluateAll((all) => all.map((one) => one.firstChild?.textContent ?? ''));
+    assert.deepEqual(names.slice(0, 5), ['dead', 'lossy', 'pair/first', 'pair/second', 'fine-0']);
+    assert.equal(names.length, 12);
+    assert.match((await rows.nth(0).textContent())!, /ECONNREFUSED/);
+    const tones = await rows.evaluateAll((all) =>
+      all.slice(0, 5).map((one) => one.getAttribute('data-tone')),
+    );
+    assert.deepEqual(tones, ['bad', 'warn', 'none', 'warn', 'good']);
+    const delivered = rows.nth(1).locator('[data-channel-field="delivered"]');
+    assert.equal(await delivered.textContent(), '999,600');
+    assert.match((await page.textContent('#forward-note'))!, /closes\. Dropped: 1,234 lag\./);
+    assert.match((await page.textContent('#lamps'))!, /1,234 records.*3 of 98 not fine/);
+    await page.click('#forward-more');
+    assert.equal(await rows.count(), 99);
+    assert.deepEqual(problems, []);
+    await page.close();
+  });
+
+  test('the rate of a destination is what was sent between two reports', async () => {
+    const source = busySource();
+    const { timeMs } = source.snapshot();
+    const sentAt = (sentBytes: number, atMs: number): void => {
+      const channel = fakeChannel();
+      const destinations = channel.destinations.map((one) => ({ ...one, sentBytes }));
+      source.set({ timeMs: atMs, forward: fakeForward([{ ...channel, destinations }], atMs) });
+    };
+    sentAt(10e6, timeMs);
+    const { page } = await open((await serve(source)).url);
+    const rate = page.locator('#forward td[data-title="MB/s"]');
+    await rate.filter({ hasText: '–' }).waitFor();
+    sentAt(19e6, timeMs + 2_000);
+    await rate.filter({ hasText: '4.50' }).waitFor();
+    source.set({ timeMs: timeMs + 3_000, forward: null });
+    await page.locator('#forward-panel').waitFor({ state: 'hidden' });
+    await page.close();
+  });
+
   test('the tops follow their switches, by keyboard too', async () => {
     const source = busySource();
     const { page } = await open((await serve(source)).url);
@@ -176,6 +231,9 @@ describe('the live page', { skip }, () => {
     for (const exporters of [0, 4]) {
       const source = new FakeSource({ exporters, names: [HTML_NAME.repeat(5)] });
       for (let i = 0; i < 30; i += 1) source.advance();
+      const name = 'a-name-of-sixty-three-characters-is-the-longest-that-is-allowed';
+      if (exporters > 0)
+        source.set({ forward: fakeForward([fakeDown(name), fakePair(name, true)]) });
       const { page } = await open((await serve(source)).url, { width: 390 });
       await page.waitForTimeout(200);
       const width = await page.locator('html').evaluate((html) => html.scrollWidth);

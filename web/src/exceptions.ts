@@ -1,6 +1,7 @@
 /**
  * Exceptions: everything that was counted and is not a clean record, with its reason in words.
  */
+import { FORWARD_DROPS } from '../../src/server/forward/report.ts';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { element, reconcile, setText } from './dom.ts';
 import { sumOf } from './ledgers.ts';
@@ -33,6 +34,10 @@ const MEANINGS: Readonly<Record<string, string>> = {
   bench: 'a benchmark asked for it',
   retention: 'the hard cap of the journal',
   damaged: 'the block is damaged',
+  cut: 'a connection broke in it',
+  interrupted: 'on its way when the server died',
+  lag: 'beyond the lag allowed',
+  removed: 'no destination any more',
   undecodable: 'not found in their block',
   not_allowed: 'not on the allow-list',
   connection_limit: 'too many at once',
@@ -67,6 +72,7 @@ function groupsOf(snapshot: Snapshot): Group[] {
   const droppedRecords = sinks.flatMap((sink) =>
     reasonsOf(sink.dropped, integer).map((row) => ({ ...row, name: `${sink.name}: ${row.name}` })),
   );
+  const unsent = forwardDropsOf(snapshot).map((row) => ({ ...row, name: `forward: ${row.name}` }));
   return [
     {
       title: 'Resync',
@@ -77,7 +83,10 @@ function groupsOf(snapshot: Snapshot): Group[] {
       ],
     },
     { title: 'Malformed records', rows: orNone(reasonsOf(snapshot.malformed, integer)) },
-    { title: 'Dropped', rows: orNone([...reasonsOf(intake.dropped, bytes), ...droppedRecords]) },
+    {
+      title: 'Dropped',
+      rows: orNone([...reasonsOf(intake.dropped, bytes), ...droppedRecords, ...unsent]),
+    },
     { title: 'Refused connections', rows: orNone(reasonsOf(snapshot.refused, integer)) },
     { title: 'Closed connections', rows: orNone(closedOf(snapshot.closed)) },
     {
@@ -102,6 +111,16 @@ function groupsOf(snapshot: Snapshot): Group[] {
       ],
     },
   ];
+}
+
+/** Of all channels together: there may be a hundred. */
+function forwardDropsOf({ forward }: Snapshot): Row[] {
+  const channels = forward?.channels ?? [];
+  const sums = FORWARD_DROPS.map((reason): [string, number] => [
+    reason,
+    channels.reduce((sum, { dropped }) => sum + dropped[reason], 0),
+  ]);
+  return reasonsOf(Object.fromEntries(sums), integer);
 }
 
 function rowOf(name: string, value: number, format: (value: number) => string): Row {

@@ -1,6 +1,12 @@
 /**
- * Lamps: five answers at a glance; the words say what the colour says.
+ * Lamps: five answers at a glance, six where something is forwarded; the words say what the colour
+ * says.
  */
+import {
+  channelDifference,
+  channelHealth,
+  droppedRecords as droppedOf,
+} from '../../src/server/forward/health.ts';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 import { element, reconcile, setText } from './dom.ts';
 import { LAG_SLOW_MS, sumOf } from './ledgers.ts';
@@ -41,6 +47,7 @@ function lampsOf(snapshot: Snapshot): Lamp[] {
     ledgerLamp(snapshot),
     dropLamp(snapshot),
     lagLamp(snapshot),
+    ...forwardLamps(snapshot),
     errorLamp(snapshot),
   ];
 }
@@ -49,15 +56,19 @@ function stateLamp({ state }: Snapshot): Lamp {
   return { name: 'Server', tone: state === 'running' ? 'good' : 'warn', text: state };
 }
 
-function ledgerLamp({ intake, sinks }: Snapshot): Lamp {
-  const isOpen = intake.difference !== 0 || sinks.some(({ difference }) => difference !== 0);
+function ledgerLamp({ intake, sinks, forward }: Snapshot): Lamp {
+  const isOpen =
+    intake.difference !== 0 ||
+    sinks.some(({ difference }) => difference !== 0) ||
+    (forward?.channels ?? []).some((channel) => channelDifference(channel) !== 0);
   if (isOpen) return { name: 'Ledgers', tone: 'bad', text: 'do not close' };
   return { name: 'Ledgers', tone: 'good', text: 'close' };
 }
 
-function dropLamp({ intake, sinks }: Snapshot): Lamp {
+function dropLamp({ intake, sinks, forward }: Snapshot): Lamp {
   const droppedBytes = sumOf(intake.dropped);
-  const droppedRecords = sinks.reduce((sum, sink) => sum + sumOf(sink.dropped), 0);
+  const ofChannels = (forward?.channels ?? []).reduce((sum, one) => sum + droppedOf(one), 0);
+  const droppedRecords = sinks.reduce((sum, sink) => sum + sumOf(sink.dropped), ofChannels);
   if (droppedBytes > 0) return { name: 'Dropped', tone: 'bad', text: bytes(droppedBytes) };
   if (droppedRecords > 0) {
     return { name: 'Dropped', tone: 'bad', text: `${integer(droppedRecords)} records` };
@@ -71,6 +82,16 @@ function lagLamp({ sinks }: Snapshot): Lamp {
   if (slowest.lagMs <= LAG_SLOW_MS) return { name: 'Sinks', tone: 'good', text: 'keep up' };
   const text = `${slowest.name} is ${milliseconds(slowest.lagMs)} behind`;
   return { name: 'Sinks', tone: slowest.lagMs > LAG_BAD_MS ? 'bad' : 'warn', text };
+}
+
+/** None where nothing is forwarded. */
+function forwardLamps({ forward }: Snapshot): Lamp[] {
+  const tones = (forward?.channels ?? []).map((channel) => channelHealth(channel).tone);
+  if (tones.length === 0) return [];
+  const troubles = tones.filter((tone) => tone !== 'good').length;
+  if (troubles === 0) return [{ name: 'Forwarding', tone: 'good', text: 'all fine' }];
+  const tone = tones.includes('bad') ? 'bad' : 'warn';
+  return [{ name: 'Forwarding', tone, text: `${troubles} of ${tones.length} not fine` }];
 }
 
 function errorLamp({ journal, store, workerDeaths }: Snapshot): Lamp {

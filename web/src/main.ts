@@ -8,6 +8,7 @@ import { byId, setText } from './dom.ts';
 import { showExceptions } from './exceptions.ts';
 import { showExporters } from './exporters.ts';
 import { showFields } from './fields.ts';
+import { showForward, startForward } from './forward.ts';
 import { showLamps } from './lamps.ts';
 import { showLedgers } from './ledgers.ts';
 import { bytes, clock, duration, integer } from './number-text.ts';
@@ -30,6 +31,7 @@ function show(snapshot: Snapshot): void {
   showLamps(byId('lamps'), snapshot);
   showLedgers(byId('ledgers'), snapshot);
   showExporters(snapshot);
+  showForward(snapshot);
   showExceptions(byId('exceptions'), snapshot);
   showTables(snapshot);
   const isEmpty = showWelcome(snapshot);
@@ -73,6 +75,9 @@ function showState(state: StreamState, reason: string): void {
 }
 
 startTheme();
+startForward(() => {
+  if (shown !== null) showForward(shown);
+});
 new Tops().start();
 new Stream({
   snapshot(snapshot, isFirst) {
