@@ -23,7 +23,9 @@ import { IdleStrategy } from '../toolkit/ring/index.ts';
 import { closeFd, eventfdSignal } from '../toolkit/sys/index.ts';
 import type { SinkReport, WorkerMessage } from './control.ts';
 import { FORWARD_DRAIN_MS } from './forward/options.ts';
+import type { ForwardReport } from './forward/report.ts';
 import type { ForwardDoor } from './forward-door.ts';
+import { ForwardEvents } from './forward-events.ts';
 import type { Logger } from './log.ts';
 import type { Memory } from './memory.ts';
 import type { Pinning } from './pinning.ts';
@@ -92,6 +94,7 @@ export class Supervisor {
   readonly #plan: Plan;
   readonly #log: Logger;
   readonly #logs: WorkerLogs;
+  readonly #forwardEvents = new ForwardEvents();
   readonly #pinning: Pinning;
   readonly #door: ForwardDoor;
   readonly #lives = new Map<string, Life>();
@@ -258,9 +261,16 @@ export class Supervisor {
   #onMessage(worker: PlannedWorker, message: WorkerMessage): void {
     if (message.kind === 'exporters') this.state.exporters.set(worker.index, message.rows);
     else if (message.kind === 'sink') this.#onSink(message.report);
-    else if (message.kind === 'forward') this.state.forward = message.report;
+    else if (message.kind === 'forward') this.#onForward(message.report);
     else if (message.kind === 'resolve') void this.#door.resolve(message.host);
     else if (message.kind === 'reply') this.#replies.get(message.id)?.(message);
+  }
+
+  #onForward(report: ForwardReport): void {
+    this.state.forward = report;
+    for (const { level, text, fields } of this.#forwardEvents.observe(report)) {
+      this.#log[level]({ stage: 'forward', ...fields }, text);
+    }
   }
 
   #onSink(report: SinkReport): void {

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  fakeChannel,
+  fakeDestination,
+  fakeDown,
+  fakeDropped,
+  fakeForward,
+} from '../../test/support/fake-forward.ts';
+import type { ChannelReport } from './forward/report.ts';
+import { EVENT_EVERY_MS, ForwardEvents } from './forward-events.ts';
+
+/** What is logged of these reports, each so many ms behind the one before. */
+function linesOf(...reports: readonly (readonly [afterMs: number, ...ChannelReport[]])[]) {
+  const events = new ForwardEvents();
+  let timeMs = 1_000_000;
+  return reports.map(([afterMs, ...channels]) => {
+    timeMs += afterMs;
+    const told = events.observe(fakeForward(channels, timeMs));
+    return told.map(({ level, text }) => `${level}: ${text}`);
+  });
+}
+
+const UP = fakeChannel();
+const DOWN = fakeDown('mediation');
+const CONNECTED = 'info: a destination is connected';
+const IS_DOWN = 'warn: a destination is down';
+
+test('a destination that comes and goes is told of once each time', () => {
+  const lines = linesOf([0, UP], [200, UP], [EVENT_EVERY_MS, DOWN], [200, DOWN]);
+  assert.deepEqual(lines, [[CONNECTED], [], [IS_DOWN], []]);
+});
+
+test('one that flaps is told of once in a while, as it stands then', () => {
+  const lines = linesOf([0, UP], [200, DOWN], [200, UP], [200, DOWN], [EVENT_EVERY_MS, DOWN]);
+  assert.deepEqual(lines, [[CONNECTED], [], [], [], [IS_DOWN]]);
+});
+
+test('idle, connecting and standby are neither up nor down', () => {
+  const still = (['idle', 'connecting', 'resolving', 'standby'] as const).map((state) =>
+    fakeChannel({ destinations: [fakeDestination({ state, connections: 0 })] }),
+  );
+  const lines = linesOf([0, DOWN], ...still.map((one) => [EVENT_EVERY_MS, one] as const));
+  assert.deepEqual(lines, [[IS_DOWN], [], [], [], []]);
+});
+
+test('a channel says when it begins to drop, why, and how many it was in the end', () => {
+  const events = new ForwardEvents();
+  const at = (timeMs: number, lag: number) =>
+    events
+      .observe(fakeForward([fakeChannel({ dropped: fakeDropped({ lag, cut: 2 }) })], timeMs))
+      .filter(({ text }) => text.includes('drop'));
+  assert.deepEqual(at(0, 5), [], 'of a life before');
+  assert.deepEqual(at(200, 9), [
+    {
+      level: 'warn',
+      text: 'a channel drops records',
+      fields: { channel: 'mediation', records: 4, reasons: ['lag'] },
+    },
+  ]);
+  assert.deepEqual(at(EVENT_EVERY_MS, 12), []);
+  assert.deepEqual(at(2 * EVENT_EVERY_MS, 12), [
+    {
+      level: 'info',
+      text: 'a channel drops no more records',
+      fields: { channel: 'mediation', records: 7 },
+    },
+  ]);
+  assert.equal(at(4 * EVENT_EVERY_MS, 13)[0]?.fields.records, 1);
+});
+
+test('a channel that holds the journal is told of, and when it ends', () => {
+  const held = fakeChannel({ state: 'held' });
+  const lines = linesOf([0, UP], [200, held], [EVENT_EVERY_MS, UP]);
+  assert.deepEqual(lines, [
+    [CONNECTED],
+    ['warn: a channel lags too far: it holds the journal'],
+    ['info: a channel holds the journal no more'],
+  ]);
+});
+
+test('a channel that was removed and comes back is a new one', () => {
+  const lines = linesOf([0, UP], [200], [200, UP]);
+  assert.deepEqual(lines, [[CONNECTED], [], [CONNECTED]]);
+});
