@@ -56,6 +56,8 @@ test('with a destination the workers run, and drain', needsAddon, async (t) => {
   const snapshot = await server.drain();
   assert.equal(snapshot.state, 'stopped');
   assert.equal(snapshot.workerDeaths, 0);
+  const left = snapshot.forward?.channels.map(({ name }) => name);
+  assert.deepEqual(left, ['a'], 'the last report has the ledgers');
   await server.closed;
 });
 

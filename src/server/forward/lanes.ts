@@ -132,11 +132,10 @@ export class Lanes {
     for (const lane of this.#lanes) lane.drain(nowMs, waitMs);
   }
 
+  /** For good, once. The last report still has all channels, and what they hold stays held. */
   close(nowMs: number): void {
     for (const lane of this.#lanes) lane.close(nowMs);
     for (const { lane } of this.#endings) lane.close(nowMs);
-    this.#lanes = [];
-    this.#endings = [];
   }
 
   report({ publishedPosition, publishedOrdinal }: Published, generation: number): LanesReport {
