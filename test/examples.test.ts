@@ -53,6 +53,15 @@ test('examples/record-stream: pages filled again arrive as they were', needsAddo
   assert.match(out, /^4 of 4 clients got what was stamped$/m);
 });
 
+test('examples/forward: one sink gets all, one what its filter chooses', needsAddon, async () => {
+  const out = await runExample('forward.js');
+  assert.match(out, /^all: 20000 records = 20000 delivered \+ 0 filtered, by sendfile$/m);
+  const web = /^web: 20000 records = (\d+) delivered \+ \d+ filtered, by copy$/m.exec(out)?.[1];
+  assert.ok(Number(web) > 0, out);
+  assert.match(out, /^a sink got 20000 records; nothing is wrong$/m);
+  assert.match(out, new RegExp(`^a sink got ${web} records; nothing is wrong$`, 'm'));
+});
+
 test('examples/pinned-pair: each worker on its CPU, every item once', needsAddon, async () => {
   const out = await runExample('pinned-pair.js');
   assert.match(out, /^(?:writer on CPU \d+, reader on CPU \d+|not pinned: .*)$/m);
