@@ -22,6 +22,7 @@ import type {
   SegmentHolder,
   Selected,
 } from './channel-parts.ts';
+import { type GatherPool, HeldBuffers } from './gather.ts';
 import { isTooOld, type LagLimits } from './lag.ts';
 import { type Ledger, makePassed } from './ledger.ts';
 import type { Parcel, Settlement } from './parcel.ts';
@@ -42,6 +43,7 @@ export interface ChannelDependencies {
   readonly ledger: Ledger;
   readonly file: PositionFile;
   readonly segments: SegmentHolder;
+  readonly pool: Pick<GatherPool, 'isTight'>;
 }
 
 /** What the channel waits for; `''`: it has just worked. */
@@ -50,6 +52,7 @@ export type ChannelWait = '' | 'journal' | 'output' | 'cold' | 'memory' | 'disk'
 export class Channel {
   readonly ledger: Ledger;
   readonly #deps: ChannelDependencies;
+  readonly #buffers: HeldBuffers;
   /** The block that the cursor stands on is not dealt with. */
   #hasBlock = false;
   /** Parcels of blocks that were begun and are not added yet; the first is the next. */
@@ -66,6 +69,7 @@ export class Channel {
 
   constructor(deps: ChannelDependencies) {
     this.#deps = deps;
+    this.#buffers = new HeldBuffers(deps.pool);
     this.ledger = deps.ledger;
     this.#writtenPosition = deps.ledger.committed.position;
   }
@@ -272,7 +276,7 @@ export class Channel {
       this.#waitsFor = 'output';
       return false;
     }
-    const selected = this.#deps.selector.select(block);
+    const selected = this.#buffers.isFull ? 'full' : this.#deps.selector.select(block);
     if (selected === 'cold') this.#waitsFor = 'cold';
     else if (selected === 'full') this.#waitsFor = 'memory';
     else if (selected === 'damaged') this.#pass(block, 'damaged');
@@ -320,12 +324,18 @@ export class Channel {
 
   #hold(parcel: ChannelParcel): void {
     if (parcel.memory === null) this.#deps.segments.retain(parcel.segment);
-    else parcel.memory.retain();
+    else {
+      parcel.memory.retain();
+      this.#buffers.add(parcel.memory.bytes);
+    }
   }
 
   #letGo(parcel: ChannelParcel): void {
     if (parcel.memory === null) this.#deps.segments.release(parcel.segment);
-    else parcel.memory.release();
+    else {
+      this.#buffers.remove(parcel.memory.bytes);
+      parcel.memory.release();
+    }
   }
 }
 

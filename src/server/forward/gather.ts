@@ -6,8 +6,10 @@
  *            connection sends many blocks with one call.
  * OWNERSHIP  A buffer is held by each parcel that lies in it, by the cache of selections, and by
  *            the Gather that fills it; the last one to let go gives it back.
- * BOUNDS     How many buffers are held at once is the business of those who hold them: a channel
- *            holds CHANNEL_BUFFERS_MAX at most, a cache its own number.
+ * BOUNDS     GATHER_BUFFERS_MAX of a worker. A small parcel holds a whole buffer, and a receiver
+ *            that has stopped holds its parcels for ever: so a channel that holds
+ *            CHANNEL_BUFFERS_MAX takes no more once the pool is tight, which leaves as many to each
+ *            of a hundred others. A cache gives up all that it holds before a take is refused.
  * INVARIANTS Bytes that somebody holds are never written again.
  * REFUSED    A buffer per block (a small selection would take 256 KiB); one filling buffer for all
  *            selections (a slow channel would hold memory that is mostly not its own).
@@ -17,6 +19,10 @@ import { PAGE_BYTES } from '../../toolkit/base/limits.ts';
 
 /** A block's payload is smaller than a page of the arena, so that each selection fits. */
 export const GATHER_BUFFER_BYTES = PAGE_BYTES;
+/** 256 MiB. */
+export const GATHER_BUFFERS_MAX = 1024;
+/** 1 MiB of each channel is its own; beyond, all take from the first half of the pool. */
+export const CHANNEL_BUFFERS_MAX = 4;
 /** Buffers that wait to be used again; more are left to the garbage collector. */
 const FREE_BUFFERS_MAX = 16;
 
@@ -41,18 +47,45 @@ export class GatherBuffer {
   }
 }
 
+/** Who holds buffers only so as not to work something out again. */
+export interface GatherCache {
+  clear(): void;
+}
+
 /** Buffers of one forward worker. */
 export class GatherPool {
+  readonly buffersMax: number;
   readonly #free: GatherBuffer[] = [];
+  readonly #caches = new Set<GatherCache>();
   #count = 0;
+
+  constructor(buffersMax = GATHER_BUFFERS_MAX) {
+    this.buffersMax = buffersMax;
+  }
 
   /** Buffers that are held. */
   get heldCount(): number {
     return this.#count - this.#free.length;
   }
 
-  /** An empty buffer, held once. */
-  take(): GatherBuffer {
+  /** What is left is for channels that hold little. */
+  get isTight(): boolean {
+    return this.heldCount >= this.buffersMax / 2;
+  }
+
+  /** Is cleared when there is no buffer left. */
+  addCache(cache: GatherCache): void {
+    this.#caches.add(cache);
+  }
+
+  removeCache(cache: GatherCache): void {
+    this.#caches.delete(cache);
+  }
+
+  /** An empty buffer, held once; null: all are held. */
+  take(): GatherBuffer | null {
+    if (this.heldCount >= this.buffersMax) for (const cache of this.#caches) cache.clear();
+    if (this.heldCount >= this.buffersMax) return null;
     let buffer = this.#free.pop();
     if (buffer === undefined) {
       buffer = new GatherBuffer(this);
@@ -78,8 +111,15 @@ export class Gather {
     this.#pool = pool;
   }
 
-  /** A buffer with room for `bytes` from `used` on; whoever writes there moves `used`. */
-  room(bytes: number): GatherBuffer {
+  get pool(): GatherPool {
+    return this.#pool;
+  }
+
+  /**
+   * A buffer with room for `bytes` from `used` on; whoever writes there moves `used`. Null: the
+   * pool has none.
+   */
+  room(bytes: number): GatherBuffer | null {
     assert(bytes <= GATHER_BUFFER_BYTES, 'a selection fits into a buffer');
     if (this.#filling !== null && this.#filling.used + bytes <= GATHER_BUFFER_BYTES) {
       return this.#filling;
@@ -93,5 +133,31 @@ export class Gather {
   close(): void {
     this.#filling?.release();
     this.#filling = null;
+  }
+}
+
+/** The buffers that one channel holds by its parcels. */
+export class HeldBuffers {
+  readonly #pool: Pick<GatherPool, 'isTight'>;
+  /** Parcels in each, by its bytes. */
+  readonly #parcels = new Map<Uint8Array, number>();
+
+  constructor(pool: Pick<GatherPool, 'isTight'>) {
+    this.#pool = pool;
+  }
+
+  /** The channel waits until one of its parcels is settled. */
+  get isFull(): boolean {
+    return this.#parcels.size >= CHANNEL_BUFFERS_MAX && this.#pool.isTight;
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#parcels.set(bytes, (this.#parcels.get(bytes) ?? 0) + 1);
+  }
+
+  remove(bytes: Uint8Array): void {
+    const parcels = this.#parcels.get(bytes)! - 1;
+    if (parcels === 0) this.#parcels.delete(bytes);
+    else this.#parcels.set(bytes, parcels);
   }
 }

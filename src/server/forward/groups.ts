@@ -21,6 +21,12 @@ export interface GroupsContext {
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
+/** Lane, as its group looks at it. */
+export type GroupLane = Pick<
+  Lane,
+  'options' | 'member' | 'state' | 'readPosition' | 'writtenPosition' | 'probe'
+>;
+
 interface Group {
   readonly name: string;
   readonly file: GroupFile;
@@ -81,13 +87,13 @@ export class Groups {
   }
 
   /** Looks who is there, and changes epochs where it has to be. */
-  turn(lanes: readonly Lane[], nowMs: number): void {
+  turn(lanes: readonly GroupLane[], nowMs: number): void {
     if (this.#groups.size === 0 || nowMs < this.#lookMs) return;
     this.#lookMs = nowMs + LOOK_EVERY_MS;
     for (const group of this.#groups.values()) this.#look(group, lanes, nowMs);
   }
 
-  #look(group: Group, all: readonly Lane[], nowMs: number): void {
+  #look(group: Group, all: readonly GroupLane[], nowMs: number): void {
     const lanes = all.filter((lane) => lane.options.group === group.name);
     if (lanes.length === 0) return;
     const { epochs, membership } = group;

@@ -12,6 +12,7 @@ import { wallMs } from '../../toolkit/base/clock.ts';
 import { Channel } from './channel.ts';
 import type { BlockSelector, ChannelCursor, SegmentHolder } from './channel-parts.ts';
 import { describeDestination } from './destination-text.ts';
+import type { GatherPool } from './gather.ts';
 import type { LaneDestination, MakeDestination } from './lane-parts.ts';
 import { Ledger } from './ledger.ts';
 import type { ChannelOptions } from './options.ts';
@@ -27,7 +28,10 @@ export interface LaneContext {
   readonly segments: SegmentHolder;
   readonly makeCursor: (position: ChannelPosition) => ChannelCursor;
   readonly makeDestination: MakeDestination;
+  readonly pool: Pick<GatherPool, 'isTight'>;
   readonly selectorOf: (options: ChannelOptions) => BlockSelector;
+  /** These are the channels from now on: selectors of others may go. */
+  readonly keepSelectors: (channels: readonly ChannelOptions[]) => void;
   /** Where a channel without a position begins in spite of `from`; null: it does not. */
   readonly startOf: (options: ChannelOptions) => number | null;
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -75,6 +79,7 @@ export class Lane {
       ledger,
       file,
       segments: context.segments,
+      pool: context.pool,
     });
     this.#destinations = options.destinations.map((_, index) => this.#make(index));
     this.#redundancy = this.#makeRedundancy(position.active, nowMs);

@@ -125,6 +125,7 @@ export class Lanes {
       this.#endings.push({ lane, endMs: nowMs + ENDING_MS, next });
       return false;
     });
+    this.#context.keepSelectors(options.channels);
     this.#openAll(options, [...wanted.values()], published, nowMs);
   }
 

@@ -42,7 +42,9 @@ export function makeLanes(options: ForwardOptions, makings: LaneMakings, nowMs: 
     },
     makeDestination: (destination, onSettled) =>
       new Destination(destination, { poller, resolver, isLoop, random, onSettled }),
+    pool: selectors.pool,
     selectorOf: (channel) => selectors.of(channel),
+    keepSelectors: (channels) => selectors.keepOnly(channels),
     startOf: ({ balance, group }) => (balance === null ? null : groups.startOf(group!)),
     warn,
   };

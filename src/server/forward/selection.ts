@@ -5,14 +5,22 @@
  *            position. Which bytes go how is decided here too: a long run goes by sendfile(2) from
  *            the page cache, short runs are put next to each other and go as one.
  * OWNERSHIP  The cache holds the gathered bytes of its entries; a parcel holds them for itself.
- * BOUNDS     SELECTIONS_CACHED blocks. Who lags further behind works it out for itself.
+ * BOUNDS     SELECTIONS_CACHED blocks. Who lags further behind works it out for itself. Memory:
+ *            see gather.ts; a selection that finds none is worked out again later.
  */
 import type { RecordPredicate } from '../../rdr/filter/ast.ts';
 import { RECORD_RUN_STRIDE, RecordRuns, selectRuns } from '../../rdr/filter/record-runs.ts';
 import type { BlockBytes, BlockPayload } from './block-bytes.ts';
 import type { CursorBlock } from './block-cursor.ts';
-import type { BlockSelector, MemoryPiece, Piece, Selected, SelectResult } from './channel-parts.ts';
-import type { Gather, GatherBuffer } from './gather.ts';
+import {
+  type BlockSelector,
+  type MemoryPiece,
+  type Piece,
+  SELECT_FULL,
+  type Selected,
+  type SelectResult,
+} from './channel-parts.ts';
+import type { Gather, GatherBuffer, GatherPool } from './gather.ts';
 
 /**
  * Runs shorter than this are copied, longer ones go by sendfile(2): one call costs about as much as
@@ -61,8 +69,12 @@ export class Pieces {
     this.#gatherBelowBytes = gatherBelowBytes;
   }
 
-  /** Gathered bytes are held once, for whoever calls. */
-  make(block: CursorBlock, payload: BlockPayload, runs: RecordRuns): Selected {
+  get pool(): GatherPool {
+    return this.#gather.pool;
+  }
+
+  /** Gathered bytes are held once, for whoever calls. Null: there is no memory for them now. */
+  make(block: CursorBlock, payload: BlockPayload, runs: RecordRuns): Selected | null {
     if (runs.records === 0) return NOTHING;
     if (runs.bytes === block.length) return wholeBlock(block);
     const pieces: Piece[] = [];
@@ -74,12 +86,24 @@ export class Pieces {
         const records = entries[at + 2]!;
         pieces.push({ records, bytes, memory: null, payloadOffset: entries[at]! });
         i++;
-      } else i = this.#gatherFrom(i, payload, runs, pieces);
+        continue;
+      }
+      const next = this.#gatherFrom(i, payload, runs, pieces);
+      if (next < 0) {
+        releasePieces(pieces);
+        return null;
+      }
+      i = next;
     }
     return { records: runs.records, pieces };
   }
 
-  /** Short runs from the i-th on; the first one that is not gathered. */
+  /** Lets go of the buffer that is being filled. */
+  close(): void {
+    this.#gather.close();
+  }
+
+  /** Short runs from the i-th on; the first one that is not gathered, or -1: no memory. */
   #gatherFrom(first: number, payload: BlockPayload, runs: RecordRuns, pieces: Piece[]): number {
     const { entries, runCount } = runs;
     let end = first;
@@ -92,6 +116,7 @@ export class Pieces {
       records += entries[end * RECORD_RUN_STRIDE + 2]!;
     }
     const buffer = this.#gather.room(bytes);
+    if (buffer === null) return -1;
     const offset = buffer.used;
     for (let i = first; i < end; i++) {
       const at = entries[i * RECORD_RUN_STRIDE]!;
@@ -137,8 +162,8 @@ export class SelectionCache<Answer> {
   }
 }
 
-export function releaseSelected(selected: Selected): void {
-  for (const { memory } of selected.pieces) memory?.release();
+export function releasePieces(pieces: readonly Piece[]): void {
+  for (const { memory } of pieces) memory?.release();
 }
 
 /** What one filter chooses. */
@@ -148,20 +173,28 @@ export class FilterSelection implements BlockSelector {
   readonly #pieces: Pieces;
   readonly #runs = new RecordRuns();
   readonly #cache = new SelectionCache<SelectResult>((answer) => {
-    if (typeof answer !== 'string') releaseSelected(answer);
+    if (typeof answer !== 'string') releasePieces(answer.pieces);
   });
 
   constructor(predicate: RecordPredicate, bytes: BlockBytes, pieces: Pieces) {
     this.#predicate = predicate;
     this.#bytes = bytes;
     this.#pieces = pieces;
+    pieces.pool.addCache(this.#cache);
+  }
+
+  /** Nobody selects by it any more. */
+  close(): void {
+    this.#pieces.pool.removeCache(this.#cache);
+    this.#cache.clear();
+    this.#pieces.close();
   }
 
   select(block: CursorBlock): SelectResult {
     const found = this.#cache.find(block.position);
     if (found !== null) return found;
     const answer = this.#workOut(block);
-    this.#cache.add(block.position, answer);
+    if (answer !== SELECT_FULL) this.#cache.add(block.position, answer);
     return answer;
   }
 
@@ -170,6 +203,6 @@ export class FilterSelection implements BlockSelector {
     if (payload === null) return 'damaged';
     const { bytes, view, length } = payload;
     selectRuns(this.#predicate, bytes, view, 0, length, block.header.exporter, this.#runs);
-    return this.#pieces.make(block, payload, this.#runs);
+    return this.#pieces.make(block, payload, this.#runs) ?? SELECT_FULL;
   }
 }

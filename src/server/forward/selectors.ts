@@ -19,8 +19,8 @@ export class Selectors {
   readonly #groups: Groups;
   readonly #gatherBelowBytes: number;
   readonly #bytes = new BlockBytes();
-  readonly #pool = new GatherPool();
-  readonly #byFilter = new Map<string, BlockSelector>();
+  readonly pool = new GatherPool();
+  readonly #byFilter = new Map<string, FilterSelection>();
   readonly #byGroup = new Map<string, Shares>();
 
   /** `gatherBelowBytes` is for the bench. */
@@ -33,10 +33,11 @@ export class Selectors {
   of(channel: ChannelOptions): BlockSelector {
     const { balance, filter } = channel;
     if (balance === null) return this.#ofFilter(filter);
-    const key = JSON.stringify([channel.group, filter, balance.by, balance.field]);
+    const key = groupKey(channel);
     let shares = this.#byGroup.get(key);
     const epochs = this.#groups.epochsOf(channel.group!);
     if (shares === undefined || shares.epochs !== epochs) {
+      shares?.close();
       shares = new Shares({
         how: sharesBy(balance),
         epochs,
@@ -48,6 +49,22 @@ export class Selectors {
       this.#byGroup.set(key, shares);
     }
     return shares.selectorOf(balance.members[balance.self]!);
+  }
+
+  /** After a reload: what none of these channels chooses by goes, and its memory. */
+  keepOnly(channels: readonly ChannelOptions[]): void {
+    const filters = new Set(channels.map(({ filter }) => filter));
+    const groups = new Set(channels.filter(({ balance }) => balance !== null).map(groupKey));
+    for (const [filter, selection] of this.#byFilter) {
+      if (filters.has(filter)) continue;
+      selection.close();
+      this.#byFilter.delete(filter);
+    }
+    for (const [key, shares] of this.#byGroup) {
+      if (groups.has(key)) continue;
+      shares.close();
+      this.#byGroup.delete(key);
+    }
   }
 
   #ofFilter(filter: string): BlockSelector {
@@ -62,8 +79,13 @@ export class Selectors {
   }
 
   #pieces(): Pieces {
-    return new Pieces(new Gather(this.#pool), this.#gatherBelowBytes);
+    return new Pieces(new Gather(this.pool), this.#gatherBelowBytes);
   }
+}
+
+/** Channels with one key share blocks among each other. */
+function groupKey({ group, filter, balance }: ChannelOptions): string {
+  return JSON.stringify([group, filter, balance!.by, balance!.field]);
 }
 
 function predicateOf(filter: string): RecordPredicate | null {

@@ -15,10 +15,16 @@ import { RecordRuns } from '../../rdr/filter/record-runs.ts';
 import { BAD_PREFIX, frameLength } from '../../rdr/index.ts';
 import type { BlockBytes, BlockPayload } from './block-bytes.ts';
 import type { CursorBlock } from './block-cursor.ts';
-import type { BlockSelector, Selected, SelectResult } from './channel-parts.ts';
+import {
+  type BlockSelector,
+  SELECT_DAMAGED,
+  SELECT_FULL,
+  type Selected,
+  type SelectResult,
+} from './channel-parts.ts';
 import type { Epoch, Epochs } from './epochs.ts';
 import { hashBytes, hashNumber, Rendezvous } from './hash.ts';
-import { NOTHING, type Pieces, releaseSelected, SelectionCache } from './selection.ts';
+import { NOTHING, type Pieces, releasePieces, SelectionCache } from './selection.ts';
 
 /** How a block is shared. */
 export type SharesBy =
@@ -36,12 +42,12 @@ export interface SharesParts {
   readonly pieces: Pieces;
 }
 
-type Split = readonly Selected[] | 'damaged';
+type Split = readonly Selected[] | typeof SELECT_DAMAGED | typeof SELECT_FULL;
 
 export class Shares {
   readonly #parts: SharesParts;
   readonly #cache = new SelectionCache<Split>((split) => {
-    if (typeof split !== 'string') for (const selected of split) releaseSelected(selected);
+    if (typeof split !== 'string') releaseAll(split);
   });
   #epoch: Epoch | null = null;
   #group = new Rendezvous(['']);
@@ -49,6 +55,15 @@ export class Shares {
 
   constructor(parts: SharesParts) {
     this.#parts = parts;
+    parts.pieces.pool.addCache(this.#cache);
+  }
+
+  /** The group is no more, or another one. */
+  close(): void {
+    const { pieces } = this.#parts;
+    pieces.pool.removeCache(this.#cache);
+    this.#cache.clear();
+    pieces.close();
   }
 
   get epochs(): Epochs {
@@ -71,7 +86,7 @@ export class Shares {
     }
     const found = this.#cache.find(block.position);
     const split = found ?? this.#split(block, how.finder);
-    if (found === null) this.#cache.add(block.position, split);
+    if (found === null && split !== SELECT_FULL) this.#cache.add(block.position, split);
     return typeof split === 'string' ? split : split[index]!;
   }
 
@@ -84,9 +99,18 @@ export class Shares {
 
   #split(block: CursorBlock, finder: FieldFinder): Split {
     const payload = this.#parts.bytes.read(block);
-    if (payload === null) return 'damaged';
+    if (payload === null) return SELECT_DAMAGED;
     this.#fillRuns(block, payload, finder);
-    return this.#runs.map((runs) => this.#parts.pieces.make(block, payload, runs));
+    const split: Selected[] = [];
+    for (const runs of this.#runs) {
+      const selected = this.#parts.pieces.make(block, payload, runs);
+      if (selected === null) {
+        releaseAll(split);
+        return SELECT_FULL;
+      }
+      split.push(selected);
+    }
+    return split;
   }
 
   #fillRuns(block: CursorBlock, payload: BlockPayload, finder: FieldFinder): void {
@@ -121,6 +145,10 @@ export class Shares {
     }
     if (member >= 0) this.#runs[member]!.add(from, at - from, records);
   }
+}
+
+function releaseAll(split: readonly Selected[]): void {
+  for (const { pieces } of split) releasePieces(pieces);
 }
 
 function hashExporter({ header: { exporter } }: CursorBlock): number {

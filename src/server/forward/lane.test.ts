@@ -1,0 +1,268 @@
+/**
+ * Lane: what a redundancy group does with its stream at a switch-over, without sockets: the
+ * destinations are the test's.
+ */
+import assert from 'node:assert/strict';
+import { readSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { channelOptions, JournalFeed } from '../../../test/support/forward-engine.ts';
+import { compileFilter } from '../../rdr/filter/compile.ts';
+import { parseFilter } from '../../rdr/filter/parser.ts';
+import { frameLength } from '../../rdr/index.ts';
+import { POSITION_MAX } from '../../toolkit/base/limits.ts';
+import { Prng } from '../../toolkit/base/prng.ts';
+import { addonSkipReason } from '../../toolkit/sys/load.ts';
+import { JournalReader } from '../journal/reader.ts';
+import { BlockBytes } from './block-bytes.ts';
+import { BlockCursor } from './block-cursor.ts';
+import type { BlockSelector } from './channel-parts.ts';
+import { makeConnectionCounts } from './connection-counts.ts';
+import { GATHER_BUFFERS_MAX, Gather, GatherPool } from './gather.ts';
+import { Lane } from './lane.ts';
+import type { LaneDestination } from './lane-parts.ts';
+import type { Parcel, Settlement } from './parcel.ts';
+import { SegmentFiles } from './segment-files.ts';
+import { FilterSelection, Pieces, wholeBlock } from './selection.ts';
+
+const skip = addonSkipReason();
+const UUID = new Uint8Array(16).fill(9);
+/** Some runs are longer, so that a block has many parcels. */
+const GATHER_BELOW_BYTES = 700;
+const SWITCH_MS = 1_000;
+const FILTER = 'tag != TRANSACTION_USAGE';
+
+function bytesOf({ file, memory, bytes }: Parcel): Buffer {
+  if (memory !== null) {
+    return Buffer.from(memory.bytes.subarray(memory.offset, memory.offset + bytes));
+  }
+  const into = Buffer.alloc(bytes);
+  readSync(file!.fd, into, 0, bytes, file!.offset);
+  return into;
+}
+
+/** Offset behind the first `count` records. */
+function boundary(bytes: Uint8Array, count: number): number {
+  let at = 0;
+  for (let i = 0; i < count; i++) at += frameLength(bytes, at);
+  return at;
+}
+
+/** Takes parcels, and answers for as much as the test says. */
+class FakeDestination implements LaneDestination {
+  upSinceMs: number | null = 0;
+  downSinceMs: number | null = null;
+  isClosed = false;
+  readonly nextTimerMs = Number.POSITIVE_INFINITY;
+  roomParcels = Number.POSITIVE_INFINITY;
+  /** What arrived. */
+  readonly received: Buffer[];
+  readonly #held: Parcel[] = [];
+  readonly #onSettled: (parcel: Parcel, settlement: Settlement) => void;
+
+  constructor(received: Buffer[], onSettled: (parcel: Parcel, settlement: Settlement) => void) {
+    this.received = received;
+    this.#onSettled = onSettled;
+  }
+
+  get heldCount(): number {
+    return this.#held.length;
+  }
+
+  tryAdd(parcel: Parcel): boolean {
+    if (this.#held.length >= this.roomParcels) return false;
+    this.#held.push(parcel);
+    return true;
+  }
+
+  /** The first parcel, or only its first `records`: then it is closed in its midst. */
+  settleFirst(records = this.#held[0]!.records): void {
+    const parcel = this.#held.shift()!;
+    const bytes = bytesOf(parcel);
+    const resumeBytes = boundary(bytes, records);
+    this.received.push(bytes.subarray(0, resumeBytes));
+    this.#onSettled(parcel, { delivered: records, cut: 0, resent: 0, damaged: 0, resumeBytes });
+  }
+
+  turn(): number {
+    return 0;
+  }
+
+  probe(): void {}
+
+  drain(): void {
+    this.isClosed = true;
+  }
+
+  close(): void {
+    this.isClosed = true;
+    // Some of what the first one holds has been acknowledged, of the others nothing.
+    if (this.#held.length > 0) this.settleFirst(this.#held[0]!.records >> 1);
+    while (this.#held.length > 0) this.settleFirst(0);
+  }
+
+  report(): ReturnType<LaneDestination['report']> {
+    return {
+      ...makeConnectionCounts(),
+      name: '',
+      state: 'up',
+      address: '',
+      reason: '',
+      connections: 1,
+      connectionsUp: 1,
+      parcels: this.#held.length,
+      mechanism: '',
+      mechanismWhy: '',
+      cpuMs: 0,
+    };
+  }
+}
+
+function selectorOf(filter: string, pool: GatherPool): BlockSelector {
+  if (filter === '') return { select: wholeBlock };
+  const predicate = compileFilter(parseFilter(filter));
+  return new FilterSelection(
+    predicate,
+    new BlockBytes(),
+    new Pieces(new Gather(pool), GATHER_BELOW_BYTES),
+  );
+}
+
+/** What lanes of one worker share. */
+class Worker {
+  readonly feed = new JournalFeed(5, 2);
+  readonly segments = new SegmentFiles(this.feed.journal);
+  readonly pool = new GatherPool();
+
+  constructor(t: TestContext) {
+    t.after(() => this.feed.close());
+  }
+}
+
+class Rig {
+  readonly feed: JournalFeed;
+  readonly segments: SegmentFiles;
+  /** All that were made, in their order; `received` is common: the stream that arrived. */
+  readonly made: FakeDestination[] = [];
+  readonly received: Buffer[] = [];
+  readonly lane: Lane;
+
+  constructor(worker: Worker, filter: string, resend: 'none' | 'unacked', name = 'pair') {
+    this.feed = worker.feed;
+    this.segments = worker.segments;
+    const { pool } = worker;
+    const more = { mode: 'redundancy', group: 'pair', filter, switchOverMs: SWITCH_MS } as const;
+    this.lane = new Lane(
+      channelOptions(name, [1, 2], more, { resend }),
+      {
+        folder: this.feed.positions,
+        uuid: UUID,
+        segments: this.segments,
+        makeCursor: ({ position, ordinal }) => {
+          const limitPosition = (): number => this.feed.shared.publishedPosition;
+          const files = this.segments;
+          const cursor = new BlockCursor({ files, limitPosition, position, ordinal });
+          cursor.waitBelow(POSITION_MAX);
+          return cursor;
+        },
+        makeDestination: (_, onSettled) => {
+          const destination = new FakeDestination(this.received, onSettled);
+          this.made.push(destination);
+          return destination;
+        },
+        pool,
+        selectorOf: () => selectorOf(filter, pool),
+        keepSelectors: () => undefined,
+        startOf: () => null,
+        warn: () => undefined,
+      },
+      0,
+      0,
+    );
+  }
+
+  advance(nowMs: number): void {
+    while (this.lane.advance(100, this.feed.shared.publishedPosition, nowMs) > 0);
+  }
+
+  /** What the channel shall send, in the journal's order. */
+  expected(filter: string): Buffer {
+    const predicate = filter === '' ? null : compileFilter(parseFilter(filter));
+    const reader = new JournalReader(this.feed.journal);
+    const records: Buffer[] = [];
+    for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
+      const { bytes, offset, length, header } = block;
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      for (let at = offset; at < offset + length; at += frameLength(bytes, at)) {
+        const size = frameLength(bytes, at);
+        const isChosen = predicate?.(bytes, view, at, size, header.exporter) ?? true;
+        if (isChosen) records.push(Buffer.from(bytes.subarray(at, at + size)));
+      }
+    }
+    reader.close();
+    return Buffer.concat(records);
+  }
+}
+
+for (const filter of ['', FILTER]) {
+  for (const resend of ['none', 'unacked'] as const) {
+    const what = filter === '' ? 'from files' : 'from memory';
+    test(`a switch-over goes on behind the last record that is settled: ${resend}, ${what}`, {
+      skip,
+    }, (t) => {
+      const rig = new Rig(new Worker(t), filter, resend);
+      const prng = new Prng(11);
+      for (let i = 0; i < 20; i++) rig.feed.append(i % 2, 1 + prng.below(30_000));
+      const [first, second] = rig.made as [FakeDestination, FakeDestination];
+      first.roomParcels = 8;
+      rig.advance(0);
+      assert.equal(first.heldCount, 8);
+      first.settleFirst();
+      first.settleFirst();
+      rig.advance(0);
+      first.downSinceMs = 1;
+      first.upSinceMs = null;
+      rig.lane.turn(1);
+      rig.lane.turn(1 + SWITCH_MS);
+      assert.ok(first.isClosed);
+      assert.equal(first.heldCount, 0);
+      second.roomParcels = 3;
+      for (let i = 0; i < 10_000; i++) {
+        rig.advance(2 + SWITCH_MS);
+        if (second.heldCount > 0) second.settleFirst();
+      }
+      assert.ok(Buffer.concat(rig.received).equals(rig.expected(filter)), 'no gap, no double');
+      const { pending, received, delivered, filtered } = rig.lane.report(
+        rig.feed.shared.publishedPosition,
+        rig.feed.shared.publishedOrdinal,
+      );
+      assert.deepEqual([pending, received], [0, delivered + filtered]);
+      rig.lane.close(2 + SWITCH_MS);
+      assert.equal(rig.segments.openCount, 0, 'nothing is held any more');
+    });
+  }
+}
+
+test('memory: a hundred stopped receivers with filters stay within the pool, and starve nobody', {
+  skip,
+}, (t) => {
+  const worker = new Worker(t);
+  for (let i = 0; i < 75; i++) worker.feed.append(i % 2, 60_000);
+  const filters = Array.from({ length: 100 }, (_, i) => `tag != TRANSACTION_USAGE and tag != ${i}`);
+  const rigs = filters.map((filter, i) => new Rig(worker, filter, 'unacked', `channel-${i}`));
+  for (const rig of rigs) {
+    rig.advance(0);
+    assert.ok(worker.pool.heldCount <= GATHER_BUFFERS_MAX);
+    assert.ok(rig.made[0]!.heldCount > 0, 'each has something to send');
+  }
+  assert.ok(worker.pool.isTight, 'the bound was met');
+  const last = rigs.at(-1)!;
+  assert.equal(last.lane.channel.waitsFor, 'memory');
+  for (let i = 0; i < 10_000 && last.made[0]!.heldCount > 0; i++) {
+    last.made[0]!.settleFirst();
+    last.advance(0);
+  }
+  const expected = last.expected(filters.at(-1)!);
+  assert.ok(Buffer.concat(last.received).equals(expected), 'who reads gets all');
+  assert.ok(worker.pool.heldCount <= GATHER_BUFFERS_MAX);
+  for (const { lane } of rigs) lane.close(0);
+});
