@@ -246,7 +246,7 @@ test('memory: a hundred stopped receivers with filters stay within the pool, and
   skip,
 }, (t) => {
   const worker = new Worker(t);
-  for (let i = 0; i < 75; i++) worker.feed.append(i % 2, 60_000);
+  for (let i = 0; i < 100; i++) worker.feed.append(i % 2, 60_000);
   const filters = Array.from({ length: 100 }, (_, i) => `tag != TRANSACTION_USAGE and tag != ${i}`);
   const rigs = filters.map((filter, i) => new Rig(worker, filter, 'unacked', `channel-${i}`));
   for (const rig of rigs) {
