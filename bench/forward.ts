@@ -20,6 +20,7 @@
 import { MillraceError } from '../src/toolkit/base/errors.ts';
 import { type Bench, type BenchValues, numberOption } from './bench.ts';
 import { ALTERNATING_FILTER, prepareAlternating } from './forward/alternating.ts';
+import { measureCrossover } from './forward/crossover.ts';
 import { Flow, type FlowCase, type FlowSide, msPerGb } from './forward/flow.ts';
 import { measureLatency } from './forward/latency.ts';
 import {
@@ -31,7 +32,9 @@ import {
 import { type BenchRow, type Bound, makeRow, median } from './lib/result.ts';
 import { prepareStream, type StreamFile } from './lib/stream-file.ts';
 
-const PARTS = ['one', 'eight', 'filter', 'latency'] as const;
+const PARTS = ['one', 'eight', 'filter', 'latency', 'crossover'] as const;
+/** The crossover is a constant of the program: measured when that is in question. */
+const DEFAULT_PARTS = PARTS.filter((part) => part !== 'crossover');
 type Part = (typeof PARTS)[number];
 
 const STREAM_RECORDS = 200_000;
@@ -55,7 +58,7 @@ interface FlowPart {
   readonly bound: Bound;
 }
 
-const FLOWS: Readonly<Record<Exclude<Part, 'latency'>, FlowPart>> = {
+const FLOWS: Readonly<Record<Exclude<Part, 'latency' | 'crossover'>, FlowPart>> = {
   one: { title: '1 -> 1', destinations: 1, filter: '', bound: { atMost: 0.9 } },
   eight: { title: '1 -> 8', destinations: 8, filter: '', bound: { atMost: 0.5 } },
   filter: {
@@ -189,6 +192,11 @@ async function runForward(
       rows.push(...(await runLatency(settings, progress)));
       continue;
     }
+    if (part === 'crossover') {
+      const congestion = congestionControl();
+      rows.push(...(await measureCrossover({ rounds: settings.rounds, congestion })));
+      continue;
+    }
     const file =
       part === 'filter'
         ? prepareAlternating(STREAM_RECORDS)
@@ -202,7 +210,12 @@ export const forwardBench: Bench = {
   name: 'forward',
   description: 'CPU per GB of forwarding and its latency, beside a relay in C',
   options: [
-    { name: 'parts', argument: 'LIST', default: PARTS.join(','), help: 'which of them' },
+    {
+      name: 'parts',
+      argument: 'LIST',
+      default: DEFAULT_PARTS.join(','),
+      help: `of ${PARTS.join(', ')}`,
+    },
     { name: 'rounds', argument: 'N', default: '5', help: 'rounds; the median counts' },
     { name: 'seconds', argument: 'N', default: '3', help: 'length of a round, of each side' },
     { name: 'warm-up-seconds', argument: 'N', default: '4', help: 'before the rounds' },
