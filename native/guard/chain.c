@@ -113,12 +113,7 @@ void mg_chain(struct mg_thread *thread, int signal, siginfo_t *info, ucontext_t 
 int mg_handlers_install(void)
 {
 	struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART};
-	struct {
-		void *handler;
-		unsigned long flags;
-		void *restorer;
-		uint64_t mask;
-	} kernels = {0};
+	struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } kernels = {0};
 
 	ours.sa_sigaction = mg_on_signal;
 	sigfillset(&ours.sa_mask);

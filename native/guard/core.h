@@ -20,6 +20,7 @@
 
 #define MG_REGIONS_MAX 65536
 #define MG_THREADS_MAX 1024
+#define MG_STACK_BYTES (128ul * 1024) /* of a handler's own stack */
 #define MG_STEP_PAGES_MAX 32 /* that one instruction writes to: vscatter, 16 elements */
 
 #ifndef TRAP_PERF
@@ -59,7 +60,7 @@ struct mg_region {
 struct mg_thread {
 	_Atomic int32_t tid;        /* 0: free slot */
 	char name[32], role[32];
-	void *alt_stack;
+	uint8_t *alt_stack, *spare_stack; /* lowest byte */
 	stack_t older_stack;
 	uint64_t stack_start, stack_end; /* of a thread that entered: never guarded */
 	uint32_t entered;           /* mg_thread_enter() less mg_thread_leave() */
@@ -117,6 +118,7 @@ void mg_regions_unlock(void);
 void mg_regions_forked(void);       /* in the child */
 
 /* threads.c */
+HANDLER uint8_t *mg_stack_map(void); /* above an inaccessible page; NULL: there is no room */
 HANDLER struct mg_thread *mg_thread_self(void); /* claims a slot for a thread that never entered */
 struct mg_thread *mg_thread_slot(size_t index); /* for the watchdog */
 HANDLER const char *mg_thread_name(int32_t tid); /* "": none is known */

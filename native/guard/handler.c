@@ -16,6 +16,7 @@
 #include "core.h"
 #include "format.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -56,7 +57,9 @@ _Noreturn void mg_give_up(struct mg_thread *thread, const char *why)
 		       atomic_load(&thread->tid), thread->stage ? thread->stage : "starting",
 		       event->address, event->pc);
 		mg_say(&out, event->label ? " in %s\n" : "\n", event->label);
-		if (write(2, text, (size_t)(out.at - text)) < 0)
+		/* Into a pipe that nobody reads: then the end comes without these words. */
+		if (poll(&(struct pollfd){2, POLLOUT, 0}, 1, WRITER_WAIT_MS) > 0 &&
+		    write(2, text, (size_t)(out.at - text)) < 0)
 			out.at = text;
 	}
 	/* The watchdog's thread ends the one that hangs, all others themselves. */
@@ -368,14 +371,17 @@ static bool dispatch(struct mg_thread *thread, int signal, siginfo_t *info, ucon
 	return false;
 }
 
-__attribute__((noinline)) void mg_on_signal(int signal, siginfo_t *info, void *raw)
+/* `low`: of a stack that later signals are to go on from; rt_sigreturn() undoes that. Or NULL. */
+static void on_signal(int signal, siginfo_t *info, void *context, const void *from, uint8_t *low)
 {
+	stack_t stack = {.ss_sp = low, .ss_size = MG_STACK_BYTES};
 	struct mg_thread *thread = mg_thread_self();
-	uint32_t level = mg_chain_level(thread, __builtin_return_address(0));
-	ucontext_t *context = raw;
+	uint32_t level = mg_chain_level(thread, from);
 	int error = errno;
 	bool is_done = false;
 
+	if (low != NULL)
+		syscall(SYS_sigaltstack, &stack, NULL);
 	if (thread != NULL && level == MG_CHAIN_TOP) {
 		if (atomic_fetch_add(&thread->depth, 1) > 0) {
 			if (signal != SIGTRAP || !mg_watch_hit(thread, info, context))
@@ -392,6 +398,31 @@ __attribute__((noinline)) void mg_on_signal(int signal, siginfo_t *info, void *r
 	if (!is_done)
 		mg_chain(thread, signal, info, context, level);
 	errno = error;
+}
+
+_Static_assert(MG_STACK_BYTES == 131072, "call_on() has it in its text");
+/* Calls the last parameter on the stack that the one before is the lowest byte of. */
+__attribute__((naked)) static void call_on(int, siginfo_t *, void *, const void *, uint8_t *,
+					   typeof(on_signal) *)
+{
+	__asm__("push %rbp; mov %rsp, %rbp; lea 131072(%r8), %rsp; call *%r9; leave; ret");
+}
+
+__attribute__((noinline)) void mg_on_signal(int signal, siginfo_t *info, void *context)
+{
+	const stack_t *now = &((const ucontext_t *)context)->uc_stack;
+	uint64_t room = (uint64_t)__builtin_frame_address(0) - (uint64_t)now->ss_sp;
+	const void *from = __builtin_return_address(0);
+	struct mg_thread *thread = mg_thread_self();
+	uint8_t *stack = NULL;
+
+	if (thread != NULL && room < MG_STACK_BYTES / 2 && room < now->ss_size)
+		stack = thread->spare_stack ?: mg_stack_map();
+	if (stack == NULL)
+		return on_signal(signal, info, context, from, NULL);
+	thread->spare_stack = NULL; /* whoever leaves by longjmp keeps it */
+	call_on(signal, info, context, from, stack, on_signal);
+	thread->spare_stack = stack;
 }
 
 /* The child has one thread, no service thread, and the mutex. */

@@ -5,7 +5,8 @@
  *             thread that never did is given one by its first fault (compare-and-swap on `tid`),
  *             and loses it to another when it is gone and no slot is free.
  * STACKS      A fault may be a stack overflow, so handlers run on a stack of their own: 128 KiB
- *             above an inaccessible page. A thread that never entered uses the stack that it is on.
+ *             above an inaccessible page. A thread that never entered uses the stack that it is on,
+ *             unless that is a small alternate one of somebody else (Rust: 8 KiB, ASan: 32).
  * SERVICE     One thread, started with the first region: ends a process whose handler hangs (the
  *             watchdog), and serves userfaultfd. It looks once a second while regions exist and
  *             sleeps for good otherwise. A child of fork() has none until its next mg_region().
@@ -21,7 +22,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define ALT_STACK_BYTES (128ul * 1024)
 #define WATCHDOG_MS 5000
 #define TICK_MS_MAX 1000
 
@@ -71,10 +71,8 @@ static struct mg_thread *slot_claim(int32_t tid, bool is_reclaim)
 		for (size_t used = atomic_load(&slots_used); used <= i;)
 			if (atomic_compare_exchange_weak(&slots_used, &used, i + 1))
 				break;
-		atomic_store(&slots[i].depth, 0);
-		atomic_store(&slots[i].entered_ns, 0);
-		slots[i].entered = slots[i].chain = 0;
-		slots[i].stack_start = slots[i].stack_end = 0;
+		slots[i].entered_ns = slots[i].depth = 0;
+		slots[i].stack_start = slots[i].stack_end = slots[i].entered = slots[i].chain = 0;
 		slots[i].step.is_on = false;
 		slots[i].role[0] = 0;
 		prctl(PR_GET_NAME, slots[i].name);
@@ -97,20 +95,24 @@ struct mg_thread *mg_thread_self(void)
 	return self;
 }
 
+uint8_t *mg_stack_map(void)
+{
+	uint8_t *low = mmap(NULL, MG_PAGE + MG_STACK_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	if (low != MAP_FAILED)
+		mprotect(low, MG_PAGE, PROT_NONE);
+	return low != MAP_FAILED ? low + MG_PAGE : NULL;
+}
+
 static void stack_give(struct mg_thread *thread)
 {
-	void *low = mmap(NULL, MG_PAGE + ALT_STACK_BYTES, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	stack_t stack = {.ss_size = ALT_STACK_BYTES};
+	stack_t stack = {.ss_size = MG_STACK_BYTES, .ss_sp = mg_stack_map()};
 
-	if (low == MAP_FAILED)
-		return;
-	mprotect(low, MG_PAGE, PROT_NONE);
-	stack.ss_sp = (uint8_t *)low + MG_PAGE;
-	if (sigaltstack(&stack, &thread->older_stack) == 0)
-		thread->alt_stack = low;
-	else
-		munmap(low, MG_PAGE + ALT_STACK_BYTES);
+	if (stack.ss_sp != NULL && sigaltstack(&stack, &thread->older_stack) == 0)
+		thread->alt_stack = stack.ss_sp;
+	else if (stack.ss_sp != NULL)
+		munmap(stack.ss_sp - MG_PAGE, MG_PAGE + MG_STACK_BYTES);
 }
 
 /* Where the thread's own stack is, so that nobody guards it. */
@@ -153,7 +155,7 @@ void mg_thread_leave(void)
 		return;
 	if (thread->alt_stack != NULL) {
 		sigaltstack(&thread->older_stack, NULL);
-		munmap(thread->alt_stack, MG_PAGE + ALT_STACK_BYTES);
+		munmap(thread->alt_stack - MG_PAGE, MG_PAGE + MG_STACK_BYTES);
 		thread->alt_stack = NULL;
 	}
 	thread->stack_start = thread->stack_end = 0;
@@ -208,14 +210,12 @@ int mg_service_start(void)
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, ALT_STACK_BYTES);
+	pthread_attr_setstacksize(&attributes, MG_STACK_BYTES);
 	error = pthread_create(&thread, &attributes, serve, NULL);
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error == 0)
-		return 0;
-	atomic_store(&has_service, false);
-	return mg_fail(error, "the guard's service thread cannot be started");
+	atomic_store(&has_service, error == 0);
+	return error ? mg_fail(error, "the guard's service thread cannot be started") : 0;
 }
 
 bool mg_service_runs(void)
@@ -225,8 +225,7 @@ bool mg_service_runs(void)
 
 void mg_threads_forked(void)
 {
-	if (wake_fd >= 0)
-		close(wake_fd);
+	close(wake_fd);
 	wake_fd = -1;
 	atomic_store(&has_service, false);
 	if (self != NULL)

@@ -227,6 +227,21 @@ HANDLER static uint32_t say_frames(struct mg_out *out, const struct mg_event *ev
 	return count - index;
 }
 
+/* V8's perf map, where it writes one, is for readers with time. */
+HANDLER static void say_no_names(struct mg_out *out)
+{
+	char path[48] = "";
+	struct mg_out to = {path, path + sizeof path - 1, false, false};
+
+	mg_say(&to, "/tmp/perf-%d.map", (int32_t)getpid());
+	if (access(path, R_OK) == 0)
+		mg_say(out, "\n  note      names of functions are in %s: nameByPerfMap() and"
+			    " `millrace guard run` read it", path);
+	else
+		mg_say(out, "\n  note      functions of this version of Node.js cannot be named; start"
+			    " it with --perf-basic-prof --interpreted-frames-native-stack");
+}
+
 HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 {
 	uint32_t cut, folded = mg_outer_machinery(event->frames, event->frame_count);
@@ -244,8 +259,7 @@ HANDLER static void say_text(struct mg_out *out, const struct mg_event *event)
 	       (uint32_t)(event->insn.length ? event->insn.length : sizeof event->code),
 	       event->kind >= MG_EVENT_WATCH ? "before" : "at", event->pc, end_text(event->end));
 	if (names_source(event)[1] == 'o')
-		mg_say(out, "\n  note      functions of this version of Node.js cannot be named; start"
-			    " it with --perf-basic-prof --interpreted-frames-native-stack");
+		say_no_names(out);
 	cut = say_frames(out, event, event->frame_count - folded, say_frame);
 	if (cut)
 		mg_say(out, "\n  and %u more frames, for which this report has no room", cut);

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { CompileOptions } from '../support/compile-c.ts';
 import { PARTS, programOf, REGION_SCENARIOS, run } from '../support/core-programs.ts';
+import { runWhereOffered } from '../support/reporting-program.ts';
 
 const regions = programOf('core-regions');
 const skip = regions === null ? 'no C compiler' : false;
@@ -57,6 +58,21 @@ test('the sanitizers find nothing in single steps and aliases', { skip }, (conte
   for (const scenario of STEPS) {
     const { status, stderr } = run(program, scenario);
     assert.equal(status, 0, `${scenario}: ${stderr.slice(-2000)}`);
+  }
+});
+
+/** ASan gives each thread an alternate stack of 32 KiB, and ours is larger when it is checked. */
+test('the sanitizers find nothing in watchpoints', { skip }, (context) => {
+  const program = sanitized('watching', { flags: ['-fno-builtin', '-fno-sanitize=alignment'] });
+  if (program === null) {
+    context.skip('no sanitizers');
+    return;
+  }
+  for (const scenario of ['threads', 'births', 'edges', 'steps', 'steps-alias']) {
+    if (runWhereOffered(context, program, scenario) === null) return;
+    const { status, stderr } = run(program, scenario, { REPORT: '/dev/null' });
+    assert.equal(status, 0, `${scenario}: ${stderr.slice(-2000)}`);
+    assert.doesNotMatch(stderr, /Sanitizer|runtime error/, scenario);
   }
 });
 

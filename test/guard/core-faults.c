@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -377,6 +378,63 @@ static void slots(void)
 	puts("right");
 }
 
+static sigjmp_buf landing;
+
+static void jump(int signal)
+{
+	siglongjmp(landing, signal);
+}
+
+static void fault_and_jump(void)
+{
+	if (sigsetjmp(landing, 1) == 0)
+		*(volatile int *)16 = 1;
+}
+
+/* A thread that never entered, on an alternate stack of 8 KiB or so that is another's: no byte
+   below is touched. An older handler that leaves it by a jump does no harm either. */
+static void *write_on_small_stack(void *below)
+{
+	long least = sysconf(_SC_MINSIGSTKSZ);
+	stack_t small = {.ss_sp = (uint8_t *)below + 16 * MG_PAGE}, now;
+	bool is_right = true;
+
+	small.ss_size = least > 4096 ? (size_t)least + 4096 : 8192;
+	memset(below, 0x5a, 24 * MG_PAGE);
+	sigaltstack(&small, NULL);
+	for (int i = 0; i < 20; i++) {
+		memory[4096 * 7 + i] = (uint8_t)i;
+		sigaltstack(NULL, &now);
+		is_right &= now.ss_sp == small.ss_sp && now.ss_size == small.ss_size;
+	}
+	for (size_t i = 0; i < 16 * MG_PAGE; i++)
+		is_right &= ((uint8_t *)below)[i] == 0x5a;
+	for (int i = 0; i < 100; i++)
+		fault_and_jump();
+	memory[4096 * 7 + 20] = 20;
+	for (size_t i = 0; i < 16 * MG_PAGE; i++)
+		is_right &= ((uint8_t *)below)[i] == 0x5a;
+	return is_right ? memory : NULL;
+}
+
+static void small_stack(void)
+{
+	struct sigaction older = {.sa_handler = jump, .sa_flags = SA_ONSTACK};
+	void *is_right, *below = mmap(NULL, 24 * MG_PAGE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	sigaction(SIGSEGV, &older, NULL);
+	start(MG_CONTINUE);
+	mg_protect(region, 0, 64 * MG_PAGE, 1);
+	pthread_create(&thread, NULL, write_on_small_stack, below);
+	pthread_join(thread, &is_right);
+	mg_unprotect(region, 0, 64 * MG_PAGE);
+	for (int i = 0; i <= 20; i++)
+		if (memory[4096 * 7 + i] != i)
+			is_right = NULL;
+	puts(is_right ? "right" : "wrong");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -386,6 +444,7 @@ int main(int argc, char **argv)
 		{"report", report},   {"nested", nested},           {"hang", hang},
 		{"at-once", at_once}, {"storm", storm},             {"fork", forks},
 		{"slots", slots},     {"come-and-go", come_and_go}, {"rounds", rounds},
+		{"small-stack", small_stack},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof SCENARIOS / sizeof SCENARIOS[0]; i++)

@@ -116,3 +116,9 @@ test('storms with writers that are stepped over lose no write either', { skip },
   assert.match(stdout, /^right: \d+ adds/, stderr);
   assert.match(run(real!, 'come-and-go').stdout, /^right/);
 });
+
+test('no byte below a small alternate stack of somebody else is touched', { skip }, () => {
+  const { stdout, stderr } = run(real!, 'small-stack');
+  assert.equal(stdout, 'right\n', stderr);
+  assert.equal(stderr.match(/^segmentation fault at/gm)?.length, 2); // two places, once each
+});
