@@ -11,7 +11,7 @@ import {
   makeConnectionCounts,
 } from '../../src/server/forward/connection-counts.ts';
 import type { Resolver } from '../../src/server/forward/dialer.ts';
-import { type LoopCheck, makeLoopCheck } from '../../src/server/forward/loop-check.ts';
+import { type LoopCheck, makeLoopCheck } from '../../src/server/forward/loop.ts';
 import type { DestinationOptions } from '../../src/server/forward/options.ts';
 import type { Parcel, Settlement } from '../../src/server/forward/parcel.ts';
 import { ParcelSender } from '../../src/server/forward/parcel-sender.ts';

@@ -10,8 +10,9 @@ import {
   eventfdCreate,
   eventfdSignal,
 } from '../../toolkit/sys/index.ts';
+import { addressBytes } from '../address.ts';
 import { BackOff } from './back-off.ts';
-import { makeLoopCheck } from './loop-check.ts';
+import { makeLoopCheck } from './loop.ts';
 import { OUTBOX_BYTES_MAX, OUTBOX_MEMORY_BYTES_MAX, Outbox } from './outbox.ts';
 import { Poller } from './poller.ts';
 import { RecordWalk } from './record-walk.ts';
@@ -134,4 +135,12 @@ test('a listener of ours is known by any of our addresses, others are not', () =
   assert.ok(!any(address(7, 10), 33_000, address(8, 10)), 'another machine');
   const one = makeLoopCheck([{ host: '127.0.0.1', port: 33_000 }]);
   assert.ok(!one(address(2), 33_000, address(1)), 'nobody of ours listens on 127.0.0.2');
+  const six = makeLoopCheck([{ host: '::', port: 33_000 }]);
+  assert.ok(!six(address(1), 33_000, address(1)), 'on all of IPv6 is not on IPv4');
+  const loopback6 = addressBytes('::1')!;
+  assert.ok(six(loopback6, 33_000, loopback6));
+  assert.ok(!any(loopback6, 33_000, loopback6));
+  const named = makeLoopCheck([{ host: 'collector.example', port: 33_000 }]);
+  assert.ok(named(address(7, 10), 33_000, address(7, 10)), 'a name is an address of ours');
+  assert.ok(!named(address(7, 10), 33_000, address(8, 10)));
 });

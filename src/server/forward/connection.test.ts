@@ -14,7 +14,7 @@ import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { addressBytes } from '../address.ts';
 import { LINGER_BYTES, TURN_BYTES_MAX } from './connection.ts';
-import { makeLoopCheck } from './loop-check.ts';
+import { makeLoopCheck } from './loop.ts';
 import type { Parcel } from './parcel.ts';
 
 const needsAddon = { skip: addonSkipReason() };

@@ -21,7 +21,7 @@ import { BackOff } from './back-off.ts';
 import { BrokenStream } from './broken-stream.ts';
 import type { ConnectionCounts } from './connection-counts.ts';
 import { DIAL_FAILED, DIAL_PENDING, Dialer, type Resolver } from './dialer.ts';
-import { isLoopSocket, type LoopCheck } from './loop-check.ts';
+import { isLoopSocket, type LoopCheck } from './loop.ts';
 import type { DestinationOptions } from './options.ts';
 import { OUTBOX_COUNT_MAX, Outbox, type OutboxEntry, settlementOf } from './outbox.ts';
 import type { Parcel, Settlement } from './parcel.ts';

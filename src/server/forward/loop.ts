@@ -2,13 +2,26 @@
  * Loop: is a destination one of our own listening sockets?
  *
  * WHY      What we forward to ourselves comes back, is journaled and forwarded again, without end.
- *          Asked of the configuration, where hosts are still names, and again of each address that
- *          a name was resolved to, before it is connected.
- * REFUSED  Asking the kernel which socket a connection met: it is too late then, records were sent.
+ *          Asked of the configuration, where hosts are still names (isOwnEndpoint), and again of
+ *          each connected socket, before anything is sent (isLoopSocket): a name, a second address
+ *          or 0.0.0.0 hides it in the configuration.
+ * RULE     The port is a listener's, the address is this machine's, and the listener hears on it:
+ *          on all addresses means those of its family (collect/listener.ts: IPV6_V6ONLY).
+ * UNSEEN   What a NAT or a proxy in between hides.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import {
+  localName,
+  peerName,
+  SOCKADDR_BYTES_MAX,
+  sockaddrAddress,
+  sockaddrPort,
+} from '../../toolkit/sys/index.ts';
 import { addressBytes, type Endpoint, formatAddress, isLoopback } from '../address.ts';
+
+/** Of a connected socket. Addresses are 16 bytes. */
+export type LoopCheck = (peer: Uint8Array, port: number, local: Uint8Array) => boolean;
 
 /** Names and wildcards that mean this machine: where a connect to them goes. */
 const HERE: Readonly<Record<string, readonly string[]>> = {
@@ -28,6 +41,10 @@ function isOfWildcard(wildcard: string, address: string): boolean {
   return (wildcard === '::' && isIPv6(address)) || (wildcard === '0.0.0.0' && isIPv4(address));
 }
 
+function isHere(address: string, locals: readonly string[]): boolean {
+  return isLoopback(address) || locals.some((local) => canonical(local) === address);
+}
+
 /** The addresses of this machine's interfaces, as they are now. */
 export function localAddresses(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((one) => one.address));
@@ -45,14 +62,33 @@ export function isOwnEndpoint(
 ): boolean {
   const name = canonical(host);
   const targets = HERE[name] ?? [name];
-  const isHere = (target: string): boolean =>
-    isLoopback(target) || locals.some((local) => canonical(local) === target);
   return listeners.some((listener) => {
     if (listener.port !== port) return false;
     const at = canonical(listener.host);
     const places = at === 'localhost' ? HERE.localhost! : [at];
     return targets.some(
-      (target) => places.includes(target) || (isOfWildcard(at, target) && isHere(target)),
+      (target) => places.includes(target) || (isOfWildcard(at, target) && isHere(target, locals)),
     );
   });
+}
+
+export function makeLoopCheck(listeners: readonly Endpoint[]): LoopCheck {
+  return (peer, port, local) => {
+    const atPort = listeners.filter((listener) => listener.port === port);
+    if (atPort.length === 0) return false;
+    const address = formatAddress(peer);
+    const locals = [...localAddresses(), formatAddress(local)];
+    if (isOwnEndpoint(address, port, atPort, locals)) return true;
+    // A listener by name is this machine's; which address it took does not matter for a refusal.
+    return isHere(address, locals) && atPort.some(({ host }) => addressBytes(host) === null);
+  };
+}
+
+/** Asks about both ends of a connected socket: 1 a loop, 0 none, or -errno: ENOTCONN. */
+export function isLoopSocket(fd: number, isLoop: LoopCheck): number {
+  const peer = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const local = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const named = Math.min(peerName(fd, peer), localName(fd, local));
+  if (named < 0) return named;
+  return isLoop(sockaddrAddress(peer), sockaddrPort(peer), sockaddrAddress(local)) ? 1 : 0;
 }

@@ -13,7 +13,7 @@ import { Door } from './door.ts';
 import { DoorResolver } from './door-resolver.ts';
 import { FdTable } from './fd-table.ts';
 import { ForwardStage } from './forward-stage.ts';
-import { makeLoopCheck } from './loop-check.ts';
+import { makeLoopCheck } from './loop.ts';
 import { makeLanes } from './make-lanes.ts';
 import { Poller } from './poller.ts';
 import { SegmentFiles } from './segment-files.ts';
