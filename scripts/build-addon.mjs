@@ -5,7 +5,9 @@
  *
  * Skips what neither its sources nor the flags changed since its last build (a hash beside the
  * result). A result is renamed into place, because a running server has the old file mapped.
- * Used by scripts/setup.mjs; also a command: `node scripts/build-addon.mjs [--force]`.
+ * Used by scripts/setup.mjs; also a command: `node scripts/build-addon.mjs [--force]`. It needs
+ * nothing that a checkout has and an installed package has not:
+ * `node node_modules/millrace/scripts/build-addon.mjs`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -17,7 +19,8 @@ import {
   renameSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -94,7 +97,6 @@ export function buildAddon({ force = false } = {}) {
 
 /** Whether it had to be built. */
 function buildTarget({ name, folders, flags }, force) {
-  const headers = join(ROOT, 'node_modules/node-api-headers/include');
   const target = join(ROOT, 'build', name);
   const stamp = `${target}.hash`;
   const sources = folders.flatMap((folder) => sourcesOf(join(ROOT, folder)));
@@ -102,9 +104,7 @@ function buildTarget({ name, folders, flags }, force) {
   const hash = hashOf(sources, [...all, process.env.CC ?? '']);
   const isFresh = existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
   if (isFresh && !force) return false;
-  if (!existsSync(headers)) {
-    throw new Error(`${headers} is missing; run npm ci (or npm run setup) first`);
-  }
+  const headers = headersOfNode();
   const compiler = findCompiler();
   if (compiler === null) throw new Error(`no C compiler was found.\n${COMPILER_REMEDY}`);
   mkdirSync(join(ROOT, 'build'), { recursive: true });
@@ -113,6 +113,19 @@ function buildTarget({ name, folders, flags }, force) {
   renameSync(partial, target);
   writeFileSync(stamp, hash);
   return true;
+}
+
+/** Beside this package or in it: npm puts it where it likes. */
+function headersOfNode() {
+  try {
+    const path = createRequire(join(ROOT, 'package.json')).resolve('node-api-headers/package.json');
+    return join(dirname(path), 'include');
+  } catch {
+    throw new Error(
+      'the package node-api-headers is not installed. In a checkout: npm run setup; ' +
+        'where Millrace is a dependency: npm install',
+    );
+  }
 }
 
 function cFiles(sources) {

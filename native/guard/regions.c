@@ -163,6 +163,8 @@ static int check_options(enum mg_region_kind kind, const struct mg_options *opti
 {
 	unsigned flags = options->flags;
 
+	if ((unsigned)options->mode > MG_THROW)
+		return mg_fail(EINVAL, "there is no such mode");
 	if (options->mode == MG_CONTINUE && (kind != MG_KIND_VIEW || (flags & MG_NO_READ)))
 		return mg_fail(EOPNOTSUPP, "the mode `continue` cannot let accesses pass on pages "
 					   "that are closed to reads as well");

@@ -24,6 +24,7 @@ import { checkNames } from '../toolkit/guard/js-names.ts';
 import { guardNative } from '../toolkit/guard/native.ts';
 import type { OutsideVariable } from '../toolkit/guard/outside-options.ts';
 import { programSummary, summaryLines } from '../toolkit/guard/outside-summary.ts';
+import { checkReportFile } from '../toolkit/guard/report-file.ts';
 import { collect, parseCount } from './option-values.ts';
 
 interface RunWords {
@@ -90,6 +91,7 @@ export function registerGuardRun(guard: Command): void {
 }
 
 async function run(program: string, parameters: readonly string[], words: RunWords): Promise<void> {
+  if (words.report !== undefined) checkReportFile(resolve(words.report), '--report');
   const folder = mkdtempSync(join(tmpdir(), 'millrace-guard-'));
   try {
     const summaryFile = join(folder, 'summary.json');

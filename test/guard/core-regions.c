@@ -176,6 +176,12 @@ static void refused(void)
 	refuse((void *)((there & -MG_PAGE) - 8 * MG_PAGE), MG_PAGE, EFAULT, "stack");
 	close(fds[3]);
 	pthread_join(thread, NULL);
+	for (int mode = MG_THROW + 1; mode < MG_THROW + 9; mode++) {
+		struct mg_options none = {.label = "none", .mode = (enum mg_mode)mode};
+
+		CHECK(mg_region(memory, MG_PAGE, &none, NULL) == -EINVAL);
+		CHECK(strstr(mg_problem(), "mode"));
+	}
 	refuse_options(MG_CONTINUE, MG_NO_READ);
 	refuse_options(MG_REPORT, MG_ALIAS);
 	refuse_options(MG_DIVERT, MG_ALIAS);

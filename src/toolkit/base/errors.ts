@@ -80,6 +80,7 @@ export const ERRORS = {
     exit: EXIT_FAILED,
     meaning: 'this user may not watch memory by perf events or userfaultfd',
   },
+  MR_GUARD_FILE: { exit: EXIT_FAILED, meaning: 'the report file of the guard cannot be opened' },
   MR_GUARD_LIMIT: { exit: EXIT_FAILED, meaning: 'no further guard or watchpoint can be had' },
   MR_GUARD_KERNEL: { exit: EXIT_FAILED, meaning: 'the kernel refused a call of the guard' },
   MR_NETTEST_CORRUPT: {

@@ -14,6 +14,7 @@ import { isMainThread, threadId } from 'node:worker_threads';
 import { type LoadOptions, loadNativeFile } from '../sys/index.ts';
 import { GuardError } from './guard-error.ts';
 import { checkNames, type NamedFrame } from './js-names.ts';
+import { checkReportFile } from './report-file.ts';
 
 /** `mode` of region(): enum mg_mode. */
 export const GUARD_MODES = { report: 0, continue: 1, divert: 2, throw: 3 } as const;
@@ -150,10 +151,14 @@ let loaded: GuardFunctions | undefined;
 
 /**
  * The guard's functions in this thread, which is named by its threadId. Errors: MR_ADDON,
- * MR_GUARD_CPU.
+ * MR_GUARD_CPU, MR_GUARD_FILE.
  */
 export function guardNative(): GuardFunctions {
   if (loaded === undefined) {
+    const { MILLRACE_GUARD_REPORT = '' } = process.env;
+    if (MILLRACE_GUARD_REPORT !== '') {
+      checkReportFile(MILLRACE_GUARD_REPORT, 'MILLRACE_GUARD_REPORT');
+    }
     loaded = loadGuard();
     loaded.nameThread(isMainThread ? 'main' : `worker ${threadId}`, '');
     checkNames(loaded);

@@ -45,8 +45,24 @@ test('a process without faults has no reports, and a listener hears none', needs
 test('a file that cannot be opened: an error with the path', needsAddon, () => {
   assert.throws(
     () => setReportFile('/nonexistent/reports.jsonl'),
-    (error) => error instanceof GuardError && /\/nonexistent\/reports\.jsonl/.test(error.message),
+    (error) =>
+      error instanceof GuardError &&
+      error.code === 'MR_GUARD_FILE' &&
+      /ENOENT.*\/nonexistent\/reports\.jsonl/.test(error.message) &&
+      error.remedy !== '',
   );
+});
+
+test('the same by the environment: not a guard that cannot be loaded', needsAddon, () => {
+  const text = `import { protect } from ${JSON.stringify(DOOR)};
+    try { protect(new Uint8Array(new SharedArrayBuffer(65536))); }
+    catch (error) { console.log(error.code, error.message); }`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', text], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, MILLRACE_GUARD_REPORT: '/nonexistent/z' },
+  });
+  assert.match(stdout, /^MR_GUARD_FILE MILLRACE_GUARD_REPORT: ENOENT.*'\/nonexistent\/z'/);
 });
 
 test('a slice that is too short for the report is refused, not filled', needsAddon, () => {

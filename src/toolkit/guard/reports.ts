@@ -9,6 +9,7 @@
 import { guardError } from './guard-error.ts';
 import { type GuardFunctions, guardNative } from './native.ts';
 import { type GuardReport, parseReport } from './report.ts';
+import { checkReportFile } from './report-file.ts';
 
 const REPORTS_KEPT = 64;
 const REPORT_BYTES_MAX = 32_768;
@@ -82,6 +83,7 @@ export function onReport(listener: ReportListener): ReportSubscription {
  */
 export function setReportFile(path: string | null): void {
   const native = guardNative();
+  if (path !== null) checkReportFile(path, 'setReportFile');
   const result = native.reportFile(path ?? '');
   if (result < 0) throw guardError(`report file ${path}`, result, native.problem());
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { MillraceError } from '../base/errors.ts';
-import { addonPaths, addonSkipReason, loadAddon } from './load.ts';
+import { addonPaths, addonSkipReason, buildCommand, loadAddon } from './load.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'millrace-load-'));
 after(() => rm(root, { recursive: true }));
@@ -25,7 +25,19 @@ test('a missing addon: says which paths were tried and what to type', () => {
   assert.ok(error.message.includes(join(root, 'build/millrace.node')));
   assert.match(error.message, /not there/);
   assert.match(error.message, new RegExp(`linux-${process.arch}, Node.js ${process.version}`));
-  assert.match(error.remedy, /npm run setup/);
+  assert.match(error.remedy, /scripts\/build-addon\.mjs/);
+});
+
+test('the remedy is a command that works in this kind of install', async () => {
+  const app = join(root, 'app');
+  const installed = join(app, 'node_modules/millrace');
+  const checkout = join(root, 'checkout');
+  for (const folder of [installed, checkout]) await mkdir(folder, { recursive: true });
+  await writeFile(join(checkout, 'package-lock.json'), '{}');
+  assert.equal(buildCommand(checkout), 'npm run setup');
+  const script = 'node_modules/millrace/scripts/build-addon.mjs';
+  assert.equal(buildCommand(installed, app), `node ${script}`);
+  assert.equal(buildCommand(installed, checkout), `node ${join(app, script)}`);
 });
 
 test('a file that is no addon: the loader says what the system said', async () => {

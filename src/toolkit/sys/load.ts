@@ -8,7 +8,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MillraceError } from '../base/errors.ts';
 import { NATIVE_FUNCTION_NAMES, type NativeAddon } from './native-functions.ts';
@@ -84,8 +84,17 @@ export function loadNativeFile(
     'MR_ADDON',
     `the native addon for linux-${process.arch}, Node.js ${process.version}, cannot be loaded;` +
       ` tried\n    ${failures.join('\n    ')}`,
-    'build it with: npm run setup (needs a C compiler; Debian: apt-get install gcc libc6-dev)',
+    `build it with: ${buildCommand(root)}` +
+      ' (needs a C compiler; Debian: apt-get install gcc libc6-dev)',
   );
+}
+
+/** A checkout has the lock file, which npm never packs: an installed package builds on the spot. */
+export function buildCommand(root: string, cwd = process.cwd()): string {
+  if (existsSync(join(root, 'package-lock.json'))) return 'npm run setup';
+  const script = join(root, 'scripts/build-addon.mjs');
+  const short = relative(cwd, script);
+  return `node ${short.startsWith('..') ? script : short}`;
 }
 
 /** The places that are tried, in order. */
