@@ -172,7 +172,15 @@ function checkField(path: string, field: string): string[] {
 }
 
 /** A redundancy group is one stream: what says which records, and how long they wait, is one. */
-const SAME_KEYS = ['filter', 'categories', 'from', 'lagBytesMax', 'lagMsMax', 'onLag'] as const;
+const SAME_KEYS = [
+  'filter',
+  'categories',
+  'from',
+  'resend',
+  'lagBytesMax',
+  'lagMsMax',
+  'onLag',
+] as const;
 
 function checkSameness(forward: ForwardConfig, group: GroupConfig, path: string): string[] {
   const members = group.members.flatMap(({ destination }) =>

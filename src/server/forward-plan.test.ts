@@ -251,7 +251,8 @@ test('members of a redundancy group take turns at one stream: they agree on it',
   });
   refused(group({ filter: 'tag = TUR' }), /"a" and "b" differ in filter/);
   refused(group({ onLag: 'drop-oldest' }), /differ in onLag/);
-  planned(group({ rateBytesPerSecond: 9, resend: 'none' }) as ForwardInput);
+  refused(group({ resend: 'none' }), /differ in resend/);
+  planned(group({ rateBytesPerSecond: 9 }) as ForwardInput);
 });
 
 test('stages without a journal have nothing to forward', () => {
