@@ -2,6 +2,7 @@
  * The forwarder's workers in a server: they start, are restarted when they die, drain.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeConfig } from '../src/server/config.ts';
 import { type Server, startServer } from '../src/server/index.ts';
 import type { Fault } from '../src/server/setup.ts';
+import { closeFd, EAGAIN, openFile, preadNoWait } from '../src/toolkit/sys/index.ts';
 import { addonSkipReason } from '../src/toolkit/sys/load.ts';
 import { ExporterSocket } from './support/exporter-socket.ts';
 import { ForwardDestination } from './support/forward-destination.ts';
@@ -75,6 +77,60 @@ for (const role of ['forward', 'catchup'] as const) {
     assert.equal(server.snapshot().workerDeaths, 1);
   });
 }
+
+/** Has the kernel forget what it has of a file; false: it keeps it, or cannot tell. */
+function isEvicted(path: string): boolean {
+  const fd = openFile(path, ['read']);
+  execFileSync('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'], {
+    stdio: 'ignore',
+    timeout: 60_000,
+  });
+  const got = preadNoWait(fd, new Uint8Array(4096), 0, 4096, 0);
+  closeFd(fd);
+  return got === -EAGAIN;
+}
+
+test(
+  'a cold journal goes by the catch-up worker, and is forwarded whole',
+  needsAddon,
+  async (t) => {
+    const destination = new ForwardDestination('a', { next: 0 });
+    destination.start();
+    const data = join(temporaryFolder(t), 'data');
+    const input = {
+      listen: ['127.0.0.1:0'],
+      http: null,
+      data,
+      sink: 'null',
+      cpu: { pin: 'off' },
+    } as const;
+    const server = await startServer(makeConfig(input));
+    const bytes = simulatedBytes(9, 6_000_000);
+    const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
+    await exporter.sendUpTo(bytes, bytes.length);
+    exporter.close();
+    await until('it is journaled', () => server.snapshot().journal.position > bytes.length);
+    const journal = join(data, 'journal');
+    const evicted = readdirSync(journal).map((name) => isEvicted(join(journal, name)));
+    const { forward: _, ...others } = server.config;
+    const destinations = [
+      { name: 'a', host: '127.0.0.1', port: destination.port, from: 'journal-start' },
+    ] as const;
+    const { ok, text } = await server.reload({ ...others, forward: { destinations } });
+    assert.ok(ok, text);
+    await until('all is there', () => {
+      destination.turn();
+      return destination.bytes === bytes.length;
+    });
+    if (evicted.every(Boolean)) {
+      await until('it is said', () => (server.snapshot().forward?.catchupBytes ?? 0) > 0);
+      assert.ok(server.snapshot().forward!.coldReads > 0);
+    } else t.diagnostic('this file system does not forget, or does not tell');
+    await server.drain();
+    await server.closed;
+    destination.kill();
+  },
+);
 
 /** Turns of a forwarder that has nothing to do take IDLE_WAIT_MS each: some seconds. */
 const SOME_TURNS = 120;
