@@ -204,6 +204,8 @@ test('filters choose, hashes share, and a dead member is passed over', { skip },
     for (const exporter of exporters) exporter.start(() => server.port);
     await turnUntil('bytes', all, () => exporters.every(({ bytes }) => bytes > 1e6));
     for (const exporter of exporters) await exporter.end();
+    // A drain does not wait until a destination has been down for switchOverMs.
+    await turnUntil('the switch-over', all, () => spare.records > 0);
     const isDrained = server.drain();
     let code: number | null = -1;
     void isDrained.then((value) => {
