@@ -117,7 +117,19 @@ export class Lane {
   }
 
   get nextTimerMs(): number {
-    return Math.min(...this.#destinations.map((destination) => destination.nextTimerMs));
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { nextTimerMs } of this.#destinations) nextMs = Math.min(nextMs, nextTimerMs);
+    return nextMs;
+  }
+
+  /** The active destination's: pieces may wait so long for more. */
+  get lingerMs(): number {
+    return this.options.destinations[this.#active]!.lingerMs;
+  }
+
+  /** All of the journal was handed on. */
+  get isAtEnd(): boolean {
+    return this.channel.waitsFor === 'journal';
   }
 
   /** All connections have ended. */

@@ -71,6 +71,17 @@ export class Lanes {
     return nextMs;
   }
 
+  /**
+   * How long the next blocks may wait, so that they come together: the shortest linger time, where
+   * every lane has handed on all of the journal; else 0.
+   */
+  get lingerMs(): number {
+    if (this.#endings.length > 0) return 0;
+    let lingerMs = Number.POSITIVE_INFINITY;
+    for (const lane of this.#lanes) lingerMs = Math.min(lingerMs, lane.isAtEnd ? lane.lingerMs : 0);
+    return lingerMs;
+  }
+
   /** The lowest position that a holding lane needs; POSITION_MAX: none. */
   get heldPosition(): number {
     let lowest = POSITION_MAX;
