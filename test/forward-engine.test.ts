@@ -72,7 +72,11 @@ class Chaos {
 
   killForwarder(): void {
     this.life.kill();
-    for (const peer of this.peers) peer.markOrphans();
+    for (const peer of this.peers) {
+      peer.isServerKilled = true;
+      peer.turn();
+      peer.isServerKilled = false;
+    }
     this.restart();
   }
 

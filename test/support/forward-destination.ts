@@ -69,6 +69,7 @@ export class ForwardDestination implements ReceivedDestination {
   readonly #buffer: Uint8Array;
   readonly #peer = new Uint8Array(PEER_BYTES);
   #open: Open[] = [];
+  #isServerKilled = false;
   #listener = -1;
 
   constructor(name: string, clock: Clock, receiveBufferBytes = 65_536, readBytes = READ_BYTES) {
@@ -135,9 +136,13 @@ export class ForwardDestination implements ReceivedDestination {
     this.#forgetEnded();
   }
 
-  /** The server was killed: what its connections end with is cut by it. */
-  markOrphans(): void {
-    for (const { connection } of this.#open) connection.isOrphan = true;
+  /**
+   * The server is killed, or runs again: what its connections end with is cut by it, also of those
+   * that are taken from the backlog meanwhile.
+   */
+  set isServerKilled(isKilled: boolean) {
+    this.#isServerKilled = isKilled;
+    if (isKilled) for (const { connection } of this.#open) connection.isOrphan = true;
   }
 
   /** Bytes that wait in the kernel, over all connections. */
@@ -151,6 +156,7 @@ export class ForwardDestination implements ReceivedDestination {
       if (fd < 0) return;
       const peer = `${formatAddress(this.#peer.subarray(0, 16))}:${peerPort(this.#peer)}`;
       const connection = new ReceivedConnection(this.#clock.next++, peer);
+      connection.isOrphan = this.#isServerKilled;
       this.connections.push(connection);
       this.#open.push({ fd, connection });
     }

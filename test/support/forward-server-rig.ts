@@ -139,12 +139,12 @@ export class ForwardRig {
   async killServer(): Promise<void> {
     const { server } = this;
     this.#server = null;
-    for (const destination of this.destinations.values()) destination.markOrphans();
+    for (const destination of this.destinations.values()) destination.isServerKilled = true;
     await server.kill();
     // Connections of the last moment wait in the backlog: they are orphans, too.
     for (const destination of this.destinations.values()) {
       destination.turn();
-      destination.markOrphans();
+      destination.isServerKilled = false;
     }
   }
 
