@@ -48,6 +48,10 @@ export interface BlockSelector {
 export interface ChannelOutput {
   /** False: no room; the parcel stays with the caller, until something was settled. */
   tryAdd(parcel: Parcel): boolean;
+  /** Whether the connection of this exporter stands; if not, it is made, and `retry` follows. */
+  isReady(exporter: string): boolean;
+  /** Parcels of connections that do not stand are settled, as those of closed ones. */
+  giveBack(): void;
 }
 
 /** Blocks in the order of the journal: BlockCursor, WarmingCursor. */

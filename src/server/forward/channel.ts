@@ -8,8 +8,9 @@
  * OWNERSHIP   A parcel holds its segment, or its gathered bytes, from its making until it is
  *             settled or taken back.
  * INVARIANTS  1. Parcels are added in the order of the journal.  2. `none`: the position file is
- *             behind a block before its first parcel is added.  3. At most BLOCKS_HELD_MAX blocks
- *             are on their way; what one turn does is bounded.
+ *             behind a block before its first parcel is added, and a block is begun only when its
+ *             connection stands: what a kill interrupts is what may have been sent.  3. At most
+ *             BLOCKS_HELD_MAX blocks are on their way; what one turn does is bounded.
  */
 import { assert } from '../../toolkit/base/assert.ts';
 import { wallMs } from '../../toolkit/base/clock.ts';
@@ -24,7 +25,7 @@ import type {
 } from './channel-parts.ts';
 import { type GatherPool, HeldBuffers } from './gather.ts';
 import { isTooOld, type LagLimits } from './lag.ts';
-import { type Ledger, makePassed } from './ledger.ts';
+import { type Ledger, type LedgerEntry, makePassed } from './ledger.ts';
 import type { Parcel, Settlement } from './parcel.ts';
 import type { PositionFile } from './position-file.ts';
 
@@ -118,7 +119,9 @@ export class Channel {
    */
   advance(blocks: number, publishedPosition: number): number {
     let done = 0;
-    if (this.#isRefused && !this.#isBlockTooOld(publishedPosition)) return 0;
+    this.#dropTooOld(publishedPosition);
+    const isHeldUp = this.#isRefused && (this.#hasBlock || this.#outgoing.length > 0);
+    if (isHeldUp && !this.#isBlockTooOld(publishedPosition)) return 0;
     this.#waitsFor = '';
     while (done < blocks && this.#waitsFor === '') {
       if (!this.#addOutgoing()) break;
@@ -144,7 +147,7 @@ export class Channel {
     else this.#letGo(ours);
   }
 
-  /** The output is another one, or has room for a reason of its own. */
+  /** The output is another one, or has room for a reason of its own: a connection stands. */
   retry(): void {
     this.#isRefused = false;
   }
@@ -217,7 +220,8 @@ export class Channel {
 
   #takeBack(): void {
     if (this.#returned.length === 0) return;
-    this.#outgoing.unshift(...this.#returned);
+    // Each connection gave back its own: between them the order is the journal's again.
+    this.#outgoing = [...this.#returned, ...this.#outgoing].sort((a, b) => a.position - b.position);
     this.#returned = [];
   }
 
@@ -261,8 +265,30 @@ export class Channel {
   #isBlockTooOld(publishedPosition: number): boolean {
     if (!this.#hasBlock) return false;
     const { endPosition, header } = this.#deps.cursor.block;
-    const arrivalMs = header.arrivalUs / 1000;
-    return isTooOld(this.#deps.limits, endPosition, publishedPosition, arrivalMs, wallMs());
+    return this.#isTooOld(endPosition, publishedPosition, header.arrivalUs / 1000);
+  }
+
+  #isTooOld(endPosition: number, publishedPosition: number, arrivalMs: number): boolean {
+    const { limits } = this.#deps;
+    if (limits.onLag !== 'drop-oldest') return false;
+    return isTooOld(limits, endPosition, publishedPosition, arrivalMs, wallMs());
+  }
+
+  /** What waits for a connection that does not stand goes by the limits as what was not read. */
+  #dropTooOld(publishedPosition: number): void {
+    const isOld = (entry: LedgerEntry): boolean =>
+      this.#isTooOld(entry.blockEndPosition, publishedPosition, entry.arrivalMs);
+    const { oldest } = this.ledger;
+    if (oldest === null || !isOld(oldest)) return;
+    this.#deps.output.giveBack();
+    this.#takeBack();
+    this.#outgoing = this.#outgoing.filter((parcel) => {
+      if (!isOld(parcel.entry)) return true;
+      this.ledger.dropTooOld(parcel.entry, parcel.records);
+      this.#letGo(parcel);
+      this.#isRefused = false;
+      return false;
+    });
   }
 
   /** True: the block is dealt with. */
@@ -297,6 +323,13 @@ export class Channel {
   /** Begun is what the output takes the first parcel of; the others may follow later. */
   #begin(block: CursorBlock, selected: Selected): void {
     const { firstOrdinal, recordCount, arrivalUs } = block.header;
+    const isNone = this.#deps.resend === 'none';
+    const exporter = exporterKey(block);
+    if (isNone && !this.#deps.output.isReady(exporter)) {
+      this.#isRefused = true;
+      this.#waitsFor = 'output';
+      return;
+    }
     const entry = this.ledger.begin(
       block.endPosition,
       firstOrdinal + recordCount,
@@ -304,8 +337,6 @@ export class Channel {
       recordCount - selected.records,
       arrivalUs / 1000,
     );
-    const isNone = this.#deps.resend === 'none';
-    const exporter = exporterKey(block);
     const parcels = selected.pieces.map(
       (piece) => new ChannelParcel(entry, block, piece, exporter),
     );

@@ -154,6 +154,13 @@ export class Connection implements PollHandler {
     return this.#outbox.tryPush(parcel);
   }
 
+  /** Unless it stands: what did not arrive goes back, and the connection is tried without it. */
+  giveBack(): void {
+    if (this.#state === 'up' || this.#mustRewind || this.#outbox.count === 0) return;
+    this.#isWanted = true;
+    while (this.#outbox.count > 0) this.#settleFront();
+  }
+
   /** Connects, though there is nothing to send: to see whether the destination is there. */
   open(): void {
     if (this.#state !== 'up') this.#isWanted = true;

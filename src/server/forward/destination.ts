@@ -86,6 +86,7 @@ export class Destination {
   #workTurns = 0;
   #cpuUs = 0;
   #isEnding = false;
+  #endedCount = 0;
 
   constructor(options: DestinationOptions, deps: DestinationDeps) {
     this.options = options;
@@ -129,6 +130,25 @@ export class Destination {
       if (upSinceMs !== null) sinceMs = Math.min(sinceMs ?? upSinceMs, upSinceMs);
     }
     return sinceMs;
+  }
+
+  /** Moves when a connection comes up or ends: there may be room that there was not. */
+  get changes(): number {
+    return this.counts.connects + this.#endedCount;
+  }
+
+  /** Whether the exporter's connection stands; if not, it is tried until it does. */
+  isReady(exporter: string, nowMs: number): boolean {
+    const member = this.#memberOf(exporter, nowMs);
+    if (member === null) return false;
+    member.usedMs = nowMs;
+    member.connection.open();
+    return member.connection.state === 'up';
+  }
+
+  /** Connections that do not stand settle what they have, as far as it arrived. */
+  giveBack(): void {
+    for (const { connection } of this.#members) connection.giveBack();
   }
 
   /** Hands a parcel over. False: no room now (or it ends); offer it again after a settlement. */
@@ -271,6 +291,7 @@ export class Destination {
     this.#members = this.#members.filter((member) => {
       if (member.connection.state !== 'closed') return true;
       this.#byExporter.delete(member.exporter);
+      this.#endedCount += 1;
       return false;
     });
   }

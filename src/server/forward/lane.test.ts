@@ -52,6 +52,7 @@ class FakeDestination implements LaneDestination {
   upSinceMs: number | null = 0;
   downSinceMs: number | null = null;
   isClosed = false;
+  readonly changes = 0;
   readonly nextTimerMs = Number.POSITIVE_INFINITY;
   roomParcels = Number.POSITIVE_INFINITY;
   /** What arrived. */
@@ -73,6 +74,12 @@ class FakeDestination implements LaneDestination {
     this.#held.push(parcel);
     return true;
   }
+
+  isReady(): boolean {
+    return this.upSinceMs !== null;
+  }
+
+  giveBack(): void {}
 
   /** The first parcel, or only its first `records`: then it is closed in its midst. */
   settleFirst(records = this.#held[0]!.records): void {

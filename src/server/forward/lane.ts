@@ -44,6 +44,8 @@ export class Lane {
   readonly #destinations: LaneDestination[];
   readonly #redundancy: Redundancy | null;
   #writeErrors = 0;
+  /** Of its destinations, as last seen. */
+  #changes = 0;
   /** Of the turn. */
   #nowMs: number;
 
@@ -75,7 +77,11 @@ export class Lane {
       limits: options,
       cursor: context.makeCursor(position),
       selector: context.selectorOf(options),
-      output: { tryAdd: (parcel) => this.#tryAdd(parcel) },
+      output: {
+        tryAdd: (parcel) => this.#tryAdd(parcel),
+        isReady: (exporter) => this.#destinations[this.#active]!.isReady(exporter, this.#nowMs),
+        giveBack: () => this.#destinations[this.#active]!.giveBack(),
+      },
       ledger,
       file,
       segments: context.segments,
@@ -149,14 +155,18 @@ export class Lane {
     return this.channel.advance(blocks, publishedPosition);
   }
 
-  /** Connections, and the choice among them. Returns bytes sent. */
+  /** Connections, and the choice among them. Returns bytes sent, and 1 when there is new room. */
   turn(nowMs: number): number {
-    let bytes = 0;
-    for (const destination of this.#destinations) bytes += destination.turn(nowMs);
+    let work = 0;
+    for (const destination of this.#destinations) work += destination.turn(nowMs);
     this.#choose(nowMs);
+    if (this.#hasChanged()) {
+      this.channel.retry();
+      work += 1;
+    }
     this.channel.writePosition(nowMs);
     this.#tellWriteErrors();
-    return bytes;
+    return work;
   }
 
   /** For a member of a load-balancing group that has nothing to send and is looked for. */
@@ -226,14 +236,22 @@ export class Lane {
     return this.#redundancy?.active ?? 0;
   }
 
-  /**
-   * What a destination was given is not taken back: one that is down is given no more than a block
-   * when what is too old shall be dropped.
-   */
+  /** Connections came up or ended: what was refused may be taken now. */
+  #hasChanged(): boolean {
+    let changes = 0;
+    for (const destination of this.#destinations) changes += destination.changes;
+    if (changes === this.#changes) return false;
+    this.#changes = changes;
+    return true;
+  }
+
+  /** One that is down is given no more than a block when what is too old shall be dropped. */
   #tryAdd(parcel: Parcel): boolean {
     const isDropping = this.options.onLag === 'drop-oldest' && this.channel.ledger.held > 1;
-    if (isDropping && this.state === 'down') return false;
-    return this.#destinations[this.#active]!.tryAdd(parcel, this.#nowMs);
+    const destination = this.#destinations[this.#active]!;
+    if (!isDropping || this.state !== 'down') return destination.tryAdd(parcel, this.#nowMs);
+    destination.probe(this.#nowMs);
+    return false;
   }
 
   #make(index: number): LaneDestination {

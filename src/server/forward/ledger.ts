@@ -49,6 +49,8 @@ export interface LedgerEntry {
   readonly startOrdinal: number;
   endPosition: number;
   endOrdinal: number;
+  /** Of the block alone. */
+  readonly blockEndPosition: number;
   blocks: number;
   /** When the journal got it. */
   readonly arrivalMs: number;
@@ -129,9 +131,14 @@ export class Ledger {
     };
   }
 
-  /** When the journal got the oldest block that has not left; -1: all have. */
+  /** The oldest block that has not left; null: all have. */
+  get oldest(): LedgerEntry | null {
+    return this.held === 0 ? null : this.#entries[this.#first]!;
+  }
+
+  /** When the journal got it; -1: all have left. */
   get oldestArrivalMs(): number {
-    return this.held === 0 ? -1 : this.#entries[this.#first]!.arrivalMs;
+    return this.oldest?.arrivalMs ?? -1;
   }
 
   /** The file is behind `committed`. */
@@ -206,6 +213,7 @@ export class Ledger {
       startOrdinal: this.#readOrdinal,
       endPosition,
       endOrdinal,
+      blockEndPosition: endPosition,
       blocks: 1,
       arrivalMs,
       records,
@@ -247,6 +255,14 @@ export class Ledger {
     entry.removed += records;
     if (this.#isUnacked) this.#ahead.removed += records;
     else this.committed.removed += records;
+    this.#answered(entry, records);
+  }
+
+  /** Records of a block that were begun and never sent, and are too old now. */
+  dropTooOld(entry: LedgerEntry, records: number): void {
+    entry.passed.lag += records;
+    if (this.#isUnacked) this.#ahead.lag += records;
+    else this.committed.lag += records;
     this.#answered(entry, records);
   }
 

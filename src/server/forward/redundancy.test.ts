@@ -15,6 +15,7 @@ test('the best begins, or the one that was active', () => {
 
 test('a member is left after switchOverMs down, and not when it comes back before', () => {
   const group = new Redundancy(OPTIONS, '', 0);
+  group.observe(1, 'up', 0);
   group.observe(0, 'down', 1000);
   assert.equal(group.decide(5999), false);
   group.observe(0, 'up', 5999);
@@ -24,11 +25,21 @@ test('a member is left after switchOverMs down, and not when it comes back befor
   assert.equal(group.active, 1);
 });
 
-test('the next is the best of those that are not down', () => {
+test('the next is the best of those that are up; the others are tried while it is down', () => {
   const group = new Redundancy(OPTIONS, '', 0);
+  assert.deepEqual(
+    [0, 1, 2].map((member) => group.shouldProbe(member)),
+    [false, false, false],
+  );
   group.observe(0, 'down', 0);
+  assert.deepEqual(
+    [0, 1, 2].map((member) => group.shouldProbe(member)),
+    [false, true, true],
+  );
   group.observe(1, 'down', 0);
-  assert.equal(group.decide(5000), true);
+  assert.equal(group.decide(5000), false, 'nobody knows whether the third is up');
+  group.observe(2, 'up', 5001);
+  assert.equal(group.decide(5001), true);
   assert.equal(group.active, 2);
 });
 
@@ -64,6 +75,7 @@ test('one that nobody has tried is no proof of being up', () => {
 
 test('a member that was left is not taken back for what was long ago', () => {
   const group = new Redundancy({ ...OPTIONS, switchOverMs: 0 }, '', 0);
+  group.observe(1, 'up', 0);
   group.observe(0, 'up', 0);
   group.observe(0, 'down', 50_000);
   assert.equal(group.decide(50_000), true);

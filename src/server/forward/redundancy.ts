@@ -4,11 +4,13 @@
  * WHY        The SCE's rule: the destination of the highest priority that works. What "works" means
  *            has to be slow enough not to flap and is the whole of this file: a pure decision.
  * RULES      1. The active member is left when it has been down for switchOverMs and another one
- *            is not down.  2. A better member is taken back when it has been up, proved by a
- *            connection, for switchBackMs.  3. When all are down the active one stays.
+ *            is up, proved by a connection: while the active one is down all are tried.  2. A
+ *            better member is taken back when it has been up, proved by a connection, for
+ *            switchBackMs.  3. When all are down the active one stays, and the first to come up
+ *            gets the stream: of several the best.
  * STATE      `up`: a connection stands. `down`: connecting failed, or a connection broke and was
- *            not made again. `unknown`: nobody has tried; it is worth a try in rule 1, no proof in
- *            rule 2 (whoever asks is told whom to probe).
+ *            not made again. `unknown`: nobody has tried, or it is being tried for the first
+ *            time: no proof (whoever asks is told whom to probe).
  */
 export type MemberState = 'up' | 'down' | 'unknown';
 
@@ -38,9 +40,13 @@ export class Redundancy {
     return this.#active;
   }
 
-  /** A member that should be connected although nothing is sent to it: a better one, in order. */
+  /**
+   * A member that should be connected although nothing is sent to it: a better one, and any other
+   * one while the active one is down.
+   */
   shouldProbe(member: number): boolean {
-    return member < this.#active;
+    if (member === this.#active) return false;
+    return member < this.#active || this.#states[this.#active] === 'down';
   }
 
   /** What is known of a member now. */
@@ -70,7 +76,7 @@ export class Redundancy {
     const isDown = this.#states[this.#active] === 'down';
     if (!isDown || nowMs - this.#sinceMs[this.#active]! < switchOverMs) return this.#active;
     for (let i = 0; i < members.length; i++) {
-      if (i !== this.#active && this.#states[i] !== 'down') return i;
+      if (i !== this.#active && this.#states[i] === 'up') return i;
     }
     return this.#active;
   }
