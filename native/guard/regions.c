@@ -166,16 +166,13 @@ static int check_options(enum mg_region_kind kind, const struct mg_options *opti
 	if ((unsigned)options->mode > MG_THROW)
 		return mg_fail(EINVAL, "there is no such mode");
 	if (options->mode == MG_CONTINUE && (kind != MG_KIND_VIEW || (flags & MG_NO_READ)))
-		return mg_fail(EOPNOTSUPP, "the mode `continue` cannot let accesses pass on pages "
-					   "that are closed to reads as well");
+		return mg_fail(EOPNOTSUPP, "`continue` cannot pass pages closed to reads as well");
 	if ((flags & MG_ALIAS) && options->mode != MG_CONTINUE)
 		return mg_fail(EOPNOTSUPP, "an alias serves the mode `continue` alone");
 	if ((flags & MG_SYSCALLS) && (flags & MG_NO_READ))
-		return mg_fail(EOPNOTSUPP, "system calls are found by userfaultfd, which sees "
-					   "writes alone: not together with reads");
+		return mg_fail(EOPNOTSUPP, "userfaultfd sees writes alone: not with reads too");
 	if ((flags & MG_SYSCALLS) && (options->mode == MG_DIVERT || options->mode == MG_THROW))
-		return mg_fail(EOPNOTSUPP, "with system calls the modes are `report` and `continue`:"
-					   " what the kernel writes cannot be sent elsewhere");
+		return mg_fail(EOPNOTSUPP, "what the kernel writes cannot be sent elsewhere");
 	return 0;
 }
 

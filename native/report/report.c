@@ -145,7 +145,10 @@ HANDLER static void say_what(struct mg_out *out, const struct mg_event *event)
 	if (event->width)
 		mg_say(out, " %u byte%s", event->width, event->width == 1 ? "" : "s");
 	if (!beyond) {
-		mg_say(out, " at offset %D of ", event->offset);
+		if (is_known_write && memcmp(event->old_bytes, event->new_bytes, event->old_known) == 0)
+			mg_say(out, " what was there already, somewhere in ");
+		else
+			mg_say(out, " at offset %D of ", event->offset);
 		say_label(out, event);
 	}
 	if (is_freed)

@@ -13,6 +13,7 @@
  *             collector comes finds nothing): forgotten guards hold until the thread ends.
  */
 import { OS_PAGE_BYTES } from '../base/limits.ts';
+import { checkOptionKinds } from './check-options.ts';
 import { GuardError, guardError } from './guard-error.ts';
 import {
   bytesOf,
@@ -70,6 +71,18 @@ export interface GuardHandle {
 }
 
 const ALLOW_BYTES_MAX = 127;
+const GENERATION_MAX = 2 ** 32 - 1;
+
+const OPTION_KINDS = {
+  label: 'string',
+  mode: 'string',
+  alias: 'boolean',
+  syscalls: 'boolean',
+  reads: 'boolean',
+  once: 'boolean',
+  allow: 'strings',
+  edges: 'string',
+} as const;
 
 /** Held here: a guard works also when the program keeps no reference to it. */
 const guards = new Map<number, { readonly guard: Guard; readonly memory: GuardedBytes }>();
@@ -82,9 +95,11 @@ export class Guard {
   readonly bytes: number;
   readonly #id: number;
   readonly #givenBytes: number;
+  #allowed = 0;
 
   /** As `Guard.attach`. */
   constructor(handle: GuardHandle) {
+    checkHandle(handle);
     this.handle = handle;
     this.#id = handle.id;
     this.offset = handle.offset;
@@ -101,6 +116,15 @@ export class Guard {
     return this.handle.label;
   }
 
+  /** How many writes `allow` has let pass; after the end, how many it had. */
+  get allowed(): number {
+    const counts = new Float64Array(2);
+    if (this.bytes > 0 && guardNative().regionCounts(this.#id, counts) >= 0) {
+      this.#allowed = counts[1]!;
+    }
+    return this.#allowed;
+  }
+
   /** All of it. The owner's count `generation` is shown in reports. */
   protect(generation = 0): void {
     if (this.bytes > 0) this.protectSlice(this.offset, this.bytes, generation);
@@ -114,10 +138,18 @@ export class Guard {
   /** The whole OS pages within a slice of what was given; one call of the kernel. */
   protectSlice(offset: number, bytes: number, generation = 0): void {
     if (!this.#hasPage(offset, bytes)) this.#refuseSlice(offset, bytes);
+    if (!Number.isInteger(generation) || generation < 0 || generation > GENERATION_MAX) {
+      throw new GuardError(
+        'MR_GUARD_RANGE',
+        `protectSlice of ${this.label}: the generation is ${String(generation)}`,
+        `generation is an integer from 0 to ${GENERATION_MAX}`,
+      );
+    }
     const result = guardNative().protect(this.#id, offset, bytes, generation);
     if (result < 0) this.#fail('protectSlice', result);
   }
 
+  /** Pages that reach beyond the slice stay closed: a write near its edges is still reported. */
   unprotectSlice(offset: number, bytes: number): void {
     if (!this.#hasPage(offset, bytes)) this.#refuseSlice(offset, bytes);
     const result = guardNative().unprotect(this.#id, offset, bytes);
@@ -129,6 +161,7 @@ export class Guard {
     const own = guards.get(this.#id);
     if (own?.guard !== this) return;
     guards.delete(this.#id);
+    void this.allowed;
     const result = guardNative().regionEnd(this.#id);
     unpin(own.memory);
     if (result < 0) this.#fail('end', result);
@@ -141,11 +174,11 @@ export class Guard {
   #hasPage(offset: number, bytes: number): boolean {
     const first = Math.ceil((offset - this.offset) / OS_PAGE_BYTES);
     const end = Math.floor((offset - this.offset + bytes) / OS_PAGE_BYTES);
-    return end > first && offset >= 0 && offset + bytes <= this.#givenBytes;
+    return isSlice(offset, bytes) && end > first && offset + bytes <= this.#givenBytes;
   }
 
   #refuseSlice(offset: number, bytes: number): never {
-    const isInside = offset >= 0 && bytes >= 0 && offset + bytes <= this.#givenBytes;
+    const isInside = isSlice(offset, bytes) && offset + bytes <= this.#givenBytes;
     throw isInside
       ? new GuardError(
           'MR_GUARD_PAGES',
@@ -156,7 +189,7 @@ export class Guard {
           'MR_GUARD_RANGE',
           `the slice ${offset} .. + ${bytes} lies outside of the ${this.#givenBytes} bytes of` +
             ` ${this.label}`,
-          'offsets count from the start of what was protected',
+          'offset and bytes are integers; offsets count from the start of what was protected',
         );
   }
 
@@ -165,11 +198,27 @@ export class Guard {
   }
 }
 
+function isSlice(offset: number, bytes: number): boolean {
+  return Number.isSafeInteger(offset) && Number.isSafeInteger(bytes) && offset >= 0 && bytes >= 0;
+}
+
+function checkHandle(handle: unknown): void {
+  const { id, label, offset, bytes, givenBytes } = (handle ?? {}) as Partial<GuardHandle>;
+  const isWhole = [id, offset, bytes, givenBytes].every((value) => Number.isInteger(value));
+  if (isWhole && typeof label === 'string') return;
+  throw new GuardError(
+    'MR_GUARD_ENDED',
+    `Guard.attach: what was given (${typeof handle}) is no handle of a guard`,
+    'give guard.handle of the thread that protects',
+  );
+}
+
 /**
  * Protects the whole OS pages of a buffer until `unprotect`, `end`, or the end of this thread.
  * Throws GuardError (MR_GUARD_*) and MR_ADDON.
  */
 export function protect(what: Guardable, options: ProtectOptions = {}): Guard {
+  checkOptionKinds('protect', options, OPTION_KINDS);
   const memory = guardedBytes(what);
   const label = labelText(options.label ?? defaultLabel(memory));
   const { id, offset, bytes } = register(memory, label, options);
@@ -196,6 +245,9 @@ interface Registered {
 function register(memory: GuardedBytes, label: string, options: ProtectOptions): Registered {
   const native = guardNative();
   const { mode = 'report', edges } = options;
+  if (edges !== undefined && edges !== 'ignore' && edges !== 'refuse') {
+    refuseMode(`there is no edges: '${String(edges)}'`, "edges is 'ignore' or 'refuse'");
+  }
   const given = new Uint8Array(memory.buffer, memory.offset, memory.bytes);
   const flags = flagsOf(mode, options);
   const allow = allowText(options);

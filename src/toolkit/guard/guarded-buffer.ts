@@ -21,12 +21,22 @@
  * REFUSED     mode 'continue': what lies there belongs to nobody, nothing can go on with it.
  */
 import { OS_PAGE_BYTES } from '../base/limits.ts';
+import { checkOptionKinds } from './check-options.ts';
 import { GuardError, guardError } from './guard-error.ts';
 import { guardedBytes, pin, unpin } from './guarded-bytes.ts';
 import { callerOf, labelText, sizeText } from './label.ts';
 import { type GuardFunctions, guardNative } from './native.ts';
 
 const CANARY_BYTES = 64;
+
+const OPTION_KINDS = {
+  align: 'string',
+  alignment: 'number',
+  label: 'string',
+  shared: 'boolean',
+  canary: 'boolean',
+  mode: 'string',
+} as const;
 const SHARED_KEPT_MAX = 64;
 const SHARED_KEPT_BYTES_MAX = 16 << 20;
 
@@ -57,6 +67,7 @@ export class GuardedBuffer {
   readonly label: string;
   #view: Uint8Array;
   #backing: Backing | undefined;
+  #isDamaged = false;
 
   constructor(label: string, backing: Backing) {
     this.label = label;
@@ -74,7 +85,10 @@ export class GuardedBuffer {
     return this.#backing === undefined;
   }
 
-  /** Looks at the fences: whether all is as it should be. What is not is reported. */
+  /**
+   * Looks at the fences: whether all is as it should be. What is not is reported, once; the answer
+   * stays false until release().
+   */
   check(): boolean {
     if (this.#backing === undefined) return true;
     return this.#result('check', this.#backing.check());
@@ -97,12 +111,14 @@ export class GuardedBuffer {
 
   #result(what: string, result: number): boolean {
     if (result < 0) throw guardError(`${what} ${this.label}`, result, guardNative().problem());
-    return result === 0;
+    this.#isDamaged ||= result > 0;
+    return !this.#isDamaged;
   }
 }
 
 /** Zeroed memory of `bytes` bytes whose neighbourhood is guarded. */
 export function allocGuarded(bytes: number, options: AllocGuardedOptions = {}): GuardedBuffer {
+  checkOptionKinds('allocGuarded', options, OPTION_KINDS);
   const { shared = false, canary = false } = options;
   const align = checkOptions(bytes, options);
   const label = labelText(

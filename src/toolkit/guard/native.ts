@@ -11,6 +11,7 @@
  * REFUSED     addresses as numbers: typed array, offset and length instead, checked in C.
  */
 import { isMainThread, threadId } from 'node:worker_threads';
+import { OS_PAGE_BYTES } from '../base/limits.ts';
 import { type LoadOptions, loadNativeFile } from '../sys/index.ts';
 import { GuardError } from './guard-error.ts';
 import { checkNames, type NamedFrame } from './js-names.ts';
@@ -162,8 +163,27 @@ export function guardNative(): GuardFunctions {
     loaded = loadGuard();
     loaded.nameThread(isMainThread ? 'main' : `worker ${threadId}`, '');
     checkNames(loaded);
+    if (isMainThread) stayOnTop(loaded);
   }
   return loaded;
+}
+
+const OUR_SIGNALS: readonly unknown[] = ['SIGSEGV', 'SIGBUS', 'SIGTRAP'];
+
+/**
+ * process.on('SIGSEGV') puts libuv's handler above ours, off() the default: a write into a guarded
+ * page would fault for ever, or die without a report. Registering a region puts ours on top again.
+ */
+function stayOnTop(native: GuardFunctions): void {
+  const pages = new Uint8Array(
+    new SharedArrayBuffer(OS_PAGE_BYTES, { maxByteLength: OS_PAGE_BYTES }),
+  );
+  const put = (name: string | symbol): void => {
+    if (!OUR_SIGNALS.includes(name)) return;
+    const id = native.region(pages, 0, OS_PAGE_BYTES, '', 0, 0, '', new Float64Array(2));
+    if (id > 0) native.regionEnd(id);
+  };
+  process.on('newListener', put).on('removeListener', put);
 }
 
 /** Loads without the cache of guardNative(). */

@@ -26,14 +26,17 @@ export interface OutsideTotals {
   /** Buffers that could not be guarded, and those that were not until the end. */
   readonly failed: number;
   readonly ended: number;
+  /** Writes that `allow` let pass. */
+  readonly allowed: number;
 }
 
-const KEY = 'millrace/guard totals 1';
+const KEY = 'millrace/guard totals 2';
 const BUFFERS = 0;
 const KIBIBYTES = 1;
 const FAILED = 2;
 const ENDED = 3;
-const WORDS = 4;
+const ALLOWED = 4;
+const WORDS = 5;
 
 /** To be asked for before the constructors are watched. */
 export function sharedTotals(): Int32Array {
@@ -50,6 +53,7 @@ export function readTotals(words: Int32Array): OutsideTotals {
     bytes: 1024 * Atomics.load(words, KIBIBYTES),
     failed: Atomics.load(words, FAILED),
     ended: Atomics.load(words, ENDED),
+    allowed: Atomics.load(words, ALLOWED),
   };
 }
 
@@ -113,5 +117,13 @@ export class OutsideGuards {
     this.#guards.delete(made);
     this.#heldBytes -= guard.bytes;
     guard.end();
+    Atomics.add(this.#totals, ALLOWED, guard.allowed);
+  }
+
+  /** At the end of the thread: what its guards have let pass. */
+  countAllowed(): void {
+    for (const guard of this.#guards.values()) {
+      Atomics.add(this.#totals, ALLOWED, guard.allowed);
+    }
   }
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { programSummary, summaryLines } from './outside-summary.ts';
 import { type GuardReport, parseReport } from './report.ts';
 
-const TOTALS = { buffers: 2, bytes: 3 << 20, failed: 0, ended: 0 };
+const TOTALS = { buffers: 2, bytes: 3 << 20, failed: 0, ended: 0, allowed: 0 };
 const NONE = { ...TOTALS, died: 0, culprits: [] };
 
 const FILL = {
@@ -25,9 +25,10 @@ test('who wrote how often', () => {
 });
 
 test('nobody; and what was not guarded is told', () => {
-  const lines = summaryLines({ ...NONE, buffers: 1, failed: 2, ended: 1 });
+  const lines = summaryLines({ ...NONE, buffers: 1, failed: 2, ended: 1, allowed: 3 });
   assert.deepEqual(lines, [
     'millrace guard: 1 buffer guarded (3 MiB), nobody wrote there',
+    '  3 writes were let pass by --allow',
     '  2 buffers could not be guarded',
     '  1 guard ended early: too much memory was held for them',
   ]);
@@ -59,11 +60,14 @@ test('processes together; what died is known by its reports', () => {
       ['b', '', 0, 1],
     ],
   );
-  assert.equal(summaryLines(summary).at(-1), '  2 processes died uncounted: by the reports alone');
+  assert.equal(
+    summaryLines(summary).at(-1),
+    '  2 processes died before counting: the places are those of the reports',
+  );
   const dead = summaryLines(programSummary('', reports.slice(1, 2)));
   assert.deepEqual(dead, [
     'millrace guard: buffers guarded, 1 place wrote there',
     '  1 × fill (/a/table.js:3:5)  a',
-    '  1 process died uncounted: by the reports alone',
+    '  1 process died before counting: the places are those of the reports',
   ]);
 });

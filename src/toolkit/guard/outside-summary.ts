@@ -35,6 +35,7 @@ export function programSummary(text: string, reports: readonly GuardReport[]): P
     bytes: sum('bytes'),
     failed: sum('failed'),
     ended: sum('ended'),
+    allowed: sum('allowed'),
     died: new Set(left.map(({ pid }) => pid)).size,
     culprits: merge([
       ...ended.flatMap(({ pid, culprits }) => nameLate(culprits, reportsOf(reports, pid))),
@@ -90,22 +91,31 @@ function merge(all: readonly GuardCulprit[]): GuardCulprit[] {
 }
 
 export function summaryLines(summary: ProgramSummary): string[] {
-  const { buffers, bytes, failed, ended, died, culprits } = summary;
+  const { buffers, bytes, failed, ended, allowed, died, culprits } = summary;
   const who =
     culprits.length === 0
       ? 'nobody wrote there'
       : `${plural(culprits.length, 'place', 'places')} wrote there`;
   const what = `${plural(buffers, 'buffer', 'buffers')} guarded (${sizeText(bytes)})`;
   const lines = [`millrace guard: ${died > 0 && buffers === 0 ? 'buffers guarded' : what}, ${who}`];
+  if (died === 0 && buffers === 0) {
+    lines.push(
+      '  none was made that is large enough: --min-bytes takes smaller ones, --only others',
+    );
+  }
   const rows = culprits.map((one) => [count(one.count), whereText(one), one.label] as const);
   const widths = [0, 1].map((column) => Math.max(0, ...rows.map((row) => row[column]!.length)));
   for (const [times, where, label] of rows) {
     lines.push(`  ${times.padStart(widths[0]!)} × ${where.padEnd(widths[1]!)}  ${label}`);
   }
   const notes: readonly (readonly [number, string])[] = [
+    [allowed, `${plural(allowed, 'write was', 'writes were')} let pass by --allow`],
     [failed, `${plural(failed, 'buffer', 'buffers')} could not be guarded`],
     [ended, `${plural(ended, 'guard', 'guards')} ended early: too much memory was held for them`],
-    [died, `${plural(died, 'process', 'processes')} died uncounted: by the reports alone`],
+    [
+      died,
+      `${plural(died, 'process', 'processes')} died before counting: the places are those of the reports`,
+    ],
   ];
   for (const [amount, note] of notes) if (amount > 0) lines.push(`  ${note}`);
   return lines;

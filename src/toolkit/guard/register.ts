@@ -30,9 +30,11 @@ function register(): void {
   const options = outsideOptions(process.env);
   guardNative();
   const totals = sharedTotals();
-  watchSharedConstructors(new OutsideGuards(options, totals, say).onMade);
-  if (!isMainThread) return;
+  const guards = new OutsideGuards(options, totals, say);
+  watchSharedConstructors(guards.onMade);
   process.on('exit', () => {
+    guards.countAllowed();
+    if (!isMainThread) return;
     const summary: OutsideSummary = {
       pid: process.pid,
       totals: readTotals(totals),

@@ -14,6 +14,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { checkOptionKinds } from './check-options.ts';
 import { GuardError, guardError } from './guard-error.ts';
 import { type Guardable, type GuardedBytes, guardedBytes, pin, unpin } from './guarded-bytes.ts';
 import { callerOf, labelText } from './label.ts';
@@ -77,6 +78,7 @@ export function watch(
   bytes: number,
   options: WatchOptions = {},
 ): Watch {
+  checkOptionKinds('watch', options, { label: 'string', mode: 'string', reads: 'boolean' });
   const { mode = 'report', reads = false } = options;
   const memory = guardedBytes(what);
   const view = new Uint8Array(memory.buffer, memory.offset, memory.bytes);
