@@ -114,7 +114,8 @@ export function summaryLines(summary: ProgramSummary): string[] {
     [ended, `${plural(ended, 'guard', 'guards')} ended early: too much memory was held for them`],
     [
       died,
-      `${plural(died, 'process', 'processes')} died before counting: the places are those of the reports`,
+      `${plural(died, 'process', 'processes')} died before counting:` +
+        ' the places are those of the reports',
     ],
   ];
   for (const [amount, note] of notes) if (amount > 0) lines.push(`  ${note}`);
