@@ -66,7 +66,7 @@ test('run: a program that dies of a report ends by 139, and is summed up', needs
   assert.deepEqual([ran.code, ran.stdout.toString()], [139, '']);
   assert.match(
     ran.stderr,
-    /buffers guarded, 1 place wrote there\n {2}1 × countUp .* 1 process died uncounted/s,
+    /buffers guarded, 1 place wrote there\n {2}1 × countUp .* 1 process died before counting/s,
   );
   const allowed = await runCli(['guard', 'run', '--mode', 'report', '--allow', 'countUp', program]);
   assert.equal(allowed.code, 7, allowed.stderr);
