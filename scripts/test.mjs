@@ -153,7 +153,8 @@ async function main() {
   const report = new Report();
   const stream = run({
     files,
-    concurrency: isStress ? 1 : Math.max(2, availableParallelism()),
+    // One more than CPUs: many tests wait for servers and timers. None may rest on being quick.
+    concurrency: isStress ? 1 : availableParallelism() + 1,
     timeout: isStress ? STRESS_TIMEOUT_MS : FILE_TIMEOUT_MS,
   });
   stream.on('test:pass', (data) => report.count('pass', data));
