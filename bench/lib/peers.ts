@@ -13,6 +13,8 @@ import { MillraceError } from '../../src/toolkit/base/errors.ts';
 
 /** `npm run bench` runs in the package's folder; so does `node dist/bench/main.js`. */
 export const ROOT: string = process.cwd();
+/** What the programs include of ours. */
+const HEADERS = ['rdr.h'];
 const FLAGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread'];
 
 interface Language {
@@ -49,6 +51,7 @@ export function buildPeer(name: PeerName): string {
   const source = join(ROOT, 'bench/peers', `${name}.${extension}`);
   const target = join(ROOT, 'build/peers', name);
   const hash = createHash('sha256').update(flags.join(' ')).update(readFileSync(source));
+  for (const header of HEADERS) hash.update(readFileSync(join(ROOT, 'bench/peers', header)));
   const stamp = hash.digest('hex');
   const stampPath = `${target}.hash`;
   if (existsSync(target) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) {

@@ -33,15 +33,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rdr.h"
+
 #define READ_BYTES (256 * 1024)
-#define FRAME_BYTES_MAX 10004
 #define DESTINATIONS_MAX 64
-#define PREFIX_BYTES 5
-#define LENGTH_MIN 15
 #define TAG_OFFSET 15
 #define FIELD_COUNT_OFFSET 19
-#define HEADER_BYTES 20
-#define FIELD_HEADER_BYTES 5
 #define CHOSEN_TAG 0xf0f0f438
 #define CHOSEN_FIELD 6
 #define CHOSEN_BELOW 32768
@@ -59,18 +56,6 @@ struct totals {
 };
 
 static uint8_t in[FRAME_BYTES_MAX + READ_BYTES], out[FRAME_BYTES_MAX + READ_BYTES];
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "relay: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void bad_stream(const char *what)
-{
-	fprintf(stderr, "relay: the stream is not RDRv1: %s\n", what);
-	exit(1);
-}
 
 static double thread_us(void)
 {
@@ -136,22 +121,6 @@ static void send_to_all(const struct options *options, const int *fds, const uin
 	for (int i = 0; i < options->destinations; i++)
 		write_all(fds[i], bytes, length, totals);
 	totals->write_us += thread_us() - from;
-}
-
-static inline size_t frame_bytes(const uint8_t *at)
-{
-	uint32_t digits;
-	size_t value;
-
-	memcpy(&digits, at + 1, 4);
-	if ((digits & 0xf0f0f0f0) != 0x30303030 ||
-	    ((digits + 0x06060606) & 0xf0f0f0f0) != 0x30303030)
-		bad_stream("no digits where the length should be");
-	value = (size_t)(at[1] - '0') * 1000 + (size_t)(at[2] - '0') * 100 +
-		(size_t)(at[3] - '0') * 10 + (size_t)(at[4] - '0');
-	if (value < LENGTH_MIN)
-		bad_stream("a length below 15");
-	return PREFIX_BYTES + value;
 }
 
 static inline uint32_t number_at(const uint8_t *at)

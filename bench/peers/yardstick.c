@@ -27,12 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rdr.h"
+
 #define READ_BYTES (128 * 1024)
-#define HEADER_BYTES 20
-#define PREFIX_BYTES 5
-#define FIELD_HEADER_BYTES 5
-#define LENGTH_MIN 15
-#define FRAME_BYTES_MAX 10004
 #define CONNECTIONS_MAX 256
 
 struct options {
@@ -51,18 +48,6 @@ struct connection {
 	uint8_t bytes[FRAME_BYTES_MAX + READ_BYTES];
 };
 
-static void fail(const char *what)
-{
-	fprintf(stderr, "yardstick: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void bad_stream(const char *what)
-{
-	fprintf(stderr, "yardstick: the stream is not RDRv1: %s\n", what);
-	exit(1);
-}
-
 static double cpu_us(void)
 {
 	struct rusage usage;
@@ -78,23 +63,6 @@ static double now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
-}
-
-/* Whole frame: the prefix and what its four digits say. */
-static inline size_t frame_bytes(const uint8_t *at)
-{
-	uint32_t digits;
-	size_t value;
-
-	memcpy(&digits, at + 1, 4);
-	if ((digits & 0xf0f0f0f0) != 0x30303030 ||
-	    ((digits + 0x06060606) & 0xf0f0f0f0) != 0x30303030)
-		bad_stream("no digits where the length should be");
-	value = (size_t)(at[1] - '0') * 1000 + (size_t)(at[2] - '0') * 100 +
-		(size_t)(at[3] - '0') * 10 + (size_t)(at[4] - '0');
-	if (value < LENGTH_MIN)
-		bad_stream("a length below 15");
-	return PREFIX_BYTES + value;
 }
 
 static inline void walk_fields(const uint8_t *record, size_t length, struct totals *totals)

@@ -12,6 +12,7 @@ import {
   ECONNABORTED,
   EINTR,
   peerPort,
+  setKeepAlive,
   setSocketOption,
 } from '../../toolkit/sys/index.ts';
 import { ADDRESS_BYTES, type Cidr, cidrContains } from '../address.ts';
@@ -91,10 +92,8 @@ export class Acceptor {
   #setOptions(fd: number): void {
     const { keepAliveMs, receiveBufferBytes, receiveLowWaterBytes } = this.#options;
     if (keepAliveMs > 0) {
-      setSocketOption(fd, 'keepAlive', 1);
-      setSocketOption(fd, 'keepAliveIdleSeconds', Math.max(1, Math.round(keepAliveMs / 1000)));
-      setSocketOption(fd, 'keepAliveIntervalSeconds', KEEP_ALIVE_INTERVAL_SECONDS);
-      setSocketOption(fd, 'keepAliveCount', KEEP_ALIVE_PROBES);
+      const idleSeconds = Math.max(1, Math.round(keepAliveMs / 1000));
+      setKeepAlive(fd, idleSeconds, KEEP_ALIVE_INTERVAL_SECONDS, KEEP_ALIVE_PROBES);
     }
     if (receiveBufferBytes > 0) setSocketOption(fd, 'receiveBufferBytes', receiveBufferBytes);
     if (receiveLowWaterBytes > 1) setSocketOption(fd, 'receiveLowWaterBytes', receiveLowWaterBytes);

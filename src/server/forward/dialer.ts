@@ -16,6 +16,7 @@ import {
   EPOLLRDHUP,
   errnoName,
   getSocketOption,
+  setKeepAlive,
   setSocketOption,
   socketCreate,
 } from '../../toolkit/sys/index.ts';
@@ -207,8 +208,5 @@ function setOptions(fd: number, destination: DestinationOptions): void {
   if (userTimeoutMs > 0) setSocketOption(fd, 'userTimeoutMs', userTimeoutMs);
   if (keepAliveMs <= 0) return;
   const idleSeconds = Math.max(1, Math.ceil(keepAliveMs / 1000));
-  setSocketOption(fd, 'keepAlive', 1);
-  setSocketOption(fd, 'keepAliveIdleSeconds', idleSeconds);
-  setSocketOption(fd, 'keepAliveIntervalSeconds', Math.max(1, idleSeconds >> 2));
-  setSocketOption(fd, 'keepAliveCount', KEEP_ALIVE_PROBES);
+  setKeepAlive(fd, idleSeconds, Math.max(1, idleSeconds >> 2), KEEP_ALIVE_PROBES);
 }

@@ -7,6 +7,7 @@
  * REFUSED     An index of boundaries per parcel (paid for every block, used at a break only);
  *             mapping the segment (a file cut short would kill the process).
  */
+import { PREFIX_BYTES } from '../../rdr/constants.ts';
 import { RUN_BROKEN, RUN_END, RUN_RECORDS, walkFrames } from '../../rdr/frame-run.ts';
 import { BAD_PREFIX, frameLength } from '../../rdr/index.ts';
 import { pread } from '../../toolkit/sys/index.ts';
@@ -14,7 +15,6 @@ import type { Parcel } from './parcel.ts';
 
 /** More than the longest frame (10,004 bytes), so that every piece brings the walk on. */
 const PIECE_BYTES = 65_536;
-const PREFIX_BYTES = 5;
 
 export class RecordWalk {
   readonly #buffer = new Uint8Array(PIECE_BYTES);

@@ -7,30 +7,19 @@
 import { constants } from 'node:os';
 import { EAGAIN, EINTR, ENOBUFS, ENODATA, ENOMEM } from '../../toolkit/sys/index.ts';
 
-const {
-  ECONNABORTED,
-  ECONNREFUSED,
-  ECONNRESET,
-  EHOSTUNREACH,
-  ENETDOWN,
-  ENETRESET,
-  ENETUNREACH,
-  ENOTCONN,
-  EPIPE,
-  ETIMEDOUT,
-} = constants.errno;
+const { errno } = constants;
 
 const NETWORK: ReadonlySet<number> = new Set([
-  ECONNABORTED,
-  ECONNREFUSED,
-  ECONNRESET,
-  EHOSTUNREACH,
-  ENETDOWN,
-  ENETRESET,
-  ENETUNREACH,
-  ENOTCONN,
-  EPIPE,
-  ETIMEDOUT,
+  errno.ECONNABORTED,
+  errno.ECONNREFUSED,
+  errno.ECONNRESET,
+  errno.EHOSTUNREACH,
+  errno.ENETDOWN,
+  errno.ENETRESET,
+  errno.ENETUNREACH,
+  errno.ENOTCONN,
+  errno.EPIPE,
+  errno.ETIMEDOUT,
 ]);
 const SHORTAGE: ReadonlySet<number> = new Set([ENOMEM, ENOBUFS, EINTR]);
 

@@ -243,6 +243,24 @@ export function socketCookie(fd: number): bigint | null {
   return length === value.length ? new DataView(value.buffer).getBigUint64(0) : null;
 }
 
+/**
+ * SO_KEEPALIVE with its times: seconds of silence before the first probe, and between probes, and
+ * how many go unanswered before the connection is given up. tcp(7). 0, or a -errno.
+ */
+export function setKeepAlive(
+  fd: number,
+  idleSeconds: number,
+  intervalSeconds: number,
+  probeCount: number,
+): number {
+  return Math.min(
+    setSocketOption(fd, 'keepAlive', 1),
+    setSocketOption(fd, 'keepAliveIdleSeconds', idleSeconds),
+    setSocketOption(fd, 'keepAliveIntervalSeconds', intervalSeconds),
+    setSocketOption(fd, 'keepAliveCount', probeCount),
+  );
+}
+
 /** SO_LINGER: close(2) waits; 0 seconds: it resets the connection and drops what is unsent. */
 export function setLinger(fd: number, seconds: number): number {
   const value = new Uint8Array(Int32Array.of(1, seconds).buffer);
