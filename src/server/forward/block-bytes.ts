@@ -5,8 +5,9 @@
  *            reads the payload and verifies its checksum, the others find it.
  * OWNERSHIP  The forward worker. A payload that was read is valid until the next call of read:
  *            who keeps records for longer copies them.
- * INVARIANTS 1. A payload that is given out fulfils all of VALIDITY (format.ts): its checksum was
- *               verified when it was read, and a damaged one is remembered as such.
+ * INVARIANTS 1. The checksum of a payload that is given out was verified when it was read, unless
+ *               the block is fresh (fresh.ts): then no disk has had its hands on it. A damaged one
+ *               is remembered as such. Who walks the records says so when they do not add up.
  *            2. Memory: BLOCKS_CACHED buffers, each of the largest payload that it has held,
  *               rounded up to a power of two; no allocation per block once they have grown.
  * REFUSED    A cache by bytes (blocks are of one order of size); sharing the buffers with parcels
@@ -17,6 +18,7 @@ import { assert } from '../../toolkit/base/assert.ts';
 import { OS_PAGE_BYTES } from '../../toolkit/base/limits.ts';
 import { pread } from '../../toolkit/sys/index.ts';
 import type { CursorBlock } from './block-cursor.ts';
+import { isFresh } from './fresh.ts';
 
 /**
  * Channels at the end of the journal are at most a few blocks apart; those that lag read for
@@ -94,8 +96,12 @@ export class BlockBytes {
     entry.position = block.position;
     entry.length = length;
     const isRead = readFully(block.segment.fd, entry.bytes, length, block.fileOffset);
-    entry.isWhole = isRead && crc32(entry.bytes.subarray(0, length)) === block.header.payloadCrc;
+    entry.isWhole = isRead && (isFresh(block.header) || isIntact(entry.bytes, block));
   }
+}
+
+function isIntact(bytes: Uint8Array, { header, length }: CursorBlock): boolean {
+  return crc32(bytes.subarray(0, length)) === header.payloadCrc;
 }
 
 /** False: the file ends before, or cannot be read. */

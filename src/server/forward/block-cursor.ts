@@ -21,7 +21,8 @@
  *             `damaged`: all else.
  * START       Anywhere. Between two segments, or below the oldest: at the next one. In the middle
  *             of a block: at the next header. Above the limit: when the limit has passed it.
- * COLD        Header and last byte of the payload are looked at by preadv2(2) with RWF_NOWAIT.
+ * COLD        Header and last byte of the payload are looked at by preadv2(2) with RWF_NOWAIT; of
+ *             the payload only when it is not fresh (fresh.ts).
  *             Seen on ext4, Linux 6.18: bytes just written and bytes read ahead are there; behind
  *             posix_fadvise(DONTNEED) it says EAGAIN and begins to read by itself (70 us; they are
  *             there some milliseconds later); a range of which the front is cached comes short.
@@ -42,6 +43,7 @@ import {
   SEGMENT_HEAD_BYTES,
 } from '../journal/format.ts';
 import { JournalReader } from '../journal/reader.ts';
+import { isFresh } from './fresh.ts';
 import type { OpenSegment, SegmentFiles } from './segment-files.ts';
 
 /** Nothing new below the limit. */
@@ -245,7 +247,7 @@ export class BlockCursor {
     if (!isHeader || header.position !== this.#position) return this.#search(segment, limit);
     const total = BLOCK_HEADER_BYTES + header.payloadLength;
     if (this.#position + total > limit) return this.#search(segment, limit);
-    if (header.payloadLength > 0) {
+    if (header.payloadLength > 0 && !isFresh(header)) {
       const last = this.#read(segment.fd, 1, offset + total - 1);
       if (last === -EAGAIN) return this.#cold(total);
       if (last !== 1) return this.#search(segment, limit);

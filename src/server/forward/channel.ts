@@ -67,6 +67,9 @@ export class Channel {
   #writtenPosition: number;
   #writeErrors = 0;
   #writeError = '';
+  /** The connection of the last block, and its exporter. */
+  #keyedConnection = -1;
+  #exporterKey = '';
 
   constructor(deps: ChannelDependencies) {
     this.#deps = deps;
@@ -324,7 +327,7 @@ export class Channel {
   #begin(block: CursorBlock, selected: Selected): void {
     const { firstOrdinal, recordCount, arrivalUs } = block.header;
     const isNone = this.#deps.resend === 'none';
-    const exporter = exporterKey(block);
+    const exporter = this.#exporterOf(block);
     if (isNone && !this.#deps.output.isReady(exporter)) {
       this.#isRefused = true;
       this.#waitsFor = 'output';
@@ -353,6 +356,16 @@ export class Channel {
     this.#addOutgoing();
   }
 
+  /** The exporter's 16 bytes as latin1; blocks of one connection often follow each other. */
+  #exporterOf({ header: { exporter, connectionId } }: CursorBlock): string {
+    if (connectionId !== this.#keyedConnection) {
+      const { buffer, byteOffset, length } = exporter;
+      this.#exporterKey = Buffer.from(buffer, byteOffset, length).toString('latin1');
+      this.#keyedConnection = connectionId;
+    }
+    return this.#exporterKey;
+  }
+
   #hold(parcel: ChannelParcel): void {
     if (parcel.memory === null) this.#deps.segments.retain(parcel.segment);
     else {
@@ -368,9 +381,4 @@ export class Channel {
       parcel.memory.release();
     }
   }
-}
-
-/** The exporter's 16 bytes as latin1. */
-function exporterKey({ header: { exporter } }: CursorBlock): string {
-  return Buffer.from(exporter.buffer, exporter.byteOffset, exporter.length).toString('latin1');
 }

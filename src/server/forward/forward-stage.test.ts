@@ -10,7 +10,7 @@ interface Turn {
 }
 
 /** What one turn makes of the sleep: calls in order. The time stands still at 1000. */
-function sleepOf(turn: Turn, isDraining = false): readonly string[] {
+function sleepOf(turn: Turn, isDraining = false, isWoken = false): readonly string[] {
   const calls: string[] = [];
   const lanes = {
     turn: () => turn.work,
@@ -26,8 +26,11 @@ function sleepOf(turn: Turn, isDraining = false): readonly string[] {
       arm: (position: number) => calls.push(`arm ${position}`) > 0,
       disarm: () => calls.push('disarm'),
     },
-    poller: { wait: (timeoutMs: number) => calls.push(`wait ${timeoutMs}`) },
-    door: { poll: () => {}, takeOptions: () => null, generation: 0 },
+    poller: {
+      wait: (timeoutMs: number) => calls.push(`wait ${timeoutMs}`),
+      takeWoken: () => isWoken,
+    },
+    door: { poll: () => calls.push('door'), takeOptions: () => null, generation: 0 },
     resolver: { answer: () => {} },
     lanes,
     catchup: null,
@@ -67,4 +70,9 @@ test('a long linger time, and one of no lane at all, are cut short', () => {
 test('without work it sleeps until the journal or a timer wakes it', () => {
   const calls = sleepOf({ work: 0, lingerMs: 5, nextTimerMs: 1003 });
   assert.deepEqual(calls, ['arm 7', 'wait 3', 'disarm']);
+});
+
+test('the door is looked at when somebody has signalled', () => {
+  const turn = { work: 1, lingerMs: 5, nextTimerMs: Infinity };
+  assert.deepEqual(sleepOf(turn, false, true), ['door', 'wait 5']);
 });

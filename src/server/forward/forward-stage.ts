@@ -70,9 +70,9 @@ export class ForwardStage implements Stage {
   }
 
   doWork(): number {
-    const { door, resolver, lanes, shared, catchup, nowMs } = this.#parts;
+    const { poller, door, resolver, lanes, shared, catchup, nowMs } = this.#parts;
     const now = nowMs();
-    door.poll();
+    if (poller.takeWoken()) door.poll();
     resolver.answer();
     catchup?.poll();
     const options = door.takeOptions();

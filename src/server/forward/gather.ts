@@ -26,14 +26,45 @@ export const CHANNEL_BUFFERS_MAX = 4;
 /** Buffers that wait to be used again; more are left to the garbage collector. */
 const FREE_BUFFERS_MAX = 16;
 
+/** Shorter pieces are copied word by word: a view for set() costs more, and an object each. */
+const WORDS_BELOW_BYTES = 400;
+const WORD_BYTES = 4;
+
+/** Bytes, and a view over the same memory from its start: BlockPayload. */
+interface Viewed {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
 export class GatherBuffer {
   readonly bytes = new Uint8Array(new ArrayBuffer(GATHER_BUFFER_BYTES));
+  readonly #view = new DataView(this.bytes.buffer);
   used = 0;
   holders = 0;
   readonly #pool: GatherPool;
 
   constructor(pool: GatherPool) {
     this.#pool = pool;
+  }
+
+  /** Copies `length` bytes of `from` behind what is here; there is room for them. */
+  append({ bytes, view }: Viewed, offset: number, length: number): void {
+    const at = this.used;
+    this.used += length;
+    if (length >= WORDS_BELOW_BYTES) {
+      this.bytes.set(bytes.subarray(offset, offset + length), at);
+      return;
+    }
+    const into = this.#view;
+    const words = length - (length % (4 * WORD_BYTES));
+    let i = 0;
+    for (; i < words; i += 4 * WORD_BYTES) {
+      into.setInt32(at + i, view.getInt32(offset + i));
+      into.setInt32(at + i + 4, view.getInt32(offset + i + 4));
+      into.setInt32(at + i + 8, view.getInt32(offset + i + 8));
+      into.setInt32(at + i + 12, view.getInt32(offset + i + 12));
+    }
+    for (; i < length; i++) this.bytes[at + i] = bytes[offset + i]!;
   }
 
   retain(): void {

@@ -56,6 +56,7 @@ export class Poller {
   readonly #byNumber = new Map<number, Registration>();
   readonly #pairs = new Int32Array(2 * EPOLL_WAIT_EVENTS_MAX);
   #lastNumber = WAKE_NUMBER;
+  #wasWoken = true;
 
   /** Throws SyscallError. */
   constructor({ nowMs, wakeFd = -1, fds = null }: PollerOptions) {
@@ -67,6 +68,13 @@ export class Poller {
     if (wakeFd >= 0) {
       checked('epoll_ctl', epollAdd(this.#epollFd, wakeFd, EPOLLIN, WAKE_NUMBER), 'an eventfd');
     }
+  }
+
+  /** Whether the eventfd was signalled since the last call; at first: yes, for who came before. */
+  takeWoken(): boolean {
+    const wasWoken = this.#wasWoken;
+    this.#wasWoken = false;
+    return wasWoken;
   }
 
   /** Sockets that are watched. */
@@ -132,6 +140,7 @@ export class Poller {
       const number = this.#pairs[2 * i]!;
       if (number === WAKE_NUMBER) {
         eventfdClear(this.#wakeFd);
+        this.#wasWoken = true;
         continue;
       }
       const registration = this.#byNumber.get(number);

@@ -16,6 +16,7 @@ import {
   type BlockSelector,
   type MemoryPiece,
   type Piece,
+  SELECT_DAMAGED,
   SELECT_FULL,
   type Selected,
   type SelectResult,
@@ -123,8 +124,7 @@ export class Pieces {
     for (let i = first; i < end; i++) {
       const at = entries[i * RECORD_RUN_STRIDE]!;
       const length = entries[i * RECORD_RUN_STRIDE + 1]!;
-      buffer.bytes.set(payload.bytes.subarray(at, at + length), buffer.used);
-      buffer.used += length;
+      buffer.append(payload, at, length);
     }
     const memory = new GatheredPiece(buffer, offset);
     memory.retain();
@@ -202,9 +202,10 @@ export class FilterSelection implements BlockSelector {
 
   #workOut(block: CursorBlock): SelectResult {
     const payload = this.#bytes.read(block);
-    if (payload === null) return 'damaged';
+    if (payload === null) return SELECT_DAMAGED;
     const { bytes, view, length } = payload;
     selectRuns(this.#predicate, bytes, view, 0, length, block.header.exporter, this.#runs);
+    if (this.#runs.walked !== block.header.recordCount) return SELECT_DAMAGED;
     return this.#pieces.make(block, payload, this.#runs) ?? SELECT_FULL;
   }
 }

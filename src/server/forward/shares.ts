@@ -100,7 +100,7 @@ export class Shares {
   #split(block: CursorBlock, finder: FieldFinder): Split {
     const payload = this.#parts.bytes.read(block);
     if (payload === null) return SELECT_DAMAGED;
-    this.#fillRuns(block, payload, finder);
+    if (this.#fillRuns(block, payload, finder) !== block.header.recordCount) return SELECT_DAMAGED;
     const split: Selected[] = [];
     for (const runs of this.#runs) {
       const selected = this.#parts.pieces.make(block, payload, runs);
@@ -113,7 +113,8 @@ export class Shares {
     return split;
   }
 
-  #fillRuns(block: CursorBlock, payload: BlockPayload, finder: FieldFinder): void {
+  /** Records that were looked at. */
+  #fillRuns(block: CursorBlock, payload: BlockPayload, finder: FieldFinder): number {
     const { predicate } = this.#parts;
     const { bytes, view, length } = payload;
     const { exporter } = block.header;
@@ -123,6 +124,7 @@ export class Shares {
     let from = 0;
     let records = 0;
     let at = 0;
+    let walked = 0;
     while (at < length) {
       const frameBytes = frameLength(bytes, at);
       if (frameBytes === BAD_PREFIX || at + frameBytes > length) break;
@@ -141,9 +143,11 @@ export class Shares {
         records = 0;
       }
       records++;
+      walked++;
       at += frameBytes;
     }
     if (member >= 0) this.#runs[member]!.add(from, at - from, records);
+    return walked;
   }
 }
 
