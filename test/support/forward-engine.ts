@@ -29,7 +29,8 @@ import type { Prng } from '../../src/toolkit/base/prng.ts';
 import { closeFd } from '../../src/toolkit/sys/index.ts';
 import { DESTINATION } from './forward-rig.ts';
 
-const UUID = new Uint8Array(16).fill(9);
+/** Of its journal. */
+export const ENGINE_UUID = new Uint8Array(16).fill(9);
 const SEGMENT_BYTES = 256 * 1024;
 
 /** A channel with short times. */
@@ -81,7 +82,7 @@ export class JournalFeed {
   constructor(seed: number, exporterCount: number) {
     mkdirSync(this.journal);
     mkdirSync(this.positions);
-    const options = { folder: this.journal, segmentBytes: SEGMENT_BYTES, uuid: UUID };
+    const options = { folder: this.journal, segmentBytes: SEGMENT_BYTES, uuid: ENGINE_UUID };
     this.#writer = new SegmentWriter(options, 0, (fd) => closeFd(fd));
     this.#streams = Array.from({ length: exporterCount }, (_, connection) => {
       const mix = namedMix('default');
@@ -136,7 +137,7 @@ export class EngineLife {
         segments: new SegmentFiles(feed.journal),
         catchup: null,
         positionsFolder: feed.positions,
-        journalUuid: UUID,
+        journalUuid: ENGINE_UUID,
         poller: this.#poller,
         resolver: {
           resolve: (host, onResolved) => onResolved([addressBytes(host)!], ''),

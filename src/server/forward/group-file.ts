@@ -7,7 +7,7 @@
  * REFUSED    Slots, as the position files have (its length varies, and it is written once in a
  *            change of members).
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Epoch } from './epochs.ts';
@@ -54,6 +54,18 @@ export class GroupFile {
 
   remove(): void {
     rmSync(this.path, { force: true });
+  }
+}
+
+/** Removes the files of all groups but these; what cannot be removed now, stays. */
+export function removeUnknownGroups(folder: string, known: ReadonlyMap<string, unknown>): void {
+  try {
+    for (const name of readdirSync(folder)) {
+      const isOther = name.endsWith(SUFFIX) && !known.has(name.slice(0, -SUFFIX.length));
+      if (isOther) rmSync(join(folder, name), { force: true });
+    }
+  } catch {
+    // No folder yet; or a disk that says more to whoever writes there next.
   }
 }
 

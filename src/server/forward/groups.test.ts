@@ -19,10 +19,10 @@ const LOOK_MS = 100;
 
 type Options = Pick<ChannelOptions, 'group' | 'balance' | 'switchOverMs' | 'switchBackMs'>;
 
-function optionsOf(members: readonly string[]): readonly ChannelOptions[] {
+function optionsOf(members: readonly string[], switchOverMs = 0): readonly ChannelOptions[] {
   return members.map((_, self) => {
     const balance = { by: 'hash', field: 'subscriber_id', members, self } as const;
-    const options: Options = { group: 'farm', balance, switchOverMs: 0, switchBackMs: 0 };
+    const options: Options = { group: 'farm', balance, switchOverMs, switchBackMs: 0 };
     return options as ChannelOptions;
   });
 }
@@ -65,8 +65,8 @@ class Rig {
     return this.groups;
   }
 
-  configure(members: readonly string[], publishedPosition: number): void {
-    const options = optionsOf(members);
+  configure(members: readonly string[], publishedPosition: number, switchOverMs = 0): void {
+    const options = optionsOf(members, switchOverMs);
     this.groups.configure(options, publishedPosition);
     this.lanes = options.map((one) => new FakeLane(one));
   }
@@ -122,6 +122,18 @@ test('members that a configuration has or has not begin, and end, at what is pub
   assert.equal(rig.groups.startOf('farm'), 800);
   rig.live(['c', 'b', 'd'], 900);
   assert.deepEqual(rig.epochs.at(-1), { position: 900, members: ['b', 'c', 'd'] });
+});
+
+test('a reload brings its times, and nobody back who is down', (t) => {
+  const rig = new Rig(t);
+  rig.lane('a').state = 'down';
+  rig.look();
+  rig.configure(ALL, 500, 10 * LOOK_MS);
+  assert.deepEqual(rig.epochs.at(-1)!.members, ['b', 'c']);
+  rig.lane('a').state = 'down';
+  rig.lane('b').state = 'down';
+  rig.look();
+  assert.deepEqual(rig.epochs.at(-1)!.members, ['b', 'c'], 'b is waited for');
 });
 
 test('epochs that all members have behind them on disk are forgotten, others not', (t) => {

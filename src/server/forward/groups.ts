@@ -7,7 +7,7 @@
  * OWNERSHIP  The forward worker.
  */
 import { type Epoch, Epochs } from './epochs.ts';
-import { GroupFile } from './group-file.ts';
+import { GroupFile, removeUnknownGroups } from './group-file.ts';
 import type { Lane } from './lane.ts';
 import { Membership } from './membership.ts';
 import type { ChannelOptions } from './options.ts';
@@ -32,7 +32,7 @@ interface Group {
   readonly file: GroupFile;
   readonly epochs: Epochs;
   readonly membership: Membership;
-  /** Names of the members' destinations, as configured. */
+  /** Names of the members' destinations, as configured; none before they were looked at. */
   members: readonly string[];
   /** Epochs were there before its first member: a member without a position begins at the last. */
   readonly isOld: boolean;
@@ -54,10 +54,14 @@ export class Groups {
    * begins at what is published: above all that a member has read, in this life or before.
    */
   configure(channels: readonly ChannelOptions[], publishedPosition: number): void {
-    if (this.#readBefore < 0) this.#readBefore = publishedPosition;
     const wanted = new Map<string, ChannelOptions>();
     for (const channel of channels) {
       if (channel.balance !== null) wanted.set(channel.group!, channel);
+    }
+    if (this.#readBefore < 0) {
+      this.#readBefore = publishedPosition;
+      // A group of that name that comes later would begin at an epoch of long ago.
+      removeUnknownGroups(this.#context.folder, wanted);
     }
     for (const [name, group] of this.#groups) {
       if (wanted.has(name)) continue;
@@ -65,28 +69,37 @@ export class Groups {
       this.#groups.delete(name);
     }
     for (const [name, channel] of wanted) {
-      const known = this.#groups.get(name);
-      if (known === undefined) this.#groups.set(name, this.#open(name, channel));
-      else known.members = channel.balance!.members;
-      const group = this.#groups.get(name)!;
-      // All that are configured begin as members: who is down is found out.
-      const joined = new Set([...group.epochs.last.members, ...group.members]);
-      const members = [...joined].filter((member) => group.members.includes(member));
-      this.#change(group, members, publishedPosition);
+      const group = this.#groups.get(name) ?? this.#tryOpen(name, channel);
+      if (group === null) continue;
+      const { members } = channel.balance!;
+      // Who is new in the configuration begins as a member: whether it is down is found out.
+      const added = members.filter((member) => !group.members.includes(member));
+      const joined = new Set([...group.epochs.last.members, ...added]);
+      for (const member of group.members) {
+        if (!members.includes(member)) group.membership.forget(member);
+      }
+      group.members = members;
+      group.membership.times = channel;
+      const after = [...joined].filter((member) => members.includes(member));
+      this.#change(group, after, publishedPosition);
     }
   }
 
+  /** Throws when the group could not be opened: configure() tries it again. */
   epochsOf(group: string): Epochs {
-    return this.#groups.get(group)!.epochs;
+    return this.#groupOf(group).epochs;
   }
 
-  /** Where a member without a position begins; null: as any other channel. */
+  /** Where a member without a position begins; null: as any other channel. Throws as epochsOf. */
   startOf(group: string): number | null {
-    const { isOld, epochs } = this.#groups.get(group)!;
+    const { isOld, epochs } = this.#groupOf(group);
     return isOld || epochs.list.length > 1 ? epochs.last.position : null;
   }
 
-  /** Looks who is there, and changes epochs where it has to be. */
+  /**
+   * Looks who is there, and changes epochs where it has to be. `lanes` are all of each group: what
+   * one that is left out has not read would be decided, and forgotten, without it.
+   */
   turn(lanes: readonly GroupLane[], nowMs: number): void {
     if (this.#groups.size === 0 || nowMs < this.#lookMs) return;
     this.#lookMs = nowMs + LOOK_EVERY_MS;
@@ -141,6 +154,27 @@ export class Groups {
     }
   }
 
+  #groupOf(name: string): Group {
+    const group = this.#groups.get(name);
+    if (group === undefined) throw new Error(`the epochs of group ${name} cannot be written`);
+    return group;
+  }
+
+  /** Null: the disk does not take it, or does not give it. */
+  #tryOpen(name: string, channel: ChannelOptions): Group | null {
+    try {
+      const group = this.#open(name, channel);
+      this.#groups.set(name, group);
+      return group;
+    } catch (error) {
+      this.#context.warn('the epochs of a group cannot be opened: its members wait', {
+        group: name,
+        error: String(error),
+      });
+      return null;
+    }
+  }
+
   #open(name: string, channel: ChannelOptions): Group {
     const { folder, uuid, warn } = this.#context;
     const { members } = channel.balance!;
@@ -157,8 +191,7 @@ export class Groups {
       }
       file.write(list);
     }
-    const { switchOverMs, switchBackMs } = channel;
-    const membership = new Membership({ switchOverMs, switchBackMs });
-    return { name, file, epochs: new Epochs(list), membership, members, isOld };
+    const membership = new Membership(channel);
+    return { name, file, epochs: new Epochs(list), membership, members: [], isOld };
   }
 }

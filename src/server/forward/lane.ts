@@ -59,8 +59,10 @@ export class Lane {
     this.options = options;
     this.#context = context;
     this.#nowMs = nowMs;
-    const { file, found } = PositionFile.open(context.folder, options.name, context.uuid);
+    // What may throw comes before the file that would stay open.
     const startAt = context.startOf(options);
+    const selector = context.selectorOf(options);
+    const { file, found } = PositionFile.open(context.folder, options.name, context.uuid);
     const { position, warning } = startPosition(found, options.from, publishedPosition, startAt);
     if (warning !== '') context.warn(warning, { channel: options.name });
     const { resend } = options.destinations[0]!;
@@ -76,7 +78,7 @@ export class Lane {
       resend,
       limits: options,
       cursor: context.makeCursor(position),
-      selector: context.selectorOf(options),
+      selector,
       output: {
         tryAdd: (parcel) => this.#tryAdd(parcel),
         isReady: (exporter) => this.#destinations[this.#active]!.isReady(exporter, this.#nowMs),
@@ -199,7 +201,7 @@ export class Lane {
   report(publishedPosition: number, publishedOrdinal: number): ChannelReport {
     const { ledger } = this.channel;
     const at = ledger.committed;
-    const isStarted = at.startOrdinal >= 0;
+    const isStarted = ledger.readOrdinal >= 0;
     const unread = isStarted ? Math.max(0, publishedOrdinal - ledger.readOrdinal) : 0;
     const pending = unread + ledger.waiting;
     const totals = ledger.totals();

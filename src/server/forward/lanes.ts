@@ -41,6 +41,7 @@ export class Lanes {
   readonly #groups: Groups;
   #lanes: Lane[] = [];
   #endings: Ending[] = [];
+  #options: ForwardOptions;
   /** Channels that could not be opened, and when to try again. */
   #unopened: ChannelOptions[] = [];
   #openAgainMs = 0;
@@ -56,8 +57,9 @@ export class Lanes {
   ) {
     this.#context = context;
     this.#groups = groups;
+    this.#options = options;
     this.#removeUnknown(options);
-    this.#openAll(options, options.channels, published, nowMs);
+    this.#openAll(options.channels, published, nowMs);
   }
 
   get all(): readonly Lane[] {
@@ -111,17 +113,18 @@ export class Lanes {
       if (blocks > 0) work += lane.advance(blocks, published.publishedPosition, nowMs);
       work += lane.turn(nowMs);
     }
-    this.#groups.turn(this.#lanes, nowMs);
+    if (!this.#isMemberAway) this.#groups.turn(this.#lanes, nowMs);
     if (this.#endings.length > 0) work += this.#end(published, nowMs);
     if (this.#unopened.length > 0 && nowMs >= this.#openAgainMs) {
       const again = this.#unopened;
       this.#unopened = [];
-      for (const channel of again) this.#open(channel, published, nowMs);
+      this.#openAll(again, published, nowMs);
     }
     return work;
   }
 
   reload(options: ForwardOptions, published: Published, nowMs: number): void {
+    this.#options = options;
     const wanted = new Map(options.channels.map((channel) => [channel.name, channel]));
     this.#unopened = [];
     for (const ending of this.#endings) {
@@ -137,7 +140,7 @@ export class Lanes {
       return false;
     });
     this.#context.keepSelectors(options.channels);
-    this.#openAll(options, [...wanted.values()], published, nowMs);
+    this.#openAll([...wanted.values()], published, nowMs);
   }
 
   drain(nowMs: number, waitMs: number): void {
@@ -159,15 +162,25 @@ export class Lanes {
     };
   }
 
+  /**
+   * A member of a load-balancing group is to be opened, again or still. Its group stays as it is
+   * meanwhile: what it has not read goes by epochs that nobody else may need any more.
+   */
+  get #isMemberAway(): boolean {
+    return (
+      this.#unopened.some(({ balance }) => balance !== null) ||
+      this.#endings.some(({ next }) => next !== null && next.balance !== null)
+    );
+  }
+
   /** All begin at the same place, wherever the journal is meanwhile. */
   #openAll(
-    options: ForwardOptions,
     channels: readonly ChannelOptions[],
     { publishedPosition, publishedOrdinal }: Published,
     nowMs: number,
   ): void {
     const published = { publishedPosition, publishedOrdinal };
-    this.#groups.configure(options.channels, publishedPosition);
+    this.#groups.configure(this.#options.channels, publishedPosition);
     for (const channel of channels) this.#open(channel, published, nowMs);
   }
 

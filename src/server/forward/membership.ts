@@ -12,14 +12,18 @@ interface Seen {
   sinceMs: number;
 }
 
+export interface MembershipTimes {
+  readonly switchOverMs: number;
+  readonly switchBackMs: number;
+}
+
 export class Membership {
-  readonly #switchOverMs: number;
-  readonly #switchBackMs: number;
+  /** A reload may change them. */
+  times: MembershipTimes;
   readonly #seen = new Map<string, Seen>();
 
-  constructor(options: { readonly switchOverMs: number; readonly switchBackMs: number }) {
-    this.#switchOverMs = options.switchOverMs;
-    this.#switchBackMs = options.switchBackMs;
+  constructor(times: MembershipTimes) {
+    this.times = times;
   }
 
   /** What is known of a member now. */
@@ -39,13 +43,14 @@ export class Membership {
 
   /** Those who should share now, among `all`; `members`: those who do. */
   decide(all: readonly string[], members: readonly string[], nowMs: number): readonly string[] {
+    const { switchOverMs, switchBackMs } = this.times;
     const wanted = all.filter((member) => {
       const seen = this.#seen.get(member);
       const isIn = members.includes(member);
       if (seen === undefined) return isIn;
       const ms = nowMs - seen.sinceMs;
-      if (isIn) return seen.state !== 'down' || ms < this.#switchOverMs;
-      return seen.state === 'up' && ms >= this.#switchBackMs;
+      if (isIn) return seen.state !== 'down' || ms < switchOverMs;
+      return seen.state === 'up' && ms >= switchBackMs;
     });
     if (wanted.length > 0) return wanted;
     const stay = members.filter((member) => all.includes(member));

@@ -126,15 +126,24 @@ export class PositionFile {
     const fd = openSync(path, 'a+', 0o600);
     closeSync(fd);
     const writable = openSync(path, 'r+');
+    try {
+      return PositionFile.#read(path, writable, uuid);
+    } catch (error) {
+      closeSync(writable);
+      throw error;
+    }
+  }
+
+  static #read(path: string, fd: number, uuid: Uint8Array) {
     const bytes = Buffer.alloc(FILE_BYTES, ABSENT);
-    const length = readSync(writable, bytes, 0, bytes.length, 0);
+    const length = readSync(fd, bytes, 0, bytes.length, 0);
     const { newest, slot } = newestSlot(bytes);
     const found = judge(newest, length, uuid);
     // Both slots get their place on the disk now: a disk that is full later does not matter.
     if (length < FILE_BYTES)
-      writeSync(writable, new Uint8Array(FILE_BYTES - length), 0, FILE_BYTES - length, length);
+      writeSync(fd, new Uint8Array(FILE_BYTES - length), 0, FILE_BYTES - length, length);
     // Over what is not ours both slots are written anew, beginning with the one that is not newest.
-    const file = new PositionFile(path, writable, newest?.sequence ?? 0, slot === 0 ? 1 : 0, uuid);
+    const file = new PositionFile(path, fd, newest?.sequence ?? 0, slot === 0 ? 1 : 0, uuid);
     return { file, found };
   }
 
