@@ -9,11 +9,12 @@ import {
   type RecordPredicate,
   TAG_OFFSET,
 } from '../rdr/index.ts';
+import { malformedReason, type RecordRun } from '../server/record-json.ts';
 import { LineWriter } from './line-writer.ts';
 import { parseCount } from './option-values.ts';
 import { startProgress } from './progress.ts';
-import { FORMATS, type FormatName, malformedReason } from './record-format.ts';
-import { describeNotes, inputBytes, makeNotes, type RecordRun, recordsOf } from './record-input.ts';
+import { FORMATS, type FormatName } from './record-format.ts';
+import { describeNotes, inputBytes, makeNotes, recordsOf } from './record-input.ts';
 import { tagOfName } from './tag-filter.ts';
 
 interface DumpOptions {

@@ -6,40 +6,21 @@
  *             numbers. A field is quoted by RFC 4180 only where it holds a comma, a quote, CR, LF
  *             or NUL. Text is written byte for byte (lines are latin1 strings). Raw bytes know
  *             neither arrival nor exporter: those two columns are empty.
- * JSON        Fields by their catalogue names in lower case; what has no name stands in `extra` as
- *             [index, type, value]. Text is escaped as in the store: \xHH for bytes that are no
- *             UTF-8.
+ * JSON        record-json.ts.
  * HEX         `<position> <tag> <name> <bytes>`.
  */
-import {
-  DESTINATION_IP_SAMPLE_OFFSET,
-  DESTINATION_PORT_OFFSET,
-  decodeText,
-  FIELD_COUNT_OFFSET,
-  FIELD_HEADER_BYTES,
-  FIELD_TYPE,
-  FLOW_CONTEXT_ID_OFFSET,
-  HEADER_BYTES,
-  integerAt,
-  isIntegerType,
-  MALFORMED_NAMES,
-  PROCESSOR_ID_OFFSET,
-  recordByTag,
-  SOURCE_IP_SAMPLE_OFFSET,
-  SOURCE_PORT_OFFSET,
-  TAG_OFFSET,
-  walkFields,
-} from '../rdr/index.ts';
+import { FIELD_TYPE, recordByTag } from '../rdr/index.ts';
 import { formatAddress } from '../server/address.ts';
-import type { RecordRun } from './record-input.ts';
-
-/** One record inside a run: bytes[offset .. offset + length). `index` counts within the run. */
-export interface RecordPlace {
-  readonly run: RecordRun;
-  readonly offset: number;
-  readonly length: number;
-  readonly index: number;
-}
+import {
+  eachField,
+  hexOf,
+  malformedReason,
+  numberAt,
+  type RecordPlace,
+  recordJson,
+  tagHex,
+  tagOf,
+} from '../server/record-json.ts';
 
 export type FormatName = 'json' | 'csv' | 'hex';
 
@@ -49,41 +30,6 @@ export type FormatName = 'json' | 'csv' | 'hex';
 export type Format = (place: RecordPlace) => string | null;
 
 export const FORMATS: Readonly<Record<FormatName, Format>> = { json, csv, hex };
-
-/** 0xf0f0f438 */
-export function tagHex(tag: number): string {
-  return `0x${tag.toString(16).padStart(8, '0')}`;
-}
-
-function tagOf({ run, offset }: RecordPlace): number {
-  return run.view.getUint32(offset + TAG_OFFSET);
-}
-
-/** 0 when the fields can be walked, else the reason code. */
-export function malformedReason({ run, offset, length }: RecordPlace): number {
-  return walkFields(run.bytes, run.view, offset, length);
-}
-
-type FieldVisitor = (index: number, type: number, at: number, length: number) => void;
-
-function eachField({ run, offset }: RecordPlace, visit: FieldVisitor): void {
-  const count = run.bytes[offset + FIELD_COUNT_OFFSET]!;
-  let at = offset + HEADER_BYTES;
-  for (let index = 0; index < count; index++) {
-    const length = run.view.getUint32(at + 1);
-    visit(index, run.bytes[at]!, at + FIELD_HEADER_BYTES, length);
-    at += FIELD_HEADER_BYTES + length;
-  }
-}
-
-function numberAt(view: DataView, type: number, at: number): number | null {
-  if (isIntegerType(type)) return integerAt(view, type, at);
-  return type === FIELD_TYPE.FLOAT ? view.getFloat32(at) : null;
-}
-
-function hexOf(bytes: Uint8Array, from: number, length: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + from, length).toString('hex');
-}
 
 function hex(place: RecordPlace): string {
   const { run, offset, length } = place;
@@ -117,63 +63,5 @@ function csvText(bytes: Uint8Array, type: number, at: number, length: number): s
 }
 
 function json(place: RecordPlace): string {
-  const { run, offset, length } = place;
-  const entry = recordByTag(tagOf(place));
-  const reason = malformedReason(place);
-  const line: Record<string, unknown> = {
-    tag: tagHex(tagOf(place)),
-    name: entry?.name ?? null,
-    ...originOf(place),
-    header: headerOf(place),
-  };
-  if (reason !== 0) {
-    line.malformed = MALFORMED_NAMES[reason];
-    line.bytes = hexOf(run.bytes, offset, length);
-    return JSON.stringify(line);
-  }
-  const fields: Record<string, number | string> = {};
-  const extra: [number, number, number | string][] = [];
-  eachField(place, (index, type, at, bytes) => {
-    const value = jsonValue(run, type, at, bytes);
-    const column = entry?.fields[index]?.column;
-    if (column === undefined || column in fields) extra.push([index, type, value]);
-    else fields[column] = value;
-  });
-  line.fields = fields;
-  if (extra.length > 0) line.extra = extra;
-  return JSON.stringify(line);
-}
-
-function jsonValue(run: RecordRun, type: number, at: number, length: number): number | string {
-  const value = numberAt(run.view, type, at);
-  if (value !== null) return Number.isFinite(value) ? value : String(value);
-  if (type === FIELD_TYPE.STRING) return decodeText(run.bytes, at, at + length);
-  return hexOf(run.bytes, at, length);
-}
-
-/** Where and when: a block knows arrival, exporter and ordinals, raw bytes only their place. */
-function originOf({ run, offset, index }: RecordPlace): Record<string, unknown> {
-  const position = run.position + offset - run.offset;
-  const block = run.block;
-  if (block === null) return { position };
-  return {
-    position,
-    ordinal: block.firstOrdinal + index,
-    arrival: new Date(block.arrivalUs / 1000).toISOString(),
-    exporter: formatAddress(block.exporter),
-    connection: block.connectionId,
-  };
-}
-
-function headerOf({ run, offset }: RecordPlace): Record<string, number> {
-  const { bytes, view } = run;
-  return {
-    processor: bytes[offset + PROCESSOR_ID_OFFSET]!,
-    source_ip_sample: bytes[offset + SOURCE_IP_SAMPLE_OFFSET]!,
-    destination_ip_sample: bytes[offset + DESTINATION_IP_SAMPLE_OFFSET]!,
-    source_port: view.getUint16(offset + SOURCE_PORT_OFFSET),
-    destination_port: view.getUint16(offset + DESTINATION_PORT_OFFSET),
-    flow_context_id: view.getUint32(offset + FLOW_CONTEXT_ID_OFFSET),
-    field_count: bytes[offset + FIELD_COUNT_OFFSET]!,
-  };
+  return JSON.stringify(recordJson(place));
 }

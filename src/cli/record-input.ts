@@ -22,7 +22,6 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RawFramer } from '../rdr/index.ts';
-import type { BlockHeader } from '../server/journal/format.ts';
 import {
   type Damage,
   JournalReader,
@@ -30,19 +29,8 @@ import {
   type SegmentFile,
   segmentOfFile,
 } from '../server/journal/reader.ts';
+import type { RecordRun } from '../server/record-json.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-
-/** Whole records back to back; one object is reused, valid until the next step of the iterator. */
-export interface RecordRun {
-  bytes: Uint8Array;
-  view: DataView;
-  offset: number;
-  length: number;
-  /** Where bytes[offset] stands: in the file, or in the journal when there is a block. */
-  position: number;
-  /** The block the records come from; null for raw bytes, which have no arrival and no exporter. */
-  block: BlockHeader | null;
-}
 
 /** What an input held besides records; for a line on stderr. */
 export interface InputNotes {
@@ -77,7 +65,10 @@ export function inputBytes(path: string): number {
   return listSegments(journalFolder(path)).reduce((sum, file) => sum + statSync(file.path).size, 0);
 }
 
-/** The records of one input, in runs. Throws MR_INPUT, MR_JOURNAL_FORMAT. */
+/**
+ * The records of one input, in runs: one object is reused, valid until the next step. Throws
+ * MR_INPUT, MR_JOURNAL_FORMAT.
+ */
 export async function* recordsOf(path: string, notes: InputNotes): AsyncGenerator<RecordRun> {
   if (path === '-') {
     yield* standardInput(notes);

@@ -10,10 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { frameLength } from '../rdr/index.ts';
 import { parseEndpoint } from '../server/address.ts';
+import type { RecordRun } from '../server/record-json.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { parsePositive } from './option-values.ts';
 import { type Progress, startProgress } from './progress.ts';
-import { describeNotes, inputBytes, makeNotes, type RecordRun, recordsOf } from './record-input.ts';
+import { describeNotes, inputBytes, makeNotes, recordsOf } from './record-input.ts';
 
 interface ReplayOptions {
   readonly rate?: number;

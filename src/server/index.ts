@@ -22,6 +22,7 @@ import { localAddresses } from './forward/loop.ts';
 import { readPositions } from './forward/position-file.ts';
 import { forwardWarnings } from './forward-check.ts';
 import { ForwardDoor } from './forward-door.ts';
+import { tagSets } from './forward-filter.ts';
 import { heldPosition } from './forward-hold.ts';
 import { type ForwardPlace, forwardOptions } from './forward-plan.ts';
 import { forwardLines } from './forward-text.ts';
@@ -343,6 +344,11 @@ class RunningServer implements Server {
       port: endpoint.port,
       clientsMax: dashboard.clientCountMax,
       source: {
+        journal: {
+          folder: this.#parts.folder.journal,
+          publishedPosition: () => this.#memory.journal.publishedPosition,
+          categories: () => tagSets(this.config.forward),
+        },
         snapshot: () => this.#snapshot,
         ready: () => this.#snapshot.state === 'running',
         topLive: (by, n) => this.#store.topLive(this.#supervisor, by, n),

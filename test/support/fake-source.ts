@@ -4,8 +4,10 @@
  * Its counters move as those of a busy collector do and its ledgers close at every moment;
  * `advance` moves it by one second, `start` does so by the clock.
  */
+import { tmpdir } from 'node:os';
 import type {
   DashboardSource,
+  SearchedJournal,
   TopMeasure,
   TopRow,
   TopSubject,
@@ -49,6 +51,12 @@ const NO_FALLBACKS = Object.fromEntries(FALLBACK_REASONS.map((reason) => [reason
 >;
 
 export class FakeSource implements DashboardSource {
+  /** Empty; a test that searches puts another in. */
+  journal: SearchedJournal = {
+    folder: tmpdir(),
+    publishedPosition: () => 0,
+    categories: () => ({}),
+  };
   snapshotNow: Snapshot;
   isReady = true;
   topCalls = 0;

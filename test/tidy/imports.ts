@@ -81,6 +81,7 @@ const CONTRACT = [
   'slot',
   'stage',
   'snapshot',
+  'record-json',
   'pinning-status',
   'reload-status',
   'log',

@@ -3,15 +3,20 @@
  * status.
  */
 import type { FastifyError } from 'fastify';
+import { FilterError } from '../../rdr/index.ts';
 import { type ErrorCode, MillraceError } from '../../toolkit/base/errors.ts';
 
 export interface ErrorAnswer {
   readonly code: ErrorCode;
   readonly message: string;
   readonly remedy: string;
+  /** Of MR_FILTER: the place in the filter, from 1, columns in characters. */
+  readonly line?: number;
+  readonly column?: number;
 }
 
 const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
+  MR_FILTER: 400,
   MR_HTTP_ARGUMENT: 400,
   MR_HTTP_HOST: 403,
   MR_HTTP_PATH: 404,
@@ -20,6 +25,7 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   MR_HTTP_CLIENTS: 503,
   MR_HTTP_NOT_READY: 503,
   MR_HTTP_TOP: 503,
+  MR_HTTP_SEARCH: 503,
   MR_HTTP_PAGE: 503,
 };
 
@@ -28,7 +34,9 @@ export function statusOf(code: ErrorCode): number {
 }
 
 export function answerOf(error: MillraceError): ErrorAnswer {
-  return { code: error.code, message: error.message, remedy: error.remedy };
+  const { code, message, remedy } = error;
+  if (!(error instanceof FilterError)) return { code, message, remedy };
+  return { code, message, remedy, line: error.line, column: error.column };
 }
 
 /**

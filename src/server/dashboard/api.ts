@@ -8,6 +8,7 @@ import { MillraceError } from '../../toolkit/base/errors.ts';
 import type { DashboardContext } from './context.ts';
 import { forwardSchema } from './forward-schema.ts';
 import type { DashboardFigures } from './metrics.ts';
+import type { RecordDoor } from './record-door.ts';
 import * as schemas from './schemas.ts';
 import { SECURITY_HEADERS } from './security.ts';
 import type { TopMeasure, TopSubject, TopWindow } from './source.ts';
@@ -38,6 +39,7 @@ export function addApi(app: FastifyInstance, context: DashboardContext): void {
     return { timeMs: forward?.timeMs ?? timeMs, channels: forward?.channels ?? [] };
   });
   addTop(app, context.tops);
+  addRecords(app, context.records);
   const events = { schema: { querystring: schemas.noQuerySchema } };
   app.get('/api/v1/events', events, (_request, reply) => openEvents(context, reply));
 }
@@ -70,6 +72,15 @@ async function askTop(tops: TopCache, question: TopQuestion, n: number): Promise
       { cause: error },
     );
   }
+}
+
+function addRecords(app: FastifyInstance, records: RecordDoor): void {
+  app.get<{ Querystring: { filter: string; limit: number } }>(
+    '/api/v1/records',
+    answering(schemas.recordsSchema, { querystring: schemas.recordsQuerySchema }),
+    async ({ query: { filter, limit }, raw }) =>
+      await records.search(filter, limit, () => !raw.socket.destroyed),
+  );
 }
 
 function openEvents(context: DashboardContext, reply: FastifyReply): void {

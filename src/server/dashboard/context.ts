@@ -4,6 +4,7 @@
 import type { EventHub } from './events.ts';
 import type { History } from './history.ts';
 import type { MetricsPage } from './metrics.ts';
+import type { RecordDoor } from './record-door.ts';
 import type { DashboardSource } from './source.ts';
 import type { TopCache } from './tops.ts';
 
@@ -11,6 +12,7 @@ export interface DashboardContext {
   readonly source: DashboardSource;
   readonly history: History;
   readonly tops: TopCache;
+  readonly records: RecordDoor;
   readonly events: EventHub;
   readonly metrics: MetricsPage;
   /** As told to startDashboard; the Host check depends on it. */

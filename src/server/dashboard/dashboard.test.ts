@@ -8,10 +8,12 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { fakeDown, fakeForward, fakePair } from '../../../test/support/fake-forward.ts';
 import { FakeSource } from '../../../test/support/fake-source.ts';
+import { SegmentBuilder, temporaryFolder } from '../../../test/support/journal-files.ts';
+import { VECTOR } from '../../../test/support/records.ts';
 import { MillraceError } from '../../toolkit/base/errors.ts';
 import { type Dashboard, type DashboardOptions, startDashboard } from './dashboard.ts';
 import { forwardSchema } from './forward-schema.ts';
-import { snapshotSchema } from './schemas.ts';
+import { recordsSchema, snapshotSchema } from './schemas.ts';
 
 const opened: Dashboard[] = [];
 after(async () => {
@@ -149,10 +151,52 @@ test('wrong questions get 400, 404 and 405 with a code and a remedy', async () =
   }
 });
 
+test('/api/v1/records answers with whole records; a wrong filter with its place', async (t) => {
+  const source = new FakeSource();
+  const segment = new SegmentBuilder();
+  segment.add(Buffer.concat([VECTOR, VECTOR]), { recordCount: 2 });
+  const folder = temporaryFolder(t);
+  segment.writeTo(folder);
+  const publishedPosition = () => segment.endPosition;
+  source.journal = { folder, publishedPosition, categories: () => ({ usage: [0xf0f0f438] }) };
+  const dashboard = await start(source);
+  const filter = encodeURIComponent("category = usage and subscriber_id ~ '@inet'");
+  const answer = await ask(dashboard, `/api/v1/records?filter=${filter}&limit=1`);
+  assert.equal(answer.status, 200, answer.text);
+  const { records, ...about } = JSON.parse(answer.text);
+  assert.equal(records.length, 1);
+  const [{ tag, name, ordinal, exporter, connection, arrival, header, fields }] = records;
+  assert.deepEqual([tag, name, ordinal], ['0xf0f0f438', 'TRANSACTION_USAGE_RDR', 1]);
+  assert.deepEqual([exporter, connection, arrival], ['10.1.2.3', 1, '2023-11-14T22:13:20.000Z']);
+  assert.equal(header.field_count, 25);
+  assert.equal(fields.subscriber_id, '10.134.213.202@inet');
+  assert.equal(about.searchedRecords, 2);
+  assert.equal(about.endedBy, 'limit');
+  assertSchemaNames(recordsSchema, { records: [], ...about }, 'records');
+  const all = JSON.parse((await ask(dashboard, '/api/v1/records')).text);
+  assert.deepEqual([all.records.length, all.isWhole, all.endedBy], [2, true, 'journal']);
+  const wrong = await ask(dashboard, '/api/v1/records?filter=tag%20=%20TUR%20and%20subscriber=1');
+  assert.equal(wrong.status, 400);
+  const error = JSON.parse(wrong.text);
+  assert.deepEqual([error.code, error.line, error.column], ['MR_FILTER', 1, 15]);
+  assert.match(error.message, /\n {16}\^/);
+  assert.match(error.remedy, /subscriber_id/);
+  for (const target of ['limit=0', 'limit=501', 'limit=x', 'filter=&fitler=']) {
+    assertError(await ask(dashboard, `/api/v1/records?${target}`), 400, 'MR_HTTP_ARGUMENT');
+  }
+});
+
 test('a foreign Host header is refused on loopback, on every path', async () => {
   const dashboard = await start(new FakeSource());
   const headers = { host: 'evil.example:8033' };
-  for (const target of ['/', '/api/v1/status', '/api/v1/events', '/metrics', '/nothing']) {
+  for (const target of [
+    '/',
+    '/api/v1/status',
+    '/api/v1/records',
+    '/api/v1/events',
+    '/metrics',
+    '/nothing',
+  ]) {
     assertError(await ask(dashboard, target, { headers }), 403, 'MR_HTTP_HOST');
   }
 });

@@ -19,6 +19,7 @@ import { EVENT_HUB_DEFAULTS, EventHub, type EventHubOptions } from './events.ts'
 import { History } from './history.ts';
 import { MetricsPage } from './metrics.ts';
 import { addPage, defaultWebRoot } from './page.ts';
+import { RecordDoor } from './record-door.ts';
 import { isHostAllowed, SECURITY_HEADERS } from './security.ts';
 import type { DashboardSource } from './source.ts';
 import { TopCache } from './tops.ts';
@@ -92,6 +93,7 @@ function contextOf(options: DashboardOptions): DashboardContext {
     source: options.source,
     history: options.history ?? new History(),
     tops: new TopCache(options.source),
+    records: new RecordDoor(options.source.journal),
     events: new EventHub({ ...EVENT_HUB_DEFAULTS, clientsMax, ...options.events }),
     metrics: new MetricsPage(),
     boundHost: options.host,
@@ -152,7 +154,7 @@ function sendError(reply: FastifyReply, error: MillraceError): FastifyReply {
     .send(answerOf(error));
 }
 
-function startClock({ source, history, events }: DashboardContext): NodeJS.Timeout {
+function startClock({ source, history, events, records }: DashboardContext): NodeJS.Timeout {
   let lastMs = Number.NEGATIVE_INFINITY;
   const step = (): void => {
     const snapshot: Snapshot = source.snapshot();
@@ -163,6 +165,7 @@ function startClock({ source, history, events }: DashboardContext): NodeJS.Timeo
     }
     lastMs = snapshot.timeMs;
     history.add(snapshot);
+    records.step();
     events.publish(snapshot);
   };
   step();

@@ -7,7 +7,7 @@ import { GUARD_MODES } from '../guard-status.ts';
 import { forwardReportSchema } from './forward-schema.ts';
 import { HISTORY_POINTS } from './history.ts';
 import { numbersOf, object, type Schema } from './schema-parts.ts';
-import { TOP_MEASURES, TOP_ROWS_MAX, TOP_SUBJECTS, TOP_WINDOWS } from './source.ts';
+import { RECORDS_MAX, TOP_MEASURES, TOP_ROWS_MAX, TOP_SUBJECTS, TOP_WINDOWS } from './source.ts';
 
 const number: Schema = { type: 'number' };
 const text: Schema = { type: 'string' };
@@ -128,6 +128,25 @@ export const topSchema = object({
     type: 'array',
     items: object({ name: text, ...numbersOf('bytes', 'sessions', 'records') }),
   },
+});
+
+export const recordsQuerySchema: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    filter: { type: 'string', default: '' },
+    limit: { type: 'integer', minimum: 1, maximum: RECORDS_MAX, default: 50 },
+  },
+};
+
+/** A record is what `dump` prints: record-json.ts. */
+export const recordsSchema = object({
+  records: { type: 'array', items: { type: 'object', additionalProperties: true } },
+  ...numbersOf('searchedRecords', 'searchedBytes', 'damagedBytes'),
+  oldestSearchedMs: { type: ['number', 'null'] },
+  isWhole: { type: 'boolean' },
+  endedBy: { type: 'string', enum: ['journal', 'limit', 'bytes', 'time', 'gone'] },
+  tookMs: number,
 });
 
 export const healthSchema = object({ status: text });

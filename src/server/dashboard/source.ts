@@ -1,7 +1,7 @@
 /**
  * DashboardSource: all that the dashboard knows of the rest of the server.
  *
- * WHY       A stage never imports another stage. The supervisor hands these four questions in; the
+ * WHY       A stage never imports another stage. The supervisor hands these questions in; the
  *           dashboard runs on the main thread and never touches a page, a ring or the store.
  * COST      `snapshot` returns plain data that already exists and is asked four times a second.
  *           The tops are asked only while somebody looks (tops.ts).
@@ -23,6 +23,9 @@ export type TopWindow = keyof typeof TOP_WINDOWS;
  */
 export const LIVE_LEASE_MS = 5_000;
 
+/** Records that one answer of a search can have at most. */
+export const RECORDS_MAX = 500;
+
 /** Rows that one answer can have at most. */
 export const TOP_ROWS_MAX = 100;
 
@@ -34,7 +37,19 @@ export interface TopRow {
   readonly records: number;
 }
 
+/** Where the records are looked for. */
+export interface SearchedJournal {
+  /** Of the segment files. */
+  readonly folder: string;
+  /** The end of the last block that may be read. */
+  readonly publishedPosition: () => number;
+  /** Name -> tags, for `category` in a filter. */
+  readonly categories: () => Readonly<Record<string, readonly number[]>>;
+}
+
 export interface DashboardSource {
+  readonly journal: SearchedJournal;
+
   snapshot(): Snapshot;
   /** The last minute by bytes, most first, from the live aggregates; at most `n` rows. */
   topLive(by: TopSubject, n: number): Promise<readonly TopRow[]>;

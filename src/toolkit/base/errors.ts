@@ -100,6 +100,7 @@ export const ERRORS = {
   MR_HTTP_CLIENTS: { exit: EXIT_FAILED, meaning: 'too many live pages are open' },
   MR_HTTP_NOT_READY: { exit: EXIT_FAILED, meaning: 'the server starts or drains' },
   MR_HTTP_TOP: { exit: EXIT_FAILED, meaning: 'a top cannot be computed now' },
+  MR_HTTP_SEARCH: { exit: EXIT_FAILED, meaning: 'the journal cannot be searched now' },
   MR_HTTP_PAGE: { exit: EXIT_FAILED, meaning: 'the live page has not been built' },
   MR_HTTP_FAILED: { exit: EXIT_FAILED, meaning: 'an HTTP request failed inside the server' },
   MR_ASSERT: {
