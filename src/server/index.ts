@@ -17,7 +17,6 @@ import type { Config } from './config.ts';
 import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
-import { heldAtStart } from './forward/held-at-start.ts';
 import { localAddresses } from './forward/loop.ts';
 import { readPositions } from './forward/position-file.ts';
 import { forwardWarnings } from './forward-check.ts';
@@ -181,8 +180,6 @@ class RunningServer implements Server {
     }
     const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
     this.#memory = memory;
-    const { uuid } = recovered;
-    memory.journal.forwardPosition = heldAtStart(plan.forward, folder.positions, uuid);
     pinning.placeArena(memory.pool.bytes);
     const stored = plan.forward.channels.length === 0 ? [] : readPositions(folder.positions);
     memory.journal.forwardPosition = heldPosition(plan.forward, stored, recovered);
