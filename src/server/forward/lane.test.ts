@@ -18,7 +18,7 @@ import { BlockCursor } from './block-cursor.ts';
 import type { BlockSelector } from './channel-parts.ts';
 import { makeConnectionCounts } from './connection-counts.ts';
 import { GATHER_BUFFERS_MAX, Gather, GatherPool } from './gather.ts';
-import { Lane } from './lane.ts';
+import { Lane, LEAVING_MS } from './lane.ts';
 import type { LaneDestination } from './lane-parts.ts';
 import type { Parcel, Settlement } from './parcel.ts';
 import { SegmentFiles } from './segment-files.ts';
@@ -55,6 +55,8 @@ class FakeDestination implements LaneDestination {
   readonly changes = 0;
   readonly nextTimerMs = Number.POSITIVE_INFINITY;
   roomParcels = Number.POSITIVE_INFINITY;
+  /** Else a drain ends at once. */
+  isSlowToDrain = false;
   /** What arrived. */
   readonly received: Buffer[];
   readonly #held: Parcel[] = [];
@@ -97,7 +99,7 @@ class FakeDestination implements LaneDestination {
   probe(): void {}
 
   drain(): void {
-    this.isClosed = true;
+    this.isClosed = !this.isSlowToDrain;
   }
 
   close(): void {
@@ -248,6 +250,56 @@ for (const filter of ['', FILTER]) {
     });
   }
 }
+
+for (const isInTime of [true, false]) {
+  const how = isInTime ? 'finishes what is under way' : 'is closed when that takes too long';
+  test(`a member that is left while it stands ${how}`, { skip }, (t) => {
+    const rig = new Rig(new Worker(t), '', 'none');
+    for (let i = 0; i < 6; i++) rig.feed.append(i % 2, 5_000);
+    const [first, second] = rig.made as [FakeDestination, FakeDestination];
+    first.downSinceMs = 1;
+    first.upSinceMs = null;
+    rig.lane.turn(1);
+    rig.lane.turn(1 + SWITCH_MS);
+    second.isSlowToDrain = true;
+    rig.advance(2 + SWITCH_MS);
+    const held = second.heldCount;
+    assert.ok(held > 1);
+    const better = rig.made[2]!;
+    const backMs = 3 + 2 * SWITCH_MS;
+    rig.lane.turn(backMs);
+    rig.lane.turn(backMs + rig.lane.options.switchBackMs);
+    const leftMs = backMs + rig.lane.options.switchBackMs;
+    rig.advance(leftMs);
+    assert.deepEqual([second.heldCount, better.heldCount], [held, 0], 'nobody gets anything');
+    if (isInTime) {
+      second.settleFirst();
+      second.isClosed = true;
+      rig.lane.turn(leftMs + 1);
+    } else {
+      rig.lane.turn(leftMs + LEAVING_MS);
+    }
+    assert.ok(second.isClosed);
+    rig.advance(leftMs + LEAVING_MS);
+    while (better.heldCount > 0) better.settleFirst();
+    assert.ok(Buffer.concat(rig.received).equals(rig.expected('')), 'no gap, no double');
+    rig.lane.close(leftMs + LEAVING_MS);
+    assert.equal(rig.segments.openCount, 0, 'nothing is held any more');
+  });
+}
+
+test('a lane that ends leaves nobody for another one', { skip }, (t) => {
+  const rig = new Rig(new Worker(t), '', 'unacked');
+  const [first] = rig.made as [FakeDestination];
+  first.downSinceMs = 1;
+  first.upSinceMs = null;
+  rig.lane.turn(1);
+  rig.lane.drain(2, SWITCH_MS);
+  rig.lane.turn(2 + 2 * SWITCH_MS);
+  assert.equal(rig.made.length, 2);
+  assert.ok(rig.lane.isClosed);
+  rig.lane.close(2 + 2 * SWITCH_MS);
+});
 
 test('memory: a hundred stopped receivers with filters stay within the pool, and starve nobody', {
   skip,

@@ -4,9 +4,10 @@
  * WHY        The channel knows the journal, a destination knows sockets; what is between them is
  *            here: to which destination the stream goes, and how both end.
  * OWNERSHIP  Owns its channel, destinations and position file. Used by the forward worker alone.
- * SWITCH     The destination that is left is closed: what it has not settled comes back from a
- *            record boundary on, and goes first to the next one. A new one takes its place, which
- *            is probed when it is a better one than the active.
+ * SWITCH     The destination that is left ends as in a drain: one that stands finishes the parcel
+ *            that is under way, so that it sees no cut record. Then what it has not settled comes
+ *            back from a record boundary on, and goes first to the next one, which gets nothing
+ *            before. A new one takes its place, which is probed when it is better than the active.
  */
 import { wallMs } from '../../toolkit/base/clock.ts';
 import { Channel } from './channel.ts';
@@ -21,6 +22,10 @@ import { type ChannelPosition, PositionFile } from './position-file.ts';
 import { type MemberState, Redundancy } from './redundancy.ts';
 import type { ChannelReport, ChannelState } from './report.ts';
 import { startPosition } from './start-position.ts';
+
+/** What a destination that is left has, for the parcel under way and its acknowledgement. */
+export const LEAVING_MS = 1_000;
+const NOBODY = -1;
 
 export interface LaneContext {
   readonly folder: string;
@@ -43,6 +48,10 @@ export class Lane {
   readonly #context: LaneContext;
   readonly #destinations: LaneDestination[];
   readonly #redundancy: Redundancy | null;
+  /** The destination that the stream has left, until it has ended. */
+  #leaving = NOBODY;
+  #leavingEndMs = 0;
+  #isEnding = false;
   #writeErrors = 0;
   /** Of its destinations, as last seen. */
   #changes = 0;
@@ -81,7 +90,7 @@ export class Lane {
       selector,
       output: {
         tryAdd: (parcel) => this.#tryAdd(parcel),
-        isReady: (exporter) => this.#destinations[this.#active]!.isReady(exporter, this.#nowMs),
+        isReady: (exporter) => this.#isReady(exporter),
         giveBack: () => this.#destinations[this.#active]!.giveBack(),
       },
       ledger,
@@ -177,6 +186,7 @@ export class Lane {
   }
 
   drain(nowMs: number, waitMs: number): void {
+    this.#isEnding = true;
     for (const destination of this.#destinations) destination.drain(nowMs, waitMs);
   }
 
@@ -247,8 +257,14 @@ export class Lane {
     return true;
   }
 
+  #isReady(exporter: string): boolean {
+    if (this.#leaving !== NOBODY) return false;
+    return this.#destinations[this.#active]!.isReady(exporter, this.#nowMs);
+  }
+
   /** One that is down is given no more than a block when what is too old shall be dropped. */
   #tryAdd(parcel: Parcel): boolean {
+    if (this.#leaving !== NOBODY) return false;
     const isDropping = this.options.onLag === 'drop-oldest' && this.channel.ledger.held > 1;
     const destination = this.#destinations[this.#active]!;
     if (!isDropping || this.state !== 'down') return destination.tryAdd(parcel, this.#nowMs);
@@ -271,22 +287,35 @@ export class Lane {
 
   #choose(nowMs: number): void {
     const redundancy = this.#redundancy;
-    if (redundancy === null) return;
+    if (redundancy === null || this.#isEnding) return;
+    if (this.#leaving !== NOBODY && !this.#hasLeft(nowMs)) return;
     const left = redundancy.active;
     for (const [index, destination] of this.#destinations.entries()) {
       redundancy.observe(index, stateOf(destination), nowMs);
       if (redundancy.shouldProbe(index)) destination.probe(nowMs);
     }
     if (!redundancy.decide(nowMs)) return;
-    this.#destinations[left]!.close(nowMs);
-    this.#destinations[left] = this.#make(left);
+    this.#leaving = left;
+    this.#leavingEndMs = nowMs + LEAVING_MS;
+    this.#destinations[left]!.drain(nowMs, LEAVING_MS);
+    this.#hasLeft(nowMs);
     this.#noteActive();
-    this.channel.retry();
     this.#context.warn('the stream goes to another member of the group', {
       channel: this.name,
       from: this.options.destinations[left]!.name,
       to: this.options.destinations[redundancy.active]!.name,
     });
+  }
+
+  /** True: what the destination that is left has not settled is back, and it begins anew. */
+  #hasLeft(nowMs: number): boolean {
+    const left = this.#destinations[this.#leaving]!;
+    if (!left.isClosed && nowMs < this.#leavingEndMs) return false;
+    left.close(nowMs);
+    this.#destinations[this.#leaving] = this.#make(this.#leaving);
+    this.#leaving = NOBODY;
+    this.channel.retry();
+    return true;
   }
 
   #noteActive(): void {
