@@ -6,7 +6,7 @@ import { DESTINATION, memoryParcel, someRecords } from '../../../test/support/fo
 import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { addressBytes, formatAddress } from '../address.ts';
-import { Destination, EXPORTER_GONE_MS } from './destination.ts';
+import { CONNECTIONS_MAX, Destination, EXPORTER_GONE_MS } from './destination.ts';
 import type { DestinationOptions } from './options.ts';
 import type { Parcel } from './parcel.ts';
 import { Poller } from './poller.ts';
@@ -153,6 +153,63 @@ test('an exporter long silent loses its connection, and gets another', needsAddo
   destination.tryAdd(someParcel(2, ONE)[0], bench.nowMs);
   bench.until(() => bench.settled.length === 2, 'is settled too');
   assert.equal(peer.streams.length, 2);
+});
+
+/** Nobody listens there, so that none of a thousand costs a connection of the kernel's. */
+function closedPort(): number {
+  const closed = new ForwardPeer();
+  closed.stopListening();
+  return closed.port;
+}
+
+test('the bound of connections: the exporter silent for longest makes room', needsAddon, (t) => {
+  const bench = makeBench(t, { port: closedPort() });
+  const { destination } = bench;
+  const exporters = Array.from({ length: CONNECTIONS_MAX + 1 }, (_, i) =>
+    exporter(`10.0.${i >> 8}.${i & 255}`),
+  );
+  const late = exporters.pop()!;
+  for (const [i, one] of exporters.entries()) destination.isReady(one, bench.nowMs + i);
+  bench.nowMs += CONNECTIONS_MAX;
+  // The two oldest: one has something to send, and the other was just used.
+  assert.ok(destination.tryAdd(someParcel(1, exporters[0]!)[0], 0));
+  destination.isReady(exporters[1]!, bench.nowMs);
+  assert.equal(destination.report().connections, CONNECTIONS_MAX);
+  const before = destination.changes;
+  const [parcel] = someParcel(2, late);
+  assert.equal(destination.tryAdd(parcel, bench.nowMs), false, 'refused for now');
+  destination.turn(bench.nowMs);
+  assert.equal(destination.changes, before + 1, 'it is said that there is room');
+  assert.equal(destination.report().connections, CONNECTIONS_MAX - 1, 'one has gone');
+  assert.ok(destination.tryAdd(parcel, bench.nowMs), 'taken when offered again');
+  assert.equal(destination.report().connections, CONNECTIONS_MAX);
+  assert.equal(destination.parcelCount, 2, 'nobody lost what it had to send');
+  // Which one: those that are known make no room when they are asked for.
+  for (const index of [0, 1, 3, CONNECTIONS_MAX - 1]) {
+    destination.isReady(exporters[index]!, bench.nowMs);
+    destination.turn(bench.nowMs);
+    assert.equal(destination.report().connections, CONNECTIONS_MAX, `${index} is there`);
+  }
+  destination.isReady(exporters[2]!, bench.nowMs);
+  destination.turn(bench.nowMs);
+  assert.equal(destination.report().connections, CONNECTIONS_MAX - 1, 'it was the third');
+});
+
+test('at the bound, when all have something to send, the next one waits', needsAddon, (t) => {
+  const bench = makeBench(t, { port: closedPort() });
+  const { destination } = bench;
+  const [parcel] = someParcel(1, exporter('10.1.0.0'));
+  for (let i = 0; i < CONNECTIONS_MAX; i++) {
+    const from = exporter(`10.0.${i >> 8}.${i & 255}`);
+    assert.ok(destination.tryAdd({ ...parcel, exporter: from }, bench.nowMs));
+  }
+  for (let turn = 0; turn < 3; turn++) {
+    assert.equal(destination.tryAdd(parcel, bench.nowMs), false);
+    destination.turn(bench.nowMs);
+  }
+  assert.equal(destination.report().connections, CONNECTIONS_MAX);
+  assert.equal(destination.parcelCount, CONNECTIONS_MAX);
+  assert.deepEqual(bench.settled, [], 'nobody gives up what it has');
 });
 
 test('one rate for all connections of a destination', needsAddon, (t) => {

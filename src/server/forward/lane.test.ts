@@ -20,6 +20,7 @@ import { makeConnectionCounts } from './connection-counts.ts';
 import { GATHER_BUFFERS_MAX, Gather, GatherPool } from './gather.ts';
 import { Lane, LEAVING_MS } from './lane.ts';
 import type { LaneDestination } from './lane-parts.ts';
+import type { ChannelOptions } from './options.ts';
 import type { Parcel, Settlement } from './parcel.ts';
 import { SegmentFiles } from './segment-files.ts';
 import { FilterSelection, Pieces, wholeBlock } from './selection.ts';
@@ -52,7 +53,8 @@ class FakeDestination implements LaneDestination {
   upSinceMs: number | null = 0;
   downSinceMs: number | null = null;
   isClosed = false;
-  readonly changes = 0;
+  changes = 0;
+  probes = 0;
   readonly nextTimerMs = Number.POSITIVE_INFINITY;
   roomParcels = Number.POSITIVE_INFINITY;
   /** Else a drain ends at once. */
@@ -96,7 +98,9 @@ class FakeDestination implements LaneDestination {
     return 0;
   }
 
-  probe(): void {}
+  probe(): void {
+    this.probes++;
+  }
 
   drain(): void {
     this.isClosed = !this.isSlowToDrain;
@@ -155,13 +159,20 @@ class Rig {
   readonly received: Buffer[] = [];
   readonly lane: Lane;
 
-  constructor(worker: Worker, filter: string, resend: 'none' | 'unacked', name = 'pair') {
+  constructor(
+    worker: Worker,
+    filter: string,
+    resend: 'none' | 'unacked',
+    name = 'pair',
+    limits: Partial<ChannelOptions> = {},
+  ) {
     this.feed = worker.feed;
     this.segments = worker.segments;
     const { pool } = worker;
     const more = { mode: 'redundancy', group: 'pair', filter, switchOverMs: SWITCH_MS } as const;
+    const options = channelOptions(name, [1, 2], { ...more, ...limits }, { resend });
     this.lane = new Lane(
-      channelOptions(name, [1, 2], more, { resend }),
+      options,
       {
         folder: this.feed.positions,
         uuid: UUID,
@@ -324,4 +335,47 @@ test('memory: a hundred stopped receivers with filters stay within the pool, and
   assert.ok(Buffer.concat(last.received).equals(expected), 'who reads gets all');
   assert.ok(worker.pool.heldCount <= GATHER_BUFFERS_MAX);
   for (const { lane } of rigs) lane.close(0);
+});
+
+test('a connection that comes up, or ends, is new room: it is told as work, once', {
+  skip,
+}, (t) => {
+  const rig = new Rig(new Worker(t), '', 'none');
+  const [active, other] = rig.made as [FakeDestination, FakeDestination];
+  rig.feed.append(0, 1_000);
+  active.upSinceMs = null;
+  rig.advance(0);
+  assert.equal(active.heldCount, 0, 'its connection does not stand');
+  for (const one of [active, other]) {
+    one.changes++;
+    assert.equal(rig.lane.turn(1), 1, 'or the worker would go to sleep');
+    assert.equal(rig.lane.turn(1), 0);
+  }
+  active.upSinceMs = 1;
+  active.changes++;
+  rig.lane.turn(1);
+  rig.advance(1);
+  assert.equal(active.heldCount, 1, 'it was offered again');
+  active.settleFirst();
+  rig.lane.close(1);
+});
+
+test('drop-oldest: one that is down has one block at most, and is tried', { skip }, (t) => {
+  const limits = { onLag: 'drop-oldest', lagBytesMax: 1e9 } as const;
+  const rig = new Rig(new Worker(t), '', 'unacked', 'pair', limits);
+  const [active] = rig.made as [FakeDestination];
+  active.upSinceMs = null;
+  active.downSinceMs = 0;
+  for (let i = 0; i < 5; i++) rig.feed.append(i % 2, 1_000);
+  rig.advance(0);
+  assert.equal(active.heldCount, 1);
+  assert.ok(active.probes > 0, 'what it refuses is no reason to forget it');
+  active.upSinceMs = 1;
+  active.downSinceMs = null;
+  active.changes++;
+  rig.lane.turn(1);
+  rig.advance(1);
+  assert.equal(active.heldCount, 5);
+  while (active.heldCount > 0) active.settleFirst();
+  rig.lane.close(1);
 });
