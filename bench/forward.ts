@@ -2,8 +2,10 @@
  * The forward bench: CPU per GB of forwarding and latency, beside a C relay.
  *
  * HOW         One C sender feeds the server and the relay (bench/peers/relay.c) in turn, round by
- *             round, at a rate that neither saturates; both send to one C sink. A value is a
- *             quotient of one round, the row the median of the rounds.
+ *             round; both send to one C sink. A value is a quotient of one round, the row the median
+ *             of the rounds.
+ * PACE        Twice: at a rate that neither saturates, where a turn of the forwarder moves a block or
+ *             two and its wake-up costs as much as they do, and flat out, where it moves many.
  * FORWARDING  On the server's side the whole threads `forward` and `catchup`: finding blocks,
  *             sending, position files, reports. On the relay's side its write(2) alone (with a
  *             filter: also parsing, filtering, gathering), without its reads.
@@ -21,7 +23,7 @@ import { MillraceError } from '../src/toolkit/base/errors.ts';
 import { type Bench, type BenchValues, numberOption } from './bench.ts';
 import { ALTERNATING_FILTER, prepareAlternating } from './forward/alternating.ts';
 import { measureCrossover } from './forward/crossover.ts';
-import { Flow, type FlowCase, type FlowSide, msPerGb } from './forward/flow.ts';
+import { FLAT_OUT, Flow, type FlowCase, type FlowSide, msPerGb } from './forward/flow.ts';
 import { measureLatency } from './forward/latency.ts';
 import {
   congestionControl,
@@ -76,12 +78,13 @@ interface Round {
 
 /** The rows of one flow; a ratio is one of CPU per byte, as both sides send for the same time. */
 export function flowRows(
-  { title, filter, bound }: FlowPart,
+  { title: flow, filter, bound }: FlowPart,
+  pace: string,
   rounds: readonly Round[],
-  blockBytes: readonly number[],
 ): BenchRow[] {
   const per = (side: keyof Round, what: 'cpuUs' | 'writeUs' | 'allUs'): number[] =>
     rounds.map((round) => msPerGb(round[side][what], round[side].bytesOut));
+  const title = `${flow}, ${pace}`;
   const ours = per('server', 'cpuUs');
   const over = (theirs: readonly number[]): number[] => ours.map((ms, i) => ms / theirs[i]!);
   const base = per('relay', 'cpuUs');
@@ -95,14 +98,18 @@ export function flowRows(
     const all = over(per('relay', 'allUs'));
     rows.push(makeRow(`${title}: forwarding / relay, with its reads`, all, 'x'));
   }
-  const inKib = blockBytes.map((bytes) => bytes / KIB);
-  if (inKib.length > 0) rows.push(blockRow(title, inKib));
   return rows;
 }
 
 /** Median of the blocks; the first and the last of a round are cut short by its ends. */
-function blockRow(title: string, inKib: readonly number[]): BenchRow {
-  return makeRow(`${title}: payload of a block`, [median(inKib)], 'KiB');
+export function blockRows({ title }: FlowPart, blockBytes: readonly number[]): BenchRow[] {
+  if (blockBytes.length === 0) return [];
+  const inKib = blockBytes.map((bytes) => bytes / KIB);
+  return [makeRow(`${title}: payload of a block`, [median(inKib)], 'KiB')];
+}
+
+function paceOf(rate: number): string {
+  return rate === FLAT_OUT ? 'flat out' : `${rate} records/s`;
 }
 
 async function runFlow(
@@ -112,21 +119,23 @@ async function runFlow(
   progress: (text: string) => void,
 ): Promise<BenchRow[]> {
   const { destinations, filter } = part;
-  const { seconds, warmUpSeconds, rounds, rate } = settings;
-  const flowCase: FlowCase = { destinations, filter, file, rate, seconds, warmUpSeconds };
+  const { seconds, warmUpSeconds, rounds } = settings;
+  const flowCase: FlowCase = { destinations, filter, file, seconds, warmUpSeconds };
   const flow = await Flow.start(flowCase);
-  const found: Round[] = [];
+  const paces = [settings.rate, FLAT_OUT].map((rate) => ({ rate, found: [] as Round[] }));
   try {
     progress(`${part.title}: warming up server ${flow.pid}`);
     await flow.warmUp();
     for (let round = 1; round <= rounds; round++) {
-      const both = await flow.round();
-      found.push(both);
-      const [ours, theirs] = [both.server, both.relay].map((side) =>
-        msPerGb(side.cpuUs, side.bytesOut),
-      );
-      const text = `${ours!.toFixed(1)} / ${theirs!.toFixed(1)} ms/GB`;
-      progress(`${part.title}, round ${round} of ${rounds}: ${text}`);
+      for (const { rate, found } of paces) {
+        const both = await flow.round(rate);
+        found.push(both);
+        const [ours, theirs] = [both.server, both.relay].map((side) =>
+          msPerGb(side.cpuUs, side.bytesOut),
+        );
+        const text = `${ours!.toFixed(1)} / ${theirs!.toFixed(1)} ms/GB`;
+        progress(`${part.title}, ${paceOf(rate)}, round ${round} of ${rounds}: ${text}`);
+      }
     }
   } catch (error) {
     await flow.abandon();
@@ -134,7 +143,8 @@ async function runFlow(
   }
   const blockBytes = flow.blockBytes();
   await flow.stop();
-  return flowRows(part, found, blockBytes);
+  const rows = paces.flatMap(({ rate, found }) => flowRows(part, paceOf(rate), found));
+  return [...rows, ...blockRows(part, blockBytes)];
 }
 
 async function runLatency(
@@ -219,7 +229,7 @@ export const forwardBench: Bench = {
     { name: 'rounds', argument: 'N', default: '5', help: 'rounds; the median counts' },
     { name: 'seconds', argument: 'N', default: '3', help: 'length of a round, of each side' },
     { name: 'warm-up-seconds', argument: 'N', default: '4', help: 'before the rounds' },
-    { name: 'rate', argument: 'R', default: '200000', help: 'records/s of the flows' },
+    { name: 'rate', argument: 'R', default: '200000', help: 'records/s of the flows at a pace' },
     { name: 'latency-seconds', argument: 'N', default: '5', help: 'length of a round of latency' },
   ],
   note() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChannelReport } from '../../src/server/forward/report.ts';
-import { flowRows } from '../forward.ts';
+import { blockRows, flowRows } from '../forward.ts';
 import { findGaps, msPerGb } from './flow.ts';
 
 const WHOLE: ChannelReport = {
@@ -49,18 +49,20 @@ test('CPU per GB is of what each side itself has sent, and the ratio that of one
     server: side(2e9, 200_000 * factor, 200_000 * factor),
   }));
   const part = { title: 'x', destinations: 2, filter: '', bound: { atMost: 0.4 } };
-  const rows = flowRows(part, rounds, [1024, 262_144, 262_144]);
+  const rows = flowRows(part, 'flat out', rounds);
   const ratio = rows.find(({ target }) => target !== null)!;
   assert.equal(ratio.value, 0.5);
   assert.equal(ratio.met, false);
   assert.deepEqual(ratio.spread, [0.5, 0.5]);
-  assert.equal(rows.at(-1)!.value, 256);
+  assert.match(ratio.name, /^x, flat out: /);
+  assert.equal(blockRows(part, [1024, 262_144, 262_144])[0]!.value, 256);
+  assert.deepEqual(blockRows(part, []), []);
 });
 
 test('with a filter the relay is compared without its reads, and also with them', () => {
   const side = { bytesOut: 1e9, cpuUs: 100_000, writeUs: 50_000, allUs: 200_000 };
   const part = { title: 'x', destinations: 4, filter: 'tag = TUR', bound: { atMost: 1.5 } };
-  const ratios = flowRows(part, [{ relay: side, server: side }], []).filter(
+  const ratios = flowRows(part, '1 records/s', [{ relay: side, server: side }]).filter(
     ({ unit }) => unit === 'x',
   );
   assert.deepEqual(

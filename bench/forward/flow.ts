@@ -23,8 +23,6 @@ export interface FlowCase {
   /** Empty: everything. */
   readonly filter: string;
   readonly file: StreamFile;
-  /** Records per second. */
-  readonly rate: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
 }
@@ -52,7 +50,8 @@ interface RelayTotals {
 }
 
 const FORWARD_THREADS = ['forward', 'catchup'];
-const FLAT_OUT = 0;
+/** A rate: as fast as TCP takes it. */
+export const FLAT_OUT = 0;
 const POLL_MS = 50;
 const STANDSTILL_MS = 20_000;
 const MIB = 1024 * 1024;
@@ -125,9 +124,10 @@ export class Flow {
     await this.#forward(this.#case.warmUpSeconds, FLAT_OUT);
   }
 
-  async round(): Promise<{ readonly relay: FlowSide; readonly server: FlowSide }> {
-    const relay = await this.#relay();
-    const server = await this.#forward(this.#case.seconds, this.#case.rate);
+  /** `rate`: records per second. */
+  async round(rate: number): Promise<{ readonly relay: FlowSide; readonly server: FlowSide }> {
+    const relay = await this.#relay(rate);
+    const server = await this.#forward(this.#case.seconds, rate);
     return { relay, server };
   }
 
@@ -154,13 +154,13 @@ export class Flow {
     await this.#server.stop();
   }
 
-  async #relay(): Promise<FlowSide> {
+  async #relay(rate: number): Promise<FlowSide> {
     const { destinations, filter } = this.#case;
     const mode = filter === '' ? 'forward' : 'filter';
     const parameters = [mode, '--to', `${this.#sink.port}`, '--destinations', `${destinations}`];
     const relay = await LineChild.start('relay', parameters);
     const totals = relay.next<RelayTotals>();
-    const sending = this.#send(relay.port, this.#case.seconds, this.#case.rate);
+    const sending = this.#send(relay.port, this.#case.seconds, rate);
     const [found, sent] = await Promise.all([totals, sending]);
     if (found.bytes !== sent.bytes) {
       throw new MillraceError('MR_INPUT', `the relay got ${found.bytes} bytes of ${sent.bytes}`);

@@ -104,6 +104,11 @@ export class GatherPool {
     return this.heldCount >= this.buffersMax / 2;
   }
 
+  /** Caches may hold many: they do not make the pool tight. */
+  get isRoomy(): boolean {
+    return this.heldCount < this.buffersMax / 4;
+  }
+
   /** Is cleared when there is no buffer left. */
   addCache(cache: GatherCache): void {
     this.#caches.add(cache);

@@ -5,7 +5,7 @@
  *            position. Which bytes go how is decided here too: a long run goes by sendfile(2) from
  *            the page cache, short runs are put next to each other and go as one.
  * OWNERSHIP  The cache holds the gathered bytes of its entries; a parcel holds them for itself.
- * BOUNDS     SELECTIONS_CACHED blocks. Who lags further behind works it out for itself. Memory:
+ * BOUNDS     SELECTIONS_CACHED_MAX blocks. Who lags further behind works it out for itself. Memory:
  *            see gather.ts; a selection that finds none is worked out again later.
  */
 import type { RecordPredicate } from '../../rdr/filter/ast.ts';
@@ -30,7 +30,13 @@ import type { Gather, GatherBuffer, GatherPool } from './gather.ts';
  * 1.4 times the copy's CPU for runs of 16 KiB, at 0.8 for 32 KiB.
  */
 export const GATHER_BELOW_BYTES = 24 * 1024;
-const SELECTIONS_CACHED = 32;
+/**
+ * Connections that are not equally fast drift apart, and who finds nothing here works it out again:
+ * 128 blocks are 32 MiB of the journal. Each may hold a whole buffer, so it is 32 when those are
+ * scarce. Measured flat out, 4 destinations: with 32 each block was worked out 3 times, with 128 once.
+ */
+const SELECTIONS_CACHED_MAX = 128;
+const SELECTIONS_CACHED_MIN = 32;
 
 export const NOTHING: Selected = { records: 0, pieces: [] };
 
@@ -133,14 +139,18 @@ export class Pieces {
   }
 }
 
-/** The newest answers, by position. Evicts the oldest one, and lets go of its bytes. */
+/** The newest answers, by position. Evicts the oldest ones, and lets go of their bytes. */
 export class SelectionCache<Answer> {
-  readonly #positions = new Float64Array(SELECTIONS_CACHED).fill(-1);
-  readonly #answers: (Answer | null)[] = new Array<Answer | null>(SELECTIONS_CACHED).fill(null);
+  readonly #positions = new Float64Array(SELECTIONS_CACHED_MAX).fill(-1);
+  readonly #answers = new Array<Answer | null>(SELECTIONS_CACHED_MAX).fill(null);
+  readonly #pool: Pick<GatherPool, 'isRoomy'>;
   readonly #release: (answer: Answer) => void;
-  #next = 0;
+  /** Answers ever added, and below it those that were evicted; their places modulo the length. */
+  #added = 0;
+  #evicted = 0;
 
-  constructor(release: (answer: Answer) => void) {
+  constructor(pool: Pick<GatherPool, 'isRoomy'>, release: (answer: Answer) => void) {
+    this.#pool = pool;
     this.#release = release;
   }
 
@@ -150,17 +160,24 @@ export class SelectionCache<Answer> {
   }
 
   add(position: number, answer: Answer): void {
-    const old = this.#answers[this.#next]!;
-    if (old !== null) this.#release(old);
-    this.#positions[this.#next] = position;
-    this.#answers[this.#next] = answer;
-    this.#next = (this.#next + 1) % SELECTIONS_CACHED;
+    const most = this.#pool.isRoomy ? SELECTIONS_CACHED_MAX : SELECTIONS_CACHED_MIN;
+    while (this.#added - this.#evicted >= most) this.#evict();
+    const at = this.#added % SELECTIONS_CACHED_MAX;
+    this.#positions[at] = position;
+    this.#answers[at] = answer;
+    this.#added++;
   }
 
   clear(): void {
-    for (const answer of this.#answers) if (answer !== null) this.#release(answer);
-    this.#answers.fill(null);
-    this.#positions.fill(-1);
+    while (this.#evicted < this.#added) this.#evict();
+  }
+
+  #evict(): void {
+    const at = this.#evicted % SELECTIONS_CACHED_MAX;
+    this.#release(this.#answers[at]!);
+    this.#answers[at] = null;
+    this.#positions[at] = -1;
+    this.#evicted++;
   }
 }
 
@@ -174,14 +191,15 @@ export class FilterSelection implements BlockSelector {
   readonly #bytes: BlockBytes;
   readonly #pieces: Pieces;
   readonly #runs = new RecordRuns();
-  readonly #cache = new SelectionCache<SelectResult>((answer) => {
-    if (typeof answer !== 'string') releasePieces(answer.pieces);
-  });
+  readonly #cache: SelectionCache<SelectResult>;
 
   constructor(predicate: RecordPredicate, bytes: BlockBytes, pieces: Pieces) {
     this.#predicate = predicate;
     this.#bytes = bytes;
     this.#pieces = pieces;
+    this.#cache = new SelectionCache(pieces.pool, (answer) => {
+      if (typeof answer !== 'string') releasePieces(answer.pieces);
+    });
     pieces.pool.addCache(this.#cache);
   }
 

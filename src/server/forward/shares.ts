@@ -46,16 +46,18 @@ type Split = readonly Selected[] | typeof SELECT_DAMAGED | typeof SELECT_FULL;
 
 export class Shares {
   readonly #parts: SharesParts;
-  readonly #cache = new SelectionCache<Split>((split) => {
-    if (typeof split !== 'string') releaseAll(split);
-  });
+  readonly #cache: SelectionCache<Split>;
   #epoch: Epoch | null = null;
   #group = new Rendezvous(['']);
   #runs: RecordRuns[] = [];
 
   constructor(parts: SharesParts) {
     this.#parts = parts;
-    parts.pieces.pool.addCache(this.#cache);
+    const { pool } = parts.pieces;
+    this.#cache = new SelectionCache(pool, (split) => {
+      if (typeof split !== 'string') releaseAll(split);
+    });
+    pool.addCache(this.#cache);
   }
 
   /** The group is no more, or another one. */
