@@ -2,10 +2,10 @@
  * The forward bench: CPU per GB of forwarding and latency, beside a C relay.
  *
  * HOW         One C sender feeds the server and the relay (bench/peers/relay.c) in turn, round by
- *             round; both send to one C sink. A value is a quotient of one round, the row the median
- *             of the rounds.
- * PACE        Twice: at a rate that neither saturates, where a turn of the forwarder moves a block or
- *             two and its wake-up costs as much as they do, and flat out, where it moves many.
+ *             round; both send to one C sink. A value is a quotient of one round, the row the
+ *             median of the rounds.
+ * PACE        Twice: at a rate that neither saturates, where a turn of the forwarder moves a block
+ *             or two and its wake-up costs as much as they do, and flat out, where it moves many.
  * FORWARDING  On the server's side the whole threads `forward` and `catchup`: finding blocks,
  *             sending, position files, reports. On the relay's side its write(2) alone (with a
  *             filter: also parsing, filtering, gathering), without its reads.

@@ -33,7 +33,8 @@ export const GATHER_BELOW_BYTES = 24 * 1024;
 /**
  * Connections that are not equally fast drift apart, and who finds nothing here works it out again:
  * 128 blocks are 32 MiB of the journal. Each may hold a whole buffer, so it is 32 when those are
- * scarce. Measured flat out, 4 destinations: with 32 each block was worked out 3 times, with 128 once.
+ * scarce. Measured flat out, 4 destinations: with 32 each block was worked out 3 times, with 128
+ * once.
  */
 const SELECTIONS_CACHED_MAX = 128;
 const SELECTIONS_CACHED_MIN = 32;
