@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeConfig } from '../src/server/config.ts';
+import { LOOK_AGAIN_MS } from '../src/server/forward/outbox-warmth.ts';
 import { type Server, startServer } from '../src/server/index.ts';
 import type { Fault } from '../src/server/setup.ts';
 import { closeFd, EAGAIN, openFile, preadNoWait } from '../src/toolkit/sys/index.ts';
@@ -78,14 +79,17 @@ for (const role of ['forward', 'catchup'] as const) {
   });
 }
 
-/** Has the kernel forget what it has of a file; false: it keeps it, or cannot tell. */
-function isEvicted(path: string): boolean {
+/**
+ * Has the kernel forget what it has of a file; false: it keeps what stands at `offset`, or cannot
+ * tell. What sockets hold of it stays.
+ */
+function isEvicted(path: string, offset = 0): boolean {
   const fd = openFile(path, ['read']);
   execFileSync('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'], {
     stdio: 'ignore',
     timeout: 60_000,
   });
-  const got = preadNoWait(fd, new Uint8Array(4096), 0, 4096, 0);
+  const got = preadNoWait(fd, new Uint8Array(4096), 0, 4096, offset);
   closeFd(fd);
   return got === -EAGAIN;
 }
@@ -125,6 +129,52 @@ test(
     if (evicted.every(Boolean)) {
       await until('it is said', () => (server.snapshot().forward?.catchupBytes ?? 0) > 0);
       assert.ok(server.snapshot().forward!.coldReads > 0);
+    } else t.diagnostic('this file system does not forget, or does not tell');
+    await server.drain();
+    await server.closed;
+    destination.kill();
+  },
+);
+
+test(
+  'what waited for a stopped destination until it was cold goes by the catch-up worker, too',
+  needsAddon,
+  async (t) => {
+    const destination = new ForwardDestination('a', { next: 0 });
+    destination.start();
+    const data = join(temporaryFolder(t), 'data');
+    const options = { sendBufferBytes: 65_536, userTimeoutMs: 0, connections: 'merged' } as const;
+    const to = { name: 'a', host: '127.0.0.1', port: destination.port, ...options };
+    const server = await startServer(
+      makeConfig({
+        listen: ['127.0.0.1:0'],
+        http: null,
+        data,
+        sink: 'null',
+        cpu: { pin: 'off' },
+        forward: { destinations: [to] },
+      }),
+    );
+    destination.isReading = false;
+    const bytes = simulatedBytes(9, 6_000_000);
+    const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
+    await exporter.sendUpTo(bytes, bytes.length);
+    exporter.close();
+    await until('it is journaled', () => server.snapshot().journal.position > bytes.length);
+    const sent = (): number => server.snapshot().forward!.channels[0]!.destinations[0]!.sentBytes;
+    await until('the socket is full', () => sent() > 0);
+    await sleep(LOOK_AGAIN_MS + 500);
+    const coldReads = server.snapshot().forward!.coldReads;
+    const journal = join(data, 'journal');
+    const paths = readdirSync(journal).map((name) => join(journal, name));
+    const evicted = paths.map((path) => isEvicted(path, 3_000_000));
+    destination.isReading = true;
+    await until('all is there', () => {
+      destination.turn();
+      return destination.bytes === bytes.length;
+    });
+    if (evicted.every(Boolean)) {
+      await until('it is said', () => server.snapshot().forward!.coldReads > coldReads);
     } else t.diagnostic('this file system does not forget, or does not tell');
     await server.drain();
     await server.closed;

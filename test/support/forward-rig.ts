@@ -13,6 +13,7 @@ import {
 import type { Resolver } from '../../src/server/forward/dialer.ts';
 import { type LoopCheck, makeLoopCheck } from '../../src/server/forward/loop.ts';
 import type { DestinationOptions } from '../../src/server/forward/options.ts';
+import type { WarmthSource } from '../../src/server/forward/outbox-warmth.ts';
 import type { Parcel, Settlement } from '../../src/server/forward/parcel.ts';
 import { ParcelSender } from '../../src/server/forward/parcel-sender.ts';
 import { Poller } from '../../src/server/forward/poller.ts';
@@ -60,7 +61,10 @@ export class ParcelFile {
     const offset = this.#end + 128;
     writeSync(this.fd, bytes, 0, bytes.length, offset);
     this.#end = offset + bytes.length;
-    return { ...emptyParcel(bytes, records), file: { fd: this.fd, offset } };
+    return {
+      ...emptyParcel(bytes, records),
+      file: { segment: { fd: this.fd, position: 0 }, offset },
+    };
   }
 
   close(): void {
@@ -78,6 +82,7 @@ function emptyParcel(bytes: Uint8Array, records: number): Parcel {
     exporter: '',
     file: null,
     memory: null,
+    seenMs: 0,
   };
 }
 
@@ -98,6 +103,7 @@ export interface RigOptions extends Partial<DestinationOptions> {
   readonly resolver?: Resolver;
   readonly isLoop?: LoopCheck;
   readonly random?: () => number;
+  readonly warmth?: WarmthSource | null;
 }
 
 /** One connection and the loop around it. Its clock stands still unless the test moves it. */
@@ -109,7 +115,7 @@ export class ConnectionRig {
   readonly connection: Connection;
 
   constructor(options: RigOptions) {
-    const { localAddress = null, resolver, isLoop, random, ...rest } = options;
+    const { localAddress = null, resolver, isLoop, random, warmth = null, ...rest } = options;
     const destination: DestinationOptions = { ...DESTINATION, ...rest };
     const rate = destination.rateBytesPerSecond;
     this.poller = new Poller({ nowMs: () => this.nowMs });
@@ -123,6 +129,7 @@ export class ConnectionRig {
       counts: this.counts,
       sender: new ParcelSender(destination.mechanism),
       bucket: rate === 0 ? null : new TokenBucket(rate),
+      warmth,
       onSettled: (parcel, settlement) => this.settled.push({ parcel, settlement }),
     });
   }

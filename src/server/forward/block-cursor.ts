@@ -180,8 +180,7 @@ export class BlockCursor {
   /** The disk would be needed for the byte at `position` of the segment that is open. */
   isCold(position: number): boolean {
     const segment = this.#segment;
-    if (segment === null || !this.#files.canTellCold) return false;
-    return preadNoWait(segment.fd, this.#bytes, 0, 1, position - segment.position) === -EAGAIN;
+    return segment !== null && this.#files.isCold(segment.fd, position - segment.position);
   }
 
   /** Records that were passed over since the last call; the object is reused. */

@@ -14,23 +14,25 @@ export class ChannelParcel implements Parcel {
   readonly records: number;
   readonly bytes: number;
   readonly exporter: string;
-  readonly file: { readonly fd: number; readonly offset: number } | null;
+  readonly file: Parcel['file'];
   readonly memory: MemoryPiece | null;
   readonly segment: OpenSegment;
+  readonly seenMs: number;
   readonly entry: LedgerEntry;
 
-  constructor(entry: LedgerEntry, block: ParcelOrigin, piece: Piece, exporter: string) {
+  constructor(entry: LedgerEntry, block: ParcelOrigin, piece: Piece, from: ParcelFrom) {
     this.entry = entry;
     this.position = block.position;
     this.endPosition = block.endPosition;
     this.records = piece.records;
     this.bytes = piece.bytes;
-    this.exporter = exporter;
+    this.exporter = from.exporter;
+    this.seenMs = from.seenMs;
     this.segment = block.segment;
     this.memory = piece.memory;
     this.file =
       piece.memory === null
-        ? { fd: block.segment.fd, offset: block.fileOffset + piece.payloadOffset }
+        ? { segment: block.segment, offset: block.fileOffset + piece.payloadOffset }
         : null;
   }
 
@@ -44,12 +46,15 @@ export class ChannelParcel implements Parcel {
       memory: memory === null ? null : new MemoryRest(memory, offset),
     };
     const origin = { segment, position, endPosition, fileOffset: file?.offset ?? 0 };
-    return new ChannelParcel(this.entry, origin, piece, this.exporter);
+    return new ChannelParcel(this.entry, origin, piece, this);
   }
 }
 
 /** What a parcel needs of its block. */
 type ParcelOrigin = Pick<CursorBlock, 'position' | 'endPosition' | 'segment' | 'fileOffset'>;
+
+/** And of what the channel knows of that. */
+type ParcelFrom = Pick<Parcel, 'exporter' | 'seenMs'>;
 
 /** The rest of gathered records, held with the hold of the whole. */
 class MemoryRest implements MemoryPiece {

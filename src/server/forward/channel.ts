@@ -13,7 +13,7 @@
  *             BLOCKS_HELD_MAX blocks are on their way; what one turn does is bounded.
  */
 import { assert } from '../../toolkit/base/assert.ts';
-import { wallMs } from '../../toolkit/base/clock.ts';
+import { monotonicMs, wallMs } from '../../toolkit/base/clock.ts';
 import { CURSOR_BLOCK, CURSOR_COLD, type CursorBlock } from './block-cursor.ts';
 import { ChannelParcel } from './channel-parcel.ts';
 import type {
@@ -70,6 +70,8 @@ export class Channel {
   /** The connection of the last block, and its exporter. */
   #keyedConnection = -1;
   #exporterKey = '';
+  /** When the cursor came to its block. */
+  #seenMs = 0;
 
   constructor(deps: ChannelDependencies) {
     this.#deps = deps;
@@ -244,6 +246,7 @@ export class Channel {
       return false;
     }
     this.#hasBlock = true;
+    this.#seenMs = monotonicMs();
     this.#countLost(cursor.block);
     return true;
   }
@@ -340,9 +343,8 @@ export class Channel {
       recordCount - selected.records,
       arrivalUs / 1000,
     );
-    const parcels = selected.pieces.map(
-      (piece) => new ChannelParcel(entry, block, piece, exporter),
-    );
+    const from = { exporter, seenMs: this.#seenMs };
+    const parcels = selected.pieces.map((piece) => new ChannelParcel(entry, block, piece, from));
     const isSaid = !isNone || this.#tryWrite();
     if (!isSaid) this.#waitsFor = 'disk';
     if (!isSaid || !this.#tryAdd(parcels[0]!)) {

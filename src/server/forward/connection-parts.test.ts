@@ -86,7 +86,7 @@ test('an outbox is bounded by count, bytes and bytes in memory; one always fits'
   while (outbox.tryPush(parcel)) count += 1;
   assert.equal(count, Math.floor(OUTBOX_MEMORY_BYTES_MAX / 100_000));
   assert.ok(outbox.isFull);
-  const file = { ...parcel, memory: null, file: { fd: 0, offset: 0 } };
+  const file = { ...parcel, memory: null, file: { segment: { fd: 0, position: 0 }, offset: 0 } };
   assert.ok(outbox.tryPush(file), 'a parcel in a file costs no memory');
   const huge = { ...file, bytes: OUTBOX_BYTES_MAX };
   assert.equal(outbox.tryPush(huge), false);

@@ -19,18 +19,16 @@
 import { EAGAIN, EPOLLOUT, errnoName, MSG_TRUNC, recv, shutdown } from '../../toolkit/sys/index.ts';
 import { BackOff } from './back-off.ts';
 import { BrokenStream } from './broken-stream.ts';
-import type { ConnectionCounts } from './connection-counts.ts';
-import { DIAL_FAILED, DIAL_PENDING, Dialer, type Resolver } from './dialer.ts';
-import { isLoopSocket, type LoopCheck } from './loop.ts';
-import type { DestinationOptions } from './options.ts';
+import type { ConnectionOptions, ConnectionState } from './connection-options.ts';
+import { DIAL_FAILED, DIAL_PENDING, Dialer, SOCKET_EVENTS } from './dialer.ts';
+import { isLoopSocket } from './loop.ts';
 import { OUTBOX_COUNT_MAX, Outbox, type OutboxEntry, settlementOf } from './outbox.ts';
-import type { Parcel, Settlement } from './parcel.ts';
-import type { ParcelSender } from './parcel-sender.ts';
-import type { Poller, PollHandler } from './poller.ts';
+import { OutboxWarmth } from './outbox-warmth.ts';
+import type { Parcel } from './parcel.ts';
+import type { PollHandler } from './poller.ts';
 import { RecordWalk } from './record-walk.ts';
 import { sendError } from './send-errors.ts';
 import { StreamAcks } from './stream-acks.ts';
-import type { TokenBucket } from './token-bucket.ts';
 
 /**
  * What one turn sends: on this machine's loopback 0.1 ms. A hundred fast destinations keep a slow
@@ -41,6 +39,8 @@ export const TURN_BYTES_MAX = 512 << 10;
 export const LINGER_BYTES = 64 << 10;
 /** The kernel is short of memory: no event tells when it has some. */
 const SHORTAGE_MS = 10;
+/** The forwarder's eventfd says that a range was read; this is for one that nobody took. */
+const COLD_MS = 10;
 /** An edge that never comes costs this, and not the connection. */
 const FULL_MS = 1_000;
 /** A file that cannot be read: so many attempts, a back-off apart. */
@@ -48,31 +48,6 @@ const READ_ATTEMPTS = 3;
 /** What the peer says, per turn: calls of TALK_BYTES. */
 const TALK_CALLS = 4;
 const TALK_BYTES = 65_536;
-
-export type ConnectionState =
-  | 'idle'
-  | 'resolving'
-  | 'connecting'
-  | 'up'
-  | 'waiting'
-  | 'loop'
-  | 'closed';
-
-export interface ConnectionOptions {
-  readonly destination: DestinationOptions;
-  /** Of `localAddressByExporter`, or null. */
-  readonly localAddress: string | null;
-  readonly poller: Poller;
-  readonly resolver: Resolver;
-  readonly isLoop: LoopCheck;
-  /** Uniform in [0, 1): jitter. */
-  readonly random: () => number;
-  readonly counts: ConnectionCounts;
-  readonly sender: ParcelSender;
-  /** null: no limit. */
-  readonly bucket: TokenBucket | null;
-  readonly onSettled: (parcel: Parcel, settlement: Settlement) => void;
-}
 
 /** Thrown away; shared, because nobody looks at it. */
 const talk = new Uint8Array(TALK_BYTES);
@@ -85,6 +60,7 @@ export class Connection implements PollHandler {
   readonly #broken: BrokenStream;
   readonly #outbox: Outbox;
   readonly #acks: StreamAcks;
+  readonly #warmth: OutboxWarmth;
   #state: ConnectionState = 'idle';
   #fd = -1;
   #reason = '';
@@ -95,6 +71,7 @@ export class Connection implements PollHandler {
   #isReadable = false;
   /** Nothing is sent before: 0 now; a full socket: the next event, or this. */
   #sendMs = 0;
+  #isFull = false;
   #lingerFromMs = -1;
   #lastUseMs = 0;
   #wasBroken = false;
@@ -108,6 +85,7 @@ export class Connection implements PollHandler {
     this.#options = options;
     this.#outbox = new Outbox(OUTBOX_COUNT_MAX[destination.resend]);
     this.#acks = new StreamAcks(destination.resend === 'unacked');
+    this.#warmth = new OutboxWarmth(options.warmth);
     this.#broken = new BrokenStream(destination.resend, this.#walk, counts);
     this.#backOff = new BackOff(destination.reconnectMsMin, destination.reconnectMsMax, random);
     this.#dialer = new Dialer({
@@ -171,7 +149,10 @@ export class Connection implements PollHandler {
       this.#dialer.noteReady();
       return;
     }
-    if ((events & EPOLLOUT) !== 0) this.#sendMs = 0;
+    if ((events & EPOLLOUT) !== 0) {
+      this.#isFull = false;
+      this.#sendMs = 0;
+    }
     if ((events & ~EPOLLOUT) !== 0) this.#isReadable = true;
   }
 
@@ -287,6 +268,8 @@ export class Connection implements PollHandler {
     this.#acks.begin();
     this.#isReadable = true;
     this.#sendMs = 0;
+    this.#isFull = false;
+    this.#warmth.forget();
     this.#lingerFromMs = -1;
     this.#lastUseMs = nowMs;
     this.#hasShut = false;
@@ -327,7 +310,11 @@ export class Connection implements PollHandler {
   #mayBegin(nowMs: number): boolean {
     const outbox = this.#outbox;
     const entry = outbox.unsent;
-    if (entry === null || nowMs < this.#sendMs) return false;
+    if (entry === null || (nowMs < this.#sendMs && !this.#warmth.hasCome)) return false;
+    if (this.#isFull) {
+      this.#askForRoom(nowMs);
+      return false;
+    }
     if (this.#lingerFromMs < 0) this.#lingerFromMs = nowMs;
     if (entry.sentOffset > entry.startOffset) return true;
     if (this.#drainMs !== null) return false;
@@ -348,6 +335,10 @@ export class Connection implements PollHandler {
       const isBegun = entry.sentOffset > entry.startOffset;
       if (this.#drainMs !== null && !isBegun) break;
       const left = entry.endOffset - entry.sentOffset;
+      if (left > 0 && !this.#warmth.mayGo(outbox, nowMs)) {
+        this.#sendMs = nowMs + COLD_MS;
+        break;
+      }
       const most = this.#drainMs === null ? budget - sent : Math.min(left, budget - sent);
       const took = left === 0 ? 0 : sender.send(this.#fd, outbox, most);
       if (took < 0) {
@@ -392,13 +383,20 @@ export class Connection implements PollHandler {
   #refused(entry: OutboxEntry, result: number, nowMs: number): void {
     const error = sendError(result);
     if (error === 'full' || error === 'shortage') {
-      this.#sendMs = nowMs + (error === 'full' ? FULL_MS : SHORTAGE_MS);
+      this.#isFull = error === 'full';
+      this.#sendMs = nowMs + (this.#isFull ? FULL_MS : SHORTAGE_MS);
       return;
     }
     if (error !== 'network') entry.failures += 1;
     const isOver = error === 'ended' || entry.failures >= READ_ATTEMPTS;
     if (isOver) this.#broken.truncate(entry);
     this.#break(error === 'ended' ? 'a journal file is cut short' : errnoName(result), nowMs);
+  }
+
+  /** If there is room the next event says so. To try it would read what cannot be sent. */
+  #askForRoom(nowMs: number): void {
+    this.#sendMs = nowMs + FULL_MS;
+    this.#options.poller.modify(this.#fd, SOCKET_EVENTS);
   }
 
   /** Asks TCP how far the peer's acknowledgements go, and settles what they cover. */

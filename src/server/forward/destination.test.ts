@@ -38,6 +38,7 @@ function makeBench(t: TestContext, options: Partial<DestinationOptions> = {}): B
       resolver: { resolve: (_, onResolved) => onResolved([], 'no names here') },
       isLoop: () => false,
       random: () => 0,
+      warmth: null,
       onSettled: (parcel) => settled.push(parcel),
     },
   );

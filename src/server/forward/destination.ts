@@ -14,8 +14,9 @@
  */
 import { threadCpuUs } from '../../toolkit/sys/index.ts';
 import { addressBytes, formatAddress } from '../address.ts';
-import { Connection, type ConnectionOptions, type ConnectionState } from './connection.ts';
+import { Connection } from './connection.ts';
 import { type ConnectionCounts, makeConnectionCounts } from './connection-counts.ts';
+import type { ConnectionOptions, ConnectionState } from './connection-options.ts';
 import type { DestinationOptions } from './options.ts';
 import type { Parcel, Settlement } from './parcel.ts';
 import { ParcelSender } from './parcel-sender.ts';
@@ -33,7 +34,7 @@ const ANY_EXPORTER = '';
 /** What its connections share with those of other destinations. */
 export type DestinationDeps = Pick<
   ConnectionOptions,
-  'poller' | 'resolver' | 'isLoop' | 'random' | 'onSettled'
+  'poller' | 'resolver' | 'isLoop' | 'random' | 'warmth' | 'onSettled'
 >;
 
 export interface DestinationReport extends ConnectionCounts {

@@ -51,7 +51,7 @@ export const DIAL_FAILED = -2;
  * Edge-triggered: one registration for the whole life, no epoll_ctl(2) per full socket. Readers
  * read to the end, writers write until EAGAIN.
  */
-const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+export const SOCKET_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 const KEEP_ALIVE_PROBES = 3;
 
 export class Dialer {
@@ -174,7 +174,7 @@ export class Dialer {
     setOptions(fd, destination);
     const result = connect(fd, family, this.address, 0, destination.port);
     if (result < 0 && result !== -EINPROGRESS) return errnoName(result);
-    const added = poller.add(fd, EVENTS, handler);
+    const added = poller.add(fd, SOCKET_EVENTS, handler);
     return added < 0 ? `epoll: ${errnoName(added)}` : null;
   }
 

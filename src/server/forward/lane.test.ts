@@ -37,7 +37,7 @@ function bytesOf({ file, memory, bytes }: Parcel): Buffer {
     return Buffer.from(memory.bytes.subarray(memory.offset, memory.offset + bytes));
   }
   const into = Buffer.alloc(bytes);
-  readSync(file!.fd, into, 0, bytes, file!.offset);
+  readSync(file!.segment.fd, into, 0, bytes, file!.offset);
   return into;
 }
 

@@ -14,7 +14,7 @@ import type { SegmentFiles } from './segment-files.ts';
 import { Selectors } from './selectors.ts';
 import { WarmingCursor } from './warming-cursor.ts';
 
-export interface LaneMakings extends Omit<DestinationDeps, 'onSettled'> {
+export interface LaneMakings extends Omit<DestinationDeps, 'onSettled' | 'warmth'> {
   readonly shared: JournalShared;
   readonly segments: SegmentFiles;
   /** null: nobody reads for us. */
@@ -29,6 +29,7 @@ export function makeLanes(options: ForwardOptions, makings: LaneMakings, nowMs: 
   const { poller, resolver, isLoop, random } = makings;
   const groups = new Groups({ folder: positionsFolder, uuid: journalUuid, warn });
   const selectors = new Selectors(groups);
+  const warmth = catchup === null ? null : { files: segments, catchup };
   const context: LaneContext = {
     folder: positionsFolder,
     uuid: journalUuid,
@@ -41,7 +42,7 @@ export function makeLanes(options: ForwardOptions, makings: LaneMakings, nowMs: 
       return cursor;
     },
     makeDestination: (destination, onSettled) =>
-      new Destination(destination, { poller, resolver, isLoop, random, onSettled }),
+      new Destination(destination, { poller, resolver, isLoop, random, warmth, onSettled }),
     pool: selectors.pool,
     selectorOf: (channel) => selectors.of(channel),
     keepSelectors: (channels) => selectors.keepOnly(channels),

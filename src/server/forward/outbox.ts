@@ -38,6 +38,8 @@ export interface OutboxEntry {
   resent: number;
   /** Sending it failed so often for a reason that is not the network's. */
   failures: number;
+  /** When its bytes were last known to be in the page cache. */
+  seenMs: number;
 }
 
 const NO_PARCEL: Parcel = {
@@ -48,6 +50,7 @@ const NO_PARCEL: Parcel = {
   exporter: '',
   file: null,
   memory: null,
+  seenMs: 0,
 };
 
 function makeEntry(): OutboxEntry {
@@ -63,6 +66,7 @@ function makeEntry(): OutboxEntry {
     cut: 0,
     resent: 0,
     failures: 0,
+    seenMs: 0,
   };
 }
 
@@ -119,6 +123,7 @@ export class Outbox {
     entry.cut = 0;
     entry.resent = 0;
     entry.failures = 0;
+    entry.seenMs = parcel.seenMs;
     this.#count += 1;
     this.#bytes += parcel.bytes;
     if (parcel.memory !== null) this.#memoryBytes += parcel.bytes;

@@ -68,7 +68,7 @@ export class ParcelSender {
     const length = Math.min(budget, entry.endOffset - entry.sentOffset);
     if (!this.#isCopying) {
       const { file } = entry.parcel;
-      const sent = sendfile(fd, file!.fd, file!.offset + entry.sentOffset, length);
+      const sent = sendfile(fd, file!.segment.fd, file!.offset + entry.sentOffset, length);
       if (sent === 0) return -ENODATA;
       if (sent !== -EINVAL && sent !== -EOPNOTSUPP && sent !== -ENOSYS) return sent;
       this.#isCopying = true;
@@ -81,7 +81,13 @@ export class ParcelSender {
     this.#copyBuffer ??= new Uint8Array(COPY_BYTES);
     const { file } = entry.parcel;
     const length = Math.min(COPY_BYTES, wanted);
-    const got = pread(file!.fd, this.#copyBuffer, 0, length, file!.offset + entry.sentOffset);
+    const got = pread(
+      file!.segment.fd,
+      this.#copyBuffer,
+      0,
+      length,
+      file!.offset + entry.sentOffset,
+    );
     if (got <= 0) return got === 0 ? -ENODATA : got;
     return send(fd, this.#copyBuffer, 0, got, got < wanted || isMore ? MSG_MORE : 0);
   }

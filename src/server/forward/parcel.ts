@@ -11,6 +11,7 @@
  *            they were added  3. what is sent on a connection begins and ends at record boundaries,
  *            but for the one record that a broken connection cuts.
  */
+import type { OpenSegment } from './segment-files.ts';
 
 export interface Parcel {
   /** Journal position of the block, and behind it. */
@@ -22,11 +23,13 @@ export interface Parcel {
   /** The exporter's 16 address bytes as latin1: which connection, where there is one for each. */
   readonly exporter: string;
   /** Where the bytes are: a whole payload in a segment file, or records gathered in memory. */
-  readonly file: { readonly fd: number; readonly offset: number } | null;
+  readonly file: { readonly segment: OpenSegment; readonly offset: number } | null;
   readonly memory: {
     readonly bytes: Uint8Array;
     readonly offset: number;
   } | null;
+  /** When its bytes were last known to be in the page cache (monotonic ms). */
+  readonly seenMs: number;
 }
 
 /**

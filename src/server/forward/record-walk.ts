@@ -74,7 +74,13 @@ export class RecordWalk {
     const length = Math.min(PIECE_BYTES, wanted);
     let done = 0;
     while (done < length) {
-      const got = pread(file!.fd, this.#buffer, done, length - done, file!.offset + at + done);
+      const got = pread(
+        file!.segment.fd,
+        this.#buffer,
+        done,
+        length - done,
+        file!.offset + at + done,
+      );
       if (got <= 0) return done > 0 ? done : got;
       done += got;
     }

@@ -15,7 +15,14 @@
  */
 import { join } from 'node:path';
 import { assert } from '../../toolkit/base/assert.ts';
-import { closeFd, ENOENT, openFile } from '../../toolkit/sys/index.ts';
+import {
+  closeFd,
+  EAGAIN,
+  ENOENT,
+  EOPNOTSUPP,
+  openFile,
+  preadNoWait,
+} from '../../toolkit/sys/index.ts';
 import { segmentName } from '../journal/format.ts';
 import { listSegments } from '../journal/reader.ts';
 import type { FdTable } from './fd-table.ts';
@@ -36,6 +43,7 @@ export class SegmentFiles {
   /** False once the file system has said that it cannot tell what is cached (EOPNOTSUPP). */
   canTellCold = true;
   readonly #fds: FdTable | null;
+  readonly #byte = new Uint8Array(1);
   readonly #held = new Map<number, HeldSegment>();
   #openErrors = 0;
 
@@ -72,6 +80,14 @@ export class SegmentFiles {
   /** Where the next segment above the one at `position` begins, or -1. */
   nextPosition(position: number): number {
     return this.#positions().find((start) => start > position) ?? -1;
+  }
+
+  /** The disk would be needed for the byte at `fileOffset` of a segment that is held. */
+  isCold(fd: number, fileOffset: number): boolean {
+    if (!this.canTellCold) return false;
+    const got = preadNoWait(fd, this.#byte, 0, 1, fileOffset);
+    if (got === -EOPNOTSUPP) this.canTellCold = false;
+    return got === -EAGAIN;
   }
 
   /** One more holder. */
