@@ -345,6 +345,23 @@ test('drain ends behind the parcel under way, and gives up the others', needsAdd
   }
 });
 
+test('a drain that waits for a peer that never reads does not spin', needsAddon, (t) => {
+  const { rig } = connectedBench(t, { resend: 'none', sendBufferBytes: 4_096 });
+  const [small] = oneParcel(1, 1);
+  rig.until(() => {
+    while (rig.connection.tryAdd(small)) rig.turn();
+    return rig.counts.sentBytes > 4_096;
+  });
+  rig.connection.drain(rig.nowMs, 1e9);
+  for (let i = 0; i < 100; i++) {
+    rig.nowMs += 100;
+    rig.turn();
+    assert.ok(rig.connection.nextTimerMs > rig.nowMs, 'no spinning');
+  }
+  assert.equal(rig.connection.state, 'up', 'it waits for an acknowledgement');
+  assert.equal(rig.counts.cutRecords, 0);
+});
+
 test('close in mid-parcel says where it stands', needsAddon, (t) => {
   const { peer, rig } = connectedBench(t, { resend: 'none', sendBufferBytes: 4_096 });
   const [big, bytes] = oneParcel(1, 4_000);

@@ -455,9 +455,9 @@ export class Connection implements PollHandler {
   #sendTimerMs(): number {
     const entry = this.#outbox.unsent;
     if (entry === null) return Infinity;
-    if (entry.sentOffset > entry.startOffset || this.#outbox.isFull) return this.#sendMs;
+    if (entry.sentOffset > entry.startOffset) return this.#sendMs;
     if (this.#drainMs !== null) return Infinity;
-    const isEnough = this.#outbox.unsentBytes >= LINGER_BYTES;
+    const isEnough = this.#outbox.isFull || this.#outbox.unsentBytes >= LINGER_BYTES;
     if (isEnough || this.#lingerFromMs < 0) return this.#sendMs;
     return Math.max(this.#sendMs, this.#lingerFromMs + this.#options.destination.lingerMs);
   }

@@ -139,6 +139,20 @@ test('down when it fails, up again when a probe gets through', needsAddon, (t) =
   assert.equal(destination.counts.sentBytes, 0, 'a probe sends nothing');
 });
 
+test('an idle connection does not hide that another one fails', needsAddon, (t) => {
+  const bench = makeBench(t, { idleTimeoutMs: 1_000 });
+  const { destination, peer } = bench;
+  destination.tryAdd(someParcel(1, ONE)[0], bench.nowMs);
+  bench.until(() => bench.settled.length === 1, 'is settled');
+  bench.until(() => destination.report().state === 'idle', 'is closed');
+  assert.equal(destination.downSinceMs, null);
+  peer.close();
+  const usedMs = bench.nowMs;
+  destination.tryAdd(someParcel(2, OTHER)[0], usedMs);
+  bench.until(() => destination.downSinceMs !== null, 'is down');
+  assert.ok(bench.nowMs < usedMs + EXPORTER_GONE_MS / 2, 'the idle one is still there');
+});
+
 test('an exporter long silent loses its connection, and gets another', needsAddon, (t) => {
   const bench = makeBench(t);
   const { destination, peer } = bench;

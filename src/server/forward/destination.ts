@@ -113,11 +113,14 @@ export class Destination {
     return this.downSinceMs === null;
   }
 
-  /** Since when all its connections fail; null: it is up, or was not tried. */
+  /** Since when all its connections fail that are used; null: it is up, or was not tried. */
   get downSinceMs(): number | null {
     let sinceMs: number | null = null;
     for (const { connection } of this.#members) {
-      if (connection.downSinceMs === null) return null;
+      if (connection.downSinceMs === null) {
+        if (connection.state === 'idle') continue;
+        return null;
+      }
       sinceMs = Math.max(sinceMs ?? 0, connection.downSinceMs);
     }
     return sinceMs;

@@ -105,3 +105,14 @@ test('membership: a new member that nobody has tried is not in by itself', () =>
   const membership = new Membership({ switchOverMs: 5, switchBackMs: 10 });
   assert.deepEqual(membership.decide(['a', 'new'], ['a'], 0), ['a']);
 });
+
+test('membership: a probe that ends for want of use and is made again is proof still', () => {
+  const membership = new Membership({ switchOverMs: 5, switchBackMs: 10 });
+  membership.observe('b', 'down', 0);
+  for (let nowMs = 1; nowMs < 11; nowMs += 2) {
+    membership.observe('b', 'up', nowMs);
+    membership.observe('b', 'unknown', nowMs + 1);
+  }
+  assert.deepEqual(membership.decide(['a', 'b'], ['a'], 10), ['a']);
+  assert.deepEqual(membership.decide(['a', 'b'], ['a'], 11), ['a', 'b']);
+});

@@ -299,6 +299,22 @@ for (const isInTime of [true, false]) {
   });
 }
 
+test('a drain waits for a member that is not known to be down', { skip }, (t) => {
+  const rig = new Rig(new Worker(t), '', 'unacked');
+  const [first] = rig.made as [FakeDestination];
+  rig.feed.append(0, 1_000);
+  rig.advance(0);
+  const isStuck = (): boolean => rig.lane.isStuck(rig.feed.shared.publishedPosition);
+  first.upSinceMs = null;
+  assert.equal(isStuck(), false, 'it connects');
+  first.downSinceMs = 1;
+  assert.equal(isStuck(), true);
+  first.downSinceMs = null;
+  first.settleFirst();
+  assert.equal(isStuck(), true, 'nothing is left');
+  rig.lane.close(1);
+});
+
 test('a lane that ends leaves nobody for another one', { skip }, (t) => {
   const rig = new Rig(new Worker(t), '', 'unacked');
   const [first] = rig.made as [FakeDestination];

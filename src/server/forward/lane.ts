@@ -158,7 +158,7 @@ export class Lane {
   isStuck(publishedPosition: number): boolean {
     const { channel } = this;
     if (channel.isSettled && channel.ledger.readPosition >= publishedPosition) return true;
-    return this.state !== 'up';
+    return this.state === 'down';
   }
 
   advance(blocks: number, publishedPosition: number, nowMs: number): number {

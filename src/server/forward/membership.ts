@@ -31,6 +31,8 @@ export class Membership {
     const seen = this.#seen.get(member);
     if (seen === undefined) this.#seen.set(member, { state, sinceMs: nowMs });
     else if (seen.state !== state) {
+      // It ended in order (idleTimeoutMs): who is looked for is tried again, and proved still.
+      if (state === 'unknown' && seen.state === 'up') return;
       seen.state = state;
       seen.sinceMs = nowMs;
     }

@@ -83,3 +83,17 @@ test('a member that was left is not taken back for what was long ago', () => {
   assert.equal(group.decide(80_000), false);
   assert.equal(group.decide(80_001), true);
 });
+
+test('a probe that ends for want of use and is made again is proof still', () => {
+  const group = new Redundancy(OPTIONS, 'second', 0);
+  for (let nowMs = 0; nowMs < 30_000; nowMs += 10_000) {
+    group.observe(0, 'up', nowMs);
+    group.observe(0, 'unknown', nowMs + 9_000);
+  }
+  assert.equal(group.decide(29_999), false);
+  assert.equal(group.decide(30_000), true);
+  group.observe(1, 'up', 30_000);
+  group.observe(1, 'unknown', 40_000);
+  group.observe(0, 'down', 40_000);
+  assert.equal(group.decide(50_000), false, 'one that nobody has looked for since is not');
+});

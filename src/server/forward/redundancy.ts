@@ -52,6 +52,8 @@ export class Redundancy {
   /** What is known of a member now. */
   observe(member: number, state: MemberState, nowMs: number): void {
     if (this.#states[member] === state) return;
+    // It ended in order (idleTimeoutMs), and is tried again: that does not make it less proved.
+    if (state === 'unknown' && this.#states[member] === 'up' && this.shouldProbe(member)) return;
     this.#states[member] = state;
     this.#sinceMs[member] = nowMs;
   }

@@ -68,13 +68,12 @@ export class Selectors {
   }
 
   #ofFilter(filter: string): BlockSelector {
+    const known = this.#byFilter.get(filter);
+    if (known !== undefined) return known;
     const predicate = predicateOf(filter);
     if (predicate === null) return WHOLE_BLOCKS;
-    let selection = this.#byFilter.get(filter);
-    if (selection === undefined) {
-      selection = new FilterSelection(predicate, this.#bytes, this.#pieces());
-      this.#byFilter.set(filter, selection);
-    }
+    const selection = new FilterSelection(predicate, this.#bytes, this.#pieces());
+    this.#byFilter.set(filter, selection);
     return selection;
   }
 
