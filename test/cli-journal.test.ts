@@ -19,7 +19,8 @@ function dataFolder(t: { after(fn: () => void): void }): {
   const payload = Buffer.concat(Array.from({ length: 10 }, () => VECTOR));
   const first = new SegmentBuilder(0);
   for (let i = 0; i < 3; i++) first.add(payload, { recordCount: 10 });
-  const second = new SegmentBuilder(first.endPosition + 1000, first.nextOrdinal);
+  const { endPosition, nextOrdinal, nextBlockOrdinal } = first;
+  const second = new SegmentBuilder(endPosition + 1000, nextOrdinal, nextBlockOrdinal);
   for (let i = 0; i < 3; i++) second.add(payload, { recordCount: 10 });
   const segments = [first, second];
   return { data, segments, paths: segments.map((segment) => segment.writeTo(journal)) };
@@ -41,7 +42,7 @@ test('journal ls shows every segment, for people and as JSON', async (t) => {
     listed.map((segment: { position: number }) => segment.position),
     segments.map((segment) => segment.position),
   );
-  assert.equal(listed[1].firstOrdinal, 30);
+  assert.deepEqual([listed[1].firstOrdinal, listed[1].firstBlockOrdinal], [30, 3]);
 });
 
 test('journal verify: a sound journal', async (t) => {
@@ -84,6 +85,29 @@ test('journal verify names a flipped bit, a broken header and missing blocks', a
   assert.equal(three.code, 1);
   assert.equal(three.report.findings[0].records, 7);
   assert.match(three.report.findings[0].what, /missing/);
+});
+
+test('journal verify: block numbers that go back; blocks of before there were any', async (t) => {
+  const data = temporaryFolder(t);
+  const journal = join(data, 'journal');
+  mkdirSync(journal);
+  const old = new SegmentBuilder();
+  for (let i = 0; i < 3; i++) old.add(VECTOR, { isCounted: false });
+  const counted = new SegmentBuilder(old.endPosition, old.nextOrdinal, 1);
+  for (let i = 0; i < 3; i++) counted.add(VECTOR);
+  old.writeTo(journal);
+  counted.writeTo(journal);
+  assert.deepEqual((await verify(data)).report.findings, []);
+
+  const begunAnew = new SegmentBuilder(counted.endPosition, counted.nextOrdinal, 0);
+  for (let i = 0; i < 3; i++) begunAnew.add(VECTOR);
+  begunAnew.writeTo(journal);
+  const { code, report } = await verify(data);
+  assert.equal(code, 1);
+  assert.equal(report.findings.length, 1);
+  const { position, records, what } = report.findings[0];
+  assert.deepEqual([position, records], [begunAnew.blocks[0]!.position, 0]);
+  assert.match(what, /block numbers do not follow/);
 });
 
 test('journal verify: the torn end of the newest segment is told, but no damage', async (t) => {

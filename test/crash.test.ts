@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { JournalReader } from '../src/server/journal/reader.ts';
 import { countRows } from '../src/server/store/count-rows.ts';
 import { PAGE_BYTES } from '../src/toolkit/base/limits.ts';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
@@ -53,6 +54,7 @@ test('kill -9 at 20 moments leaves a prefix of every connection', { skip }, asyn
       sent.push(...(await runAndKill(data, seed, markers, fraction)));
     }
     await recover(data);
+    checkCounts(join(data, 'journal'));
     const stored = await storedByMarker(data);
     for (const each of sent) checkPrefix(each, stored.get(each.stream.marker) ?? []);
     assert.equal((await countRows(data)).difference, 0, 'the files hold what was delivered');
@@ -96,6 +98,20 @@ async function recover(data: string): Promise<void> {
   assert.equal(await server.drain(), 0, server.stderr);
   const closed = server.stdout.match(/closes: nothing is unaccounted for/g) ?? [];
   assert.equal(closed.length, 2, server.stdout);
+}
+
+/** Starts after kills have gone on with the numbers of records and blocks. */
+function checkCounts(journal: string): void {
+  const reader = new JournalReader(journal);
+  let last: { readonly ordinal: number; readonly blockOrdinal: number } | null = null;
+  for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
+    const { firstOrdinal, blockOrdinal, recordCount } = block.header;
+    if (last !== null)
+      assert.deepEqual([firstOrdinal, blockOrdinal], [last.ordinal, last.blockOrdinal]);
+    last = { ordinal: firstOrdinal + recordCount, blockOrdinal: blockOrdinal + 1 };
+  }
+  reader.close();
+  assert.ok(last !== null);
 }
 
 function checkPrefix({ stream, bytes, sendBufferBytes }: Sent, stored: StoredRecord[]): void {

@@ -29,7 +29,7 @@ FILE is raw RDRv1 bytes, a journal segment (.seg), a journal folder or a data fo
 is found out by looking. - is standard input.
 
 Formats:
-  json  header, fields by name, and for segments position, ordinal, arrival and exporter
+  json  header, fields by name, and for segments position, ordinal, block, arrival, exporter
   csv   the line of Cisco's Collection Manager: arrival in epoch ms, tag, SCE address, fields;
         quoted by RFC 4180 only where needed. Raw bytes know neither arrival nor exporter: those
         two columns are empty. Malformed records have no line; their number is told on stderr

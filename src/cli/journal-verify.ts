@@ -1,10 +1,11 @@
 /**
  * Journal verification: every block read and checked, every damaged place named.
  *
- * Beyond the checksums of the reader it follows the record numbers: a step that no damaged block
- * explains means that blocks are missing. The first block of a journal may have any number
- * (retention removes the oldest segments).
+ * Beyond the checksums of the reader it follows the numbers of records and blocks: a step that no
+ * damaged block explains means that blocks are missing. The first block of a journal may have any
+ * number (retention removes the oldest segments).
  */
+import type { BlockHeader } from '../server/journal/format.ts';
 import {
   type Damage,
   type DamageKind,
@@ -54,9 +55,7 @@ export function verifyJournal(folder: string, onProgress: OnProgress = () => {})
   let blocks = 0;
   try {
     for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
-      check.checkOrdinal(block.header.position, block.header.firstOrdinal, reader.path);
-      check.ordinal = block.header.firstOrdinal + block.header.recordCount;
-      check.records += block.header.recordCount;
+      check.addBlock(block.header, reader.path);
       bytes += block.endPosition - block.header.position;
       if (++blocks % PROGRESS_BLOCKS === 0) onProgress(bytes, check.findings.length);
     }
@@ -78,8 +77,9 @@ export function verifyJournal(folder: string, onProgress: OnProgress = () => {})
 class Verification {
   readonly findings: Finding[] = [];
   records = 0;
-  /** Number that the next record must have; null before the first block. */
-  ordinal: number | null = null;
+  /** Numbers that the next record and the next block must have; null before the first block. */
+  #ordinal: number | null = null;
+  #blockOrdinal: number | null = null;
   #isExplained = false;
 
   addDamage({ path, position, bytes, records, kind }: Damage): void {
@@ -93,14 +93,24 @@ class Verification {
     this.findings.push({ path, position, bytes, records: null, what, isDamage: false });
   }
 
-  checkOrdinal(position: number, firstOrdinal: number, path: string): void {
-    const step = this.ordinal === null ? 0 : firstOrdinal - this.ordinal;
-    if (step !== 0 && !this.#isExplained) {
-      const what = step > 0 ? 'records are missing before this block' : 'record numbers go back';
+  addBlock(header: BlockHeader, path: string): void {
+    const { position, firstOrdinal, blockOrdinal, recordCount } = header;
+    const step = firstOrdinal - (this.#ordinal ?? firstOrdinal);
+    const blockStep = blockOrdinal - (this.#blockOrdinal ?? blockOrdinal);
+    // Blocks of before they were counted all have 0.
+    const isCounted = blockOrdinal > 0 || this.#blockOrdinal !== 1;
+    let what = '';
+    if (step !== 0)
+      what = step > 0 ? 'records are missing before this block' : 'record numbers go back';
+    else if (blockStep !== 0 && isCounted) what = 'block numbers do not follow on each other';
+    if (what !== '' && !this.#isExplained) {
       const records = Math.abs(step);
       this.findings.push({ path, position, bytes: 0, records, what, isDamage: true });
     }
     this.#isExplained = false;
+    this.#ordinal = firstOrdinal + recordCount;
+    this.#blockOrdinal = blockOrdinal + 1;
+    this.records += recordCount;
   }
 
   /** All segments of a folder belong to one journal. */

@@ -19,10 +19,10 @@ Examples:
   $ millrace journal ls /var/lib/millrace --json`;
 
 const VERIFY_HELP = `
-Checks magic, position and both checksums of every block, and that record numbers follow on each
-other. Exit code 1 when a block is damaged or records are missing. A block that is just being
-written (or was torn by a crash) at the very end is told, but is no damage: it was never published,
-and the next start of the server cuts it off.
+Checks magic, position and both checksums of every block, and that the numbers of records and of
+blocks follow on each other. Exit code 1 when a block is damaged or records are missing. A block
+that is just being written (or was torn by a crash) at the very end is told, but is no damage: it
+was never published, and the next start of the server cuts it off.
 
 Examples:
   $ millrace journal verify
@@ -43,7 +43,7 @@ export function registerJournal(program: Command): void {
   const path = 'data folder or journal folder';
   journal
     .command('ls')
-    .description('Lists the segments: position, size, times, first record number.')
+    .description('Lists the segments: position, size, first record and block, times.')
     .argument('[path]', path, DEFAULT_DATA)
     .option('--json', 'print JSON')
     .addHelpText('after', LS_HELP)
@@ -74,12 +74,14 @@ async function ls(path: string, options: { readonly json?: boolean }): Promise<v
       String(segment.position),
       String(segment.bytes),
       segment.firstOrdinal === null ? 'damaged head' : String(segment.firstOrdinal),
+      segment.firstBlockOrdinal === null ? '-' : String(segment.firstBlockOrdinal),
       segment.createdUs === null ? '-' : timeText(segment.createdUs / 1000),
       timeText(segment.modifiedMs),
       segment.uuid ?? '-',
     ]);
-    const head = ['position', 'bytes', 'first record', 'created', 'last write', 'journal'];
-    for (const line of table(head, rows, [0, 1, 2])) writer.add(line);
+    const numbers = ['position', 'bytes', 'first record', 'first block'];
+    const head = [...numbers, 'created', 'last write', 'journal'];
+    for (const line of table(head, rows, [0, 1, 2, 3])) writer.add(line);
     const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
     writer.add(`${segments.length} segments, ${bytes} bytes`);
   }

@@ -109,7 +109,7 @@ export const groupSchema = z.strictObject({
   by: z
     .enum(['block', 'hash'])
     .default('hash')
-    .describe('load-balancing: shares are blocks, in turn on average, or values of a field'),
+    .describe('load-balancing: shares are blocks, in turn, or values of a field'),
   field: z
     .string()
     .regex(/^[a-z][a-z0-9_]*$/, { message: 'not a lower_snake name of a field' })

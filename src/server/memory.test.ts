@@ -10,6 +10,7 @@ const NO_JOURNAL = {
   uuid: new Uint8Array(16),
   nextPosition: 0,
   nextOrdinal: 0,
+  nextBlockOrdinal: 0,
   nextConnectionId: 0,
   tornBytes: 0,
   segments: 0,

@@ -166,6 +166,7 @@ export class Memory {
       journalUuid: this.#recovered.uuid,
       firstPosition: this.#recovered.nextPosition,
       firstOrdinal: this.#recovered.nextOrdinal,
+      firstBlockOrdinal: this.#recovered.nextBlockOrdinal,
       connectionIdBase: this.#recovered.nextConnectionId,
       listeners: isCollect ? this.#listeners.map(({ fd, port }) => ({ fd, port })) : [],
       wakeFd: isCollect ? this.wakeFds[index]! : -1,

@@ -130,6 +130,7 @@ function originOf({ run, offset, index }: RecordPlace): Record<string, unknown> 
   return {
     position,
     ordinal: block.firstOrdinal + index,
+    block: block.blockOrdinal,
     arrival: new Date(block.arrivalUs / 1000).toISOString(),
     exporter: formatAddress(block.exporter),
     connection: block.connectionId,

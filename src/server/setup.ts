@@ -76,6 +76,7 @@ export interface WorkerSetup {
   readonly journalUuid: Uint8Array;
   readonly firstPosition: number;
   readonly firstOrdinal: number;
+  readonly firstBlockOrdinal: number;
   readonly connectionIdBase: number;
   /**
    * collect: listening sockets, the wake-up eventfd. collect, forward: the table of open fds, as fd

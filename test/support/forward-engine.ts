@@ -78,6 +78,7 @@ export class JournalFeed {
   readonly #header = makeBlockHeader();
   readonly #run = new Int32Array(3);
   #ordinal = 0;
+  #blockOrdinal = 0;
 
   constructor(seed: number, exporterCount: number) {
     mkdirSync(this.journal);
@@ -99,11 +100,12 @@ export class JournalFeed {
     const payload = this.#buffer.subarray(BLOCK_HEADER_BYTES, BLOCK_HEADER_BYTES + length);
     walkFrames(this.#view, BLOCK_HEADER_BYTES, BLOCK_HEADER_BYTES + length, this.#run);
     const total = BLOCK_HEADER_BYTES + length;
-    this.#writer.reserve(total, this.#ordinal, exporter);
+    this.#writer.reserve(total, this.#ordinal, exporter, this.#blockOrdinal);
     const header = this.#header;
     header.exporter.set(addressBytes(`10.0.0.${exporter + 1}`)!);
     header.position = this.#writer.position;
     header.firstOrdinal = this.#ordinal;
+    header.blockOrdinal = this.#blockOrdinal++;
     header.connectionId = exporter;
     header.arrivalUs = Date.now() * 1000;
     header.recordCount = this.#run[1]!;

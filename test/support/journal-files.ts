@@ -21,6 +21,7 @@ export interface WrittenBlock {
   readonly position: number;
   readonly endPosition: number;
   readonly firstOrdinal: number;
+  readonly blockOrdinal: number;
   readonly recordCount: number;
   readonly payload: Uint8Array;
 }
@@ -32,6 +33,8 @@ export interface BlockOptions {
   readonly arrivalUs?: number;
   /** Dotted IPv4. */
   readonly exporter?: string;
+  /** False: the block ordinal is 0, as in journals of before there was one. */
+  readonly isCounted?: boolean;
 }
 
 /** One segment in the making; `bytes` is the whole file. */
@@ -40,10 +43,12 @@ export class SegmentBuilder {
   readonly blocks: WrittenBlock[] = [];
   #bytes: Uint8Array;
   #ordinal: number;
+  #blockOrdinal: number;
 
-  constructor(position = 0, firstOrdinal = 0) {
+  constructor(position = 0, firstOrdinal = 0, firstBlockOrdinal = 0) {
     this.position = position;
     this.#ordinal = firstOrdinal;
+    this.#blockOrdinal = firstBlockOrdinal;
     this.#bytes = new Uint8Array(SEGMENT_HEAD_BYTES);
     writeSegmentHead(this.#bytes, {
       uuid: UUID,
@@ -51,6 +56,7 @@ export class SegmentBuilder {
       firstOrdinal,
       createdUs: 1_700_000_000_000_000,
       firstConnectionId: 1,
+      firstBlockOrdinal,
     });
   }
 
@@ -64,6 +70,10 @@ export class SegmentBuilder {
 
   get nextOrdinal(): number {
     return this.#ordinal;
+  }
+
+  get nextBlockOrdinal(): number {
+    return this.#blockOrdinal;
   }
 
   add(payload: Uint8Array, options: BlockOptions = {}): WrittenBlock {
@@ -83,16 +93,19 @@ export class SegmentBuilder {
     header.payloadCrc = crc32(payload);
     header.listenerPort = 33000;
     header.exporterPort = 40000;
+    header.blockOrdinal = options.isCounted === false ? 0 : this.#blockOrdinal;
     writeBlockHeader(grown, new DataView(grown.buffer), at, header);
     this.#bytes = grown;
     const block = {
       position: header.position,
       endPosition: this.endPosition,
       firstOrdinal: this.#ordinal,
+      blockOrdinal: header.blockOrdinal,
       recordCount: header.recordCount,
       payload: payload.slice(),
     };
     this.#ordinal += header.recordCount;
+    if (options.isCounted !== false) this.#blockOrdinal++;
     this.blocks.push(block);
     return block;
   }

@@ -35,6 +35,7 @@ import { closeFd, pwrite } from '../../src/toolkit/sys/index.ts';
 const OWNER = 1;
 const FIRST_POSITION = 2 ** 33;
 const FIRST_ORDINAL = 2 ** 34;
+const FIRST_BLOCK_ORDINAL = 2 ** 35 - 3;
 
 /** A block as its producer made it. */
 export interface MadeBlock {
@@ -48,9 +49,9 @@ class FailingWriter extends SegmentWriter {
   failWith = 0;
   #start = 0;
 
-  override reserve(bytes: number, ordinal: number, connectionId: number): number {
+  override reserve(...numbers: Parameters<SegmentWriter['reserve']>): number {
     const { fd } = this;
-    const result = super.reserve(bytes, ordinal, connectionId);
+    const result = super.reserve(...numbers);
     if (this.fd !== fd) this.#start = this.position - 128;
     return result;
   }
@@ -81,6 +82,7 @@ export class JournalRig {
   readonly broadcast: BroadcastWriter;
   readonly firstPosition = FIRST_POSITION;
   readonly firstOrdinal = FIRST_ORDINAL;
+  readonly firstBlockOrdinal = FIRST_BLOCK_ORDINAL;
   readonly sealed: number[] = [];
   /** In the order in which the journal takes them; those that it dropped are not in it. */
   readonly journaled: MadeBlock[] = [];
@@ -120,6 +122,7 @@ export class JournalRig {
     this.stage = new JournalStage(
       {
         firstOrdinal: FIRST_ORDINAL,
+        firstBlockOrdinal: FIRST_BLOCK_ORDINAL,
         connectionIds: new Int32Array(new SharedArrayBuffer(4)),
         connectionIdBase: 1,
         dozeMs: 0,
@@ -252,6 +255,8 @@ export class CheckedReader {
     const made = this.#rig.journaled[this.#next];
     assert.ok(made !== undefined, 'a block that nobody journaled');
     assert.equal(block.header.firstOrdinal, this.#ordinal, 'ordinals without a hole');
+    const blockOrdinal = this.#rig.firstBlockOrdinal + this.#next;
+    assert.equal(block.header.blockOrdinal, blockOrdinal, 'blocks counted without a hole');
     assert.equal(block.header.recordCount, made.records);
     assert.equal(block.header.connectionId, made.connectionId);
     assert.equal(block.endPosition, block.header.position + BLOCK_HEADER_BYTES + block.length);

@@ -157,10 +157,12 @@ export function readJournal(dataFolder: string): readonly JournaledConnection[] 
     { exporter: string; port: number; hash: Hash; records: number; bytes: number }
   >();
   let nextOrdinal = 0;
+  let nextBlockOrdinal = 0;
   for (let block = source.tryNext(); block !== null; block = source.tryNext()) {
     const { header, bytes, offset, length } = block;
     assert.equal(header.firstOrdinal, nextOrdinal, 'no hole in the ordinals');
     nextOrdinal += header.recordCount;
+    assert.equal(header.blockOrdinal, nextBlockOrdinal++, 'no hole in the count of blocks');
     const { connectionId } = header;
     const connection = found.get(connectionId) ?? {
       exporter: formatAddress(header.exporter),

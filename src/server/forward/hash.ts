@@ -25,16 +25,6 @@ export function hashBytes(bytes: Uint8Array, offset: number, length: number): nu
   return hash >>> 0;
 }
 
-/** FNV-1a of the low 53 bits of a number, as eight bytes, little endian. */
-export function hashNumber(value: number): number {
-  let hash = FNV_BASIS;
-  let low = value >>> 0;
-  let high = Math.floor(value / 4294967296) >>> 0;
-  for (let i = 0; i < 4; i++, low >>>= 8) hash = Math.imul(hash ^ (low & 0xff), FNV_PRIME);
-  for (let i = 0; i < 4; i++, high >>>= 8) hash = Math.imul(hash ^ (high & 0xff), FNV_PRIME);
-  return hash >>> 0;
-}
-
 function fmix32(value: number): number {
   let mixed = value ^ (value >>> 16);
   mixed = Math.imul(mixed, 0x85ebca6b);

@@ -4,10 +4,14 @@
  * WHY        All members walk all blocks; what they take is worked out once, for all of them.
  * BY HASH    The bytes of a field decide, so that all records with one value go to one member;
  *            records without the field go by their exporter, in whose blocks they are.
- * BY BLOCK   The position of the block decides, by the same hash: so every member knows whose turn
- *            it is without counting what it may never have seen (a gap, an epoch before it began).
- *            Shares are even over many blocks, not one after the other.
- * REFUSED    A counter of blocks (members that met a gap would disagree, and lose or double).
+ * BY BLOCK   In turn: the block's ordinal modulo the members of its epoch, in the order of their
+ *            names. The journal counts the blocks and each header says its ordinal, so that every
+ *            member knows whose turn it is, whatever it has not seen (a gap, an epoch before it
+ *            began). A damaged header costs one turn and moves nobody else's. A block of which the
+ *            filter chooses nothing has its turn as well.
+ * REFUSED    A counter of the member's own (members that met a gap would disagree, and lose or
+ *            double); a hash of the position (even over many blocks only, two in a row to one);
+ *            the order of the configuration (a reload may change it, an epoch on disk may not).
  */
 import type { RecordPredicate } from '../../rdr/filter/ast.ts';
 import { type FieldFinder, fieldBytesAt } from '../../rdr/filter/field-finder.ts';
@@ -23,7 +27,7 @@ import {
   type SelectResult,
 } from './channel-parts.ts';
 import type { Epoch, Epochs } from './epochs.ts';
-import { hashBytes, hashNumber, Rendezvous } from './hash.ts';
+import { hashBytes, Rendezvous } from './hash.ts';
 import { NOTHING, type Pieces, releasePieces, SelectionCache } from './selection.ts';
 
 /** How a block is shared. */
@@ -83,13 +87,19 @@ export class Shares {
     const index = this.#group.members.indexOf(member);
     if (index < 0) return NOTHING;
     if (how.by !== 'field') {
-      const hash = how.by === 'block' ? hashNumber(block.position) : hashExporter(block);
-      return this.#group.pick(hash) === index ? whole.select(block) : NOTHING;
+      const taker =
+        how.by === 'block' ? this.#turnOf(block) : this.#group.pick(hashExporter(block));
+      return taker === index ? whole.select(block) : NOTHING;
     }
     const found = this.#cache.find(block.position);
     const split = found ?? this.#split(block, how.finder);
     if (found === null && split !== SELECT_FULL) this.#cache.add(block.position, split);
     return typeof split === 'string' ? split : split[index]!;
+  }
+
+  /** Index of the member whose turn the block is, of those of its epoch. */
+  #turnOf({ header: { blockOrdinal } }: CursorBlock): number {
+    return blockOrdinal % this.#group.members.length;
   }
 
   #enter(epoch: Epoch): void {

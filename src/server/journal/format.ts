@@ -18,20 +18,27 @@
  *   40   8  first ordinal at creation           32   8  connection ordinal of the first record
  *   48   8  creation time, us since 1970        40  16  exporter address, IPv6 or ::ffff:a.b.c.d
  *   56   8  first connection id at creation     56   8  arrival time, us since 1970
- *   64  60  zero                                64   4  record count
- *   124  4  CRC-32 of bytes 0..123              68   4  payload bytes (whole records only)
- *                                               72   4  CRC-32 of the payload
+ *   64   8  first block ordinal at creation     64   4  record count
+ *   72  52  zero                                68   4  payload bytes (whole records only)
+ *   124  4  CRC-32 of bytes 0..123              72   4  CRC-32 of the payload
  *                                               76   2  listener port
  *                                               78   2  exporter port
- *                                               80  48  zero (benchmarks: 80 4 stamp, us)
+ *                                               80   8  zero (benchmarks: 80 4 stamp, us)
+ *                                               88   8  block ordinal (journal's life)
+ *                                               96  32  zero
  *
  * VALIDITY    A block is valid when 1. its magic and header checksum hold, 2. its position equals
  *             the place where it stands, 3. the payload lies inside the file, 4. the payload
  *             checksum holds. A reader that finds 1-3 but not 4 skips the block by its length; one
  *             that does not find 1-3 scans forward, byte by byte, for the next place where 1-3
  *             hold.
- * INVARIANTS  Positions and ordinals grow along the log and are never reused. Between segments
+ * INVARIANTS  1. Positions and ordinals grow along the log and are never reused. Between segments
  *             there may be a gap of positions; it holds no records.
+ *             2. Block ordinals go by one from block to block, over segments and restarts; a block
+ *             that could not be appended has none. A step is damage. They say whose turn a block
+ *             is, so that nobody has to have counted the blocks before it.
+ * OLDER       Blocks and heads written before block ordinals have 0 there; the first one behind
+ *             them has 1.
  * REFUSED     Padding of blocks to 512 or 4096 bytes (no reader needs it, small blocks would double
  *             the volume); a checksum per record (dearer than the framing itself); CRC-32C
  *             (node:zlib has the plain CRC-32 with SIMD, and a user can check it with any tool).
@@ -66,6 +73,7 @@ const LISTENER_PORT_OFFSET = 76;
 const EXPORTER_PORT_OFFSET = 78;
 const RESERVED_OFFSET = 80;
 const STAMP_OFFSET = RESERVED_OFFSET;
+const BLOCK_ORDINAL_OFFSET = 88;
 
 const TWO_32 = 4294967296;
 
@@ -87,6 +95,8 @@ export interface BlockHeader {
   payloadCrc: number;
   listenerPort: number;
   exporterPort: number;
+  /** Ordinal of the block, counted over the journal's life, from 0. */
+  blockOrdinal: number;
 }
 
 export interface SegmentHead {
@@ -95,6 +105,7 @@ export interface SegmentHead {
   readonly firstOrdinal: number;
   readonly createdUs: number;
   readonly firstConnectionId: number;
+  readonly firstBlockOrdinal: number;
 }
 
 export function makeBlockHeader(): BlockHeader {
@@ -110,6 +121,7 @@ export function makeBlockHeader(): BlockHeader {
     payloadCrc: 0,
     listenerPort: 0,
     exporterPort: 0,
+    blockOrdinal: 0,
   };
 }
 
@@ -150,10 +162,12 @@ export function sealBlockHeader(
   offset: number,
   position: number,
   firstOrdinal: number,
+  blockOrdinal: number,
   payloadCrc: number,
 ): void {
   setU64(view, offset + POSITION_OFFSET, position);
   setU64(view, offset + ORDINAL_OFFSET, firstOrdinal);
+  setU64(view, offset + BLOCK_ORDINAL_OFFSET, blockOrdinal);
   view.setUint32(offset + PAYLOAD_CRC_OFFSET, payloadCrc, true);
   const crc = crc32(bytes.subarray(offset + POSITION_OFFSET, offset + BLOCK_HEADER_BYTES));
   view.setUint32(offset + HEADER_CRC_OFFSET, crc, true);
@@ -169,7 +183,8 @@ export function writeBlockHeader(
   header: BlockHeader,
 ): void {
   writeBlockFields(bytes, view, offset, header);
-  sealBlockHeader(bytes, view, offset, header.position, header.firstOrdinal, header.payloadCrc);
+  const { position, firstOrdinal, blockOrdinal, payloadCrc } = header;
+  sealBlockHeader(bytes, view, offset, position, firstOrdinal, blockOrdinal, payloadCrc);
 }
 
 /**
@@ -216,6 +231,7 @@ export function readBlockFields(
   into.payloadCrc = view.getUint32(offset + PAYLOAD_CRC_OFFSET, true);
   into.listenerPort = view.getUint16(offset + LISTENER_PORT_OFFSET, true);
   into.exporterPort = view.getUint16(offset + EXPORTER_PORT_OFFSET, true);
+  into.blockOrdinal = getU64(view, offset + BLOCK_ORDINAL_OFFSET);
 }
 
 /** Writes a segment head into the first 128 bytes of `bytes`. */
@@ -231,6 +247,7 @@ export function writeSegmentHead(bytes: Uint8Array, head: SegmentHead): void {
   setU64(view, 40, head.firstOrdinal);
   setU64(view, 48, head.createdUs);
   setU64(view, 56, head.firstConnectionId);
+  setU64(view, 64, head.firstBlockOrdinal);
   view.setUint32(124, crc32(bytes.subarray(0, 124)), true);
 }
 
@@ -250,6 +267,7 @@ export function readSegmentHead(bytes: Uint8Array): SegmentHead | null {
     firstOrdinal: getU64(view, 40),
     createdUs: getU64(view, 48),
     firstConnectionId: getU64(view, 56),
+    firstBlockOrdinal: getU64(view, 64),
   };
 }
 

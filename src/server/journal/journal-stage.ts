@@ -13,7 +13,8 @@
  * EVICTION    When too few pages are free (a quarter, by default), the slowest reader loses its
  *             place: it goes on from the segments, which hold the same bytes.
  * FULL DISK   The block is dropped and counted in bytes and records (journal_full; anything else
- *             journal_error); it gets no ordinal. The next block tries again: resumes by itself.
+ *             journal_error); it and its records get no ordinal. The next block tries again:
+ *             resumes by itself.
  * ORDER       append -> publish position -> ring -> wake the forwarder, if it sleeps. The page of a
  *             block is released only after every reader has passed it.
  */
@@ -57,6 +58,7 @@ const LOG_EVERY_MS = 5_000;
 
 export interface JournalOptions {
   readonly firstOrdinal: number;
+  readonly firstBlockOrdinal: number;
   readonly connectionIds: Int32Array;
   readonly connectionIdBase: number;
   /** How long a doze is; 0 = it only parks, so that a block waits for nothing. */
@@ -89,6 +91,7 @@ export class JournalStage implements Stage {
   readonly #values: Float64Array;
   readonly #index: Readonly<Record<JournalCounter, number>>;
   #ordinal: number;
+  #blockOrdinal: number;
   #nextLogMs = 0;
   #lastBlockMs = Number.NEGATIVE_INFINITY;
   /** The collectors have drained and their rings are empty. */
@@ -98,6 +101,7 @@ export class JournalStage implements Stage {
     this.#options = options;
     this.#deps = deps;
     this.#ordinal = options.firstOrdinal;
+    this.#blockOrdinal = options.firstBlockOrdinal;
     this.#values = deps.counters.values;
     const names = deps.counters.handle.names;
     this.#index = Object.fromEntries(names.map((name, index) => [name, index])) as Record<
@@ -181,6 +185,7 @@ export class JournalStage implements Stage {
       values[this.#index.journaledBlocks]! += 1;
       const position = this.#deps.writer.position - length;
       this.#ordinal += records;
+      this.#blockOrdinal++;
       this.#deps.shared.publish(this.#deps.writer.position, this.#ordinal);
       this.#publish(words, slot, position);
     }
@@ -194,7 +199,9 @@ export class JournalStage implements Stage {
     const { connectionIds, connectionIdBase } = this.#options;
     const nextConnectionId = connectionIdBase + Atomics.load(connectionIds, CONNECTION_COUNT_WORD);
     const fdBefore = writer.fd;
-    const reserved = writer.reserve(length, this.#ordinal, nextConnectionId);
+    const ordinal = this.#ordinal;
+    const blockOrdinal = this.#blockOrdinal;
+    const reserved = writer.reserve(length, ordinal, nextConnectionId, blockOrdinal);
     if (reserved < 0) return reserved;
     if (writer.fd !== fdBefore) {
       shared.currentFd = writer.fd;
@@ -202,13 +209,14 @@ export class JournalStage implements Stage {
     }
     const payloadAt = at + BLOCK_HEADER_BYTES;
     const crc = crc32(pool.bytes.subarray(payloadAt, at + length));
-    sealBlockHeader(pool.bytes, pool.view, at, writer.position, this.#ordinal, crc);
+    sealBlockHeader(pool.bytes, pool.view, at, writer.position, ordinal, blockOrdinal, crc);
     return writer.append(pool.bytes, at, length);
   }
 
   #pretend(at: number, length: number): number {
     const { pool, writer } = this.#deps;
-    sealBlockHeader(pool.bytes, pool.view, at, writer.position, this.#ordinal, 0);
+    const { position } = writer;
+    sealBlockHeader(pool.bytes, pool.view, at, position, this.#ordinal, this.#blockOrdinal, 0);
     writer.skip(length);
     return length;
   }

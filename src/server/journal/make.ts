@@ -64,6 +64,7 @@ export async function makeJournalStage(setup: WorkerSetup, tell: Tell): Promise<
   return new JournalStage(
     {
       firstOrdinal: setup.firstOrdinal,
+      firstBlockOrdinal: setup.firstBlockOrdinal,
       connectionIds: new Int32Array(shared.connectionIds),
       connectionIdBase: setup.connectionIdBase,
       dozeMs: config.collect.inFlightBlockCountMax < DOZE_FROM_BLOCKS ? 0 : DOZE_MS,

@@ -14,8 +14,8 @@ import { type RecoveredJournal, recoverJournal } from './recovery.ts';
 const NOTHING_SEEN = { position: 0, ordinal: 0 };
 
 /** 1 segment with blocks of 2, 3 and 4 records of the connections 5, 9 and 7. */
-function threeBlocks(position = 0, firstOrdinal = 0): SegmentBuilder {
-  const segment = new SegmentBuilder(position, firstOrdinal);
+function threeBlocks(position = 0, firstOrdinal = 0, firstBlockOrdinal = 0): SegmentBuilder {
+  const segment = new SegmentBuilder(position, firstOrdinal, firstBlockOrdinal);
   segment.add(samplePayload(40, 1), { recordCount: 2, connectionId: 5 });
   segment.add(samplePayload(50, 2), { recordCount: 3, connectionId: 9 });
   segment.add(samplePayload(60, 3), { recordCount: 4, connectionId: 7 });
@@ -38,6 +38,7 @@ test('an empty folder begins where readers have committed', (t) => {
   const folder = temporaryFolder(t);
   const fresh = recoverJournal(folder, NOTHING_SEEN);
   assert.deepEqual([fresh.nextPosition, fresh.nextOrdinal, fresh.segments], [0, 0, 0]);
+  assert.equal(fresh.nextBlockOrdinal, 0);
   const seen = recoverJournal(folder, { position: 900, ordinal: 33 });
   assert.deepEqual([seen.nextPosition, seen.nextOrdinal], [900, 33]);
 });
@@ -51,6 +52,7 @@ test('numbers above all of the newest segment, and above what was committed', (t
     [found.nextPosition, found.nextOrdinal, found.nextConnectionId, found.tornBytes],
     [size, 9, 10, 0],
   );
+  assert.equal(found.nextBlockOrdinal, 3);
   assert.deepEqual([...found.uuid.subarray(0, 2)], [0xa0, 0xa1], 'the journal keeps its name');
   const seen = recoverJournal(folder, { position: size + 5_000, ordinal: 40 });
   assert.deepEqual([seen.nextPosition, seen.nextOrdinal], [size + 5_000, 40]);
@@ -58,7 +60,7 @@ test('numbers above all of the newest segment, and above what was committed', (t
 
 test('a tail torn at every byte: whole blocks stay, no number comes again', (t) => {
   const folder = temporaryFolder(t);
-  const segment = threeBlocks(4_096, 100);
+  const segment = threeBlocks(4_096, 100, 2 ** 40);
   const ends = segment.blocks.map((block) => block.endPosition - 4_096);
   for (let length = 0; length <= segment.bytes.length; length++) {
     const path = segment.writeTo(folder, segment.bytes.subarray(0, length));
@@ -72,15 +74,17 @@ test('a tail torn at every byte: whole blocks stay, no number comes again', (t) 
     if (length >= SEGMENT_HEAD_BYTES) {
       assert.equal(found.nextOrdinal, 100 + [0, 2, 5, 9][whole]!);
       assert.equal(found.nextConnectionId, [1, 6, 10, 10][whole]);
+      assert.equal(found.nextBlockOrdinal, 2 ** 40 + whole);
     }
     const again = recoverJournal(folder, NOTHING_SEEN);
     assert.deepEqual([again.tornBytes, again.nextOrdinal], [0, found.nextOrdinal]);
+    assert.equal(again.nextBlockOrdinal, found.nextBlockOrdinal);
   }
 });
 
 test('newest segments without a head: the numbers of the newest that has some', (t) => {
   const folder = temporaryFolder(t);
-  const full = threeBlocks(0, 50);
+  const full = threeBlocks(0, 50, 700);
   full.writeTo(folder);
   const end = full.endPosition;
   const cases: readonly [name: string, bytes: Uint8Array][] = [
@@ -93,6 +97,7 @@ test('newest segments without a head: the numbers of the newest that has some', 
       for (let i = 0; i < count; i++) writeFileSync(join(folder, segmentName(end + i)), bytes);
       const found = recoverJournal(folder, NOTHING_SEEN);
       assert.deepEqual([found.nextOrdinal, found.nextConnectionId], [59, 10], name);
+      assert.equal(found.nextBlockOrdinal, 703, name);
       assert.ok(found.nextPosition > end + count - 1, name);
       assert.deepEqual([...found.uuid.subarray(0, 2)], [0xa0, 0xa1]);
     }
@@ -102,10 +107,11 @@ test('newest segments without a head: the numbers of the newest that has some', 
 
 test('a segment with a head alone tells the numbers in it', (t) => {
   const folder = temporaryFolder(t);
-  new SegmentBuilder(0, 70).writeTo(folder);
+  new SegmentBuilder(0, 70, 20).writeTo(folder);
   writeFileSync(join(folder, segmentName(128)), new Uint8Array(0));
   const found: RecoveredJournal = recoverJournal(folder, NOTHING_SEEN);
   assert.deepEqual([found.nextOrdinal, found.nextConnectionId], [70, 1]);
+  assert.equal(found.nextBlockOrdinal, 20);
 });
 
 test('damage in the middle stays, also a hole of zeros as a power loss leaves it', (t) => {
@@ -130,6 +136,7 @@ test('damage in the middle stays, also a hole of zeros as a power loss leaves it
     const found = recoverJournal(folder, NOTHING_SEEN);
     assert.equal(found.tornBytes, 0, name);
     assert.deepEqual([found.nextOrdinal, found.nextConnectionId >= 8], [9, true], name);
+    assert.equal(found.nextBlockOrdinal, 3, name);
     assert.deepEqual(new Uint8Array(readFileSync(path)), bytes, name);
     assert.equal(countBlocks(folder).blocks, 2, name);
   }
@@ -143,6 +150,7 @@ test('a last block with a damaged payload is damage, not a torn end', (t) => {
   segment.writeTo(folder, bytes);
   const found = recoverJournal(folder, NOTHING_SEEN);
   assert.deepEqual([found.tornBytes, found.nextOrdinal, found.nextConnectionId], [0, 9, 10]);
+  assert.equal(found.nextBlockOrdinal, 3);
   assert.deepEqual(countBlocks(folder), { blocks: 2, damaged: ['payload'] });
 });
 
@@ -155,4 +163,34 @@ test('garbage behind the last block is cut off, however long', (t) => {
   assert.equal(found.tornBytes, garbage.length);
   assert.equal(found.nextPosition, segment.endPosition + garbage.length);
   assert.equal(statSync(join(folder, segmentName(0))).size, segment.bytes.length);
+});
+
+test('starts one after the other: blocks are counted on, also over empty segments', (t) => {
+  const folder = temporaryFolder(t);
+  let count = 0;
+  for (const blocks of [3, 0, 1, 0, 0, 2]) {
+    const found = recoverJournal(folder, NOTHING_SEEN);
+    assert.equal(found.nextBlockOrdinal, count);
+    const { nextPosition, nextOrdinal, nextBlockOrdinal } = found;
+    const segment = new SegmentBuilder(nextPosition, nextOrdinal, nextBlockOrdinal);
+    for (let i = 0; i < blocks; i++) segment.add(samplePayload(40 + i, count));
+    // Killed in the midst of an append: what is torn was not a block yet.
+    segment.writeTo(folder, Buffer.concat([segment.bytes, samplePayload(70, 5)]));
+    count += blocks;
+  }
+  const reader = new JournalReader(folder, { limitPosition: () => Number.MAX_SAFE_INTEGER });
+  const ordinals: number[] = [];
+  for (let block = reader.tryNext(); block !== null; block = reader.tryNext()) {
+    ordinals.push(block.header.blockOrdinal);
+  }
+  reader.close();
+  assert.deepEqual(ordinals, [0, 1, 2, 3, 4, 5]);
+});
+
+test('a journal of before blocks were counted goes on with 1', (t) => {
+  const folder = temporaryFolder(t);
+  const segment = new SegmentBuilder();
+  for (let i = 0; i < 3; i++) segment.add(samplePayload(40, i), { isCounted: false });
+  segment.writeTo(folder);
+  assert.equal(recoverJournal(folder, NOTHING_SEEN).nextBlockOrdinal, 1);
 });

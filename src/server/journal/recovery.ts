@@ -10,6 +10,9 @@
  *                the positions that readers have committed (`seen`).
  *             3. The next ordinal and connection id lie above those of every block header and head
  *                of the newest segment that has any, and above what readers have committed.
+ *             4. The next block ordinal is one above the highest block there, or the head's. No
+ *                reader commits one: where a disk lost blocks at the very end, theirs come again,
+ *                at positions of their own.
  * COST        one sequential read of at most one segment.
  */
 import { randomBytes } from 'node:crypto';
@@ -30,6 +33,7 @@ export interface RecoveredJournal {
   readonly uuid: Uint8Array;
   readonly nextPosition: number;
   readonly nextOrdinal: number;
+  readonly nextBlockOrdinal: number;
   readonly nextConnectionId: number;
   /** Bytes of the torn, never published tail that were cut off. */
   readonly tornBytes: number;
@@ -50,6 +54,7 @@ export function recoverJournal(folder: string, seen: SeenNumbers): RecoveredJour
       uuid: randomBytes(16),
       nextPosition: seen.position,
       nextOrdinal: seen.ordinal,
+      nextBlockOrdinal: 0,
       nextConnectionId: 1,
       tornBytes: 0,
       segments: 0,
@@ -74,6 +79,7 @@ export function recoverJournal(folder: string, seen: SeenNumbers): RecoveredJour
     uuid,
     nextPosition: Math.max(newest.position + sizeBytes, end, newest.position + 1, seen.position),
     nextOrdinal: Math.max(last.nextOrdinal, seen.ordinal),
+    nextBlockOrdinal: last.nextBlockOrdinal,
     nextConnectionId: last.nextConnectionId,
     tornBytes,
     segments: files.length,
@@ -84,6 +90,7 @@ interface Numbers {
   /** Behind the last block; 0 when there is none. */
   endPosition: number;
   nextOrdinal: number;
+  nextBlockOrdinal: number;
   nextConnectionId: number;
   /** Neither a head nor a block: it tells nothing. */
   isEmpty: boolean;
@@ -95,12 +102,14 @@ function readNumbers(file: SegmentFile): Numbers {
   const numbers: Numbers = {
     endPosition: 0,
     nextOrdinal: head?.firstOrdinal ?? 0,
+    nextBlockOrdinal: head?.firstBlockOrdinal ?? 0,
     nextConnectionId: head?.firstConnectionId ?? 1,
     isEmpty: head === null,
   };
   const note = (header: BlockHeader): void => {
     numbers.endPosition = header.position + BLOCK_HEADER_BYTES + header.payloadLength;
     numbers.nextOrdinal = Math.max(numbers.nextOrdinal, header.firstOrdinal + header.recordCount);
+    numbers.nextBlockOrdinal = Math.max(numbers.nextBlockOrdinal, header.blockOrdinal + 1);
     numbers.nextConnectionId = Math.max(numbers.nextConnectionId, header.connectionId + 1);
     numbers.isEmpty = false;
   };

@@ -24,6 +24,7 @@ export interface SegmentInfo extends SegmentFile {
   /** 32 hex digits, or null when the head is damaged, of another version or not yet written. */
   readonly uuid: string | null;
   readonly firstOrdinal: number | null;
+  readonly firstBlockOrdinal: number | null;
   /** Microseconds since 1970 when the segment was made. */
   readonly createdUs: number | null;
   /** Milliseconds since 1970 of the last write. */
@@ -67,6 +68,7 @@ export function describeSegment(file: SegmentFile): SegmentInfo {
       endPosition: file.position + stat.size,
       uuid: head === null ? null : Buffer.from(head.uuid).toString('hex'),
       firstOrdinal: head === null ? null : head.firstOrdinal,
+      firstBlockOrdinal: head === null ? null : head.firstBlockOrdinal,
       createdUs: head === null ? null : head.createdUs,
       modifiedMs: stat.mtimeMs,
     };

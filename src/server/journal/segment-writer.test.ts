@@ -32,7 +32,7 @@ test(
     const block = new Uint8Array(300).fill(1);
     const positions: number[] = [];
     for (let i = 0; i < 5; i++) {
-      assert.equal(writer.reserve(300, i, 10 + i), 0);
+      assert.equal(writer.reserve(300, i, 10 + i, 40 + i), 0);
       positions.push(writer.position);
       assert.equal(writer.append(block, 0, 300), 300);
     }
@@ -43,7 +43,8 @@ test(
     assert.deepEqual([writer.segments, sealed.length, writer.fd], [3, 3, -1]);
     assert.equal(statSync(join(folder, segmentName(5_000))).size, 728);
     const head = readSegmentHead(readFileSync(join(folder, segmentName(5_728))))!;
-    assert.deepEqual([head.position, head.firstOrdinal, head.firstConnectionId], [5_728, 2, 12]);
+    assert.deepEqual([head.position, head.firstOrdinal], [5_728, 2]);
+    assert.deepEqual([head.firstConnectionId, head.firstBlockOrdinal], [12, 42]);
     for (const fd of sealed) closeFd(fd);
   },
 );
@@ -55,7 +56,7 @@ test('while nobody takes a full segment over, it grows', needsAddon, (t) => {
   const block = new Uint8Array(800);
   for (let i = 0; i < 4; i++) {
     canSeal = i === 3;
-    assert.equal(writer.reserve(800, i, 1), 0);
+    assert.equal(writer.reserve(800, i, 1, i), 0);
     assert.equal(writer.append(block, 0, 800), 800);
   }
   writer.seal();
@@ -67,7 +68,7 @@ test('a file left behind by a failed attempt is written anew', needsAddon, (t) =
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, segmentName(64)), new Uint8Array(5_000).fill(0xee));
   const { writer, sealed } = makeWriter(folder, 64);
-  assert.equal(writer.reserve(100, 3, 4), 0);
+  assert.equal(writer.reserve(100, 3, 4, 5), 0);
   writer.append(new Uint8Array(100), 0, 100);
   writer.seal();
   const bytes = readFileSync(join(folder, segmentName(64)));
@@ -89,7 +90,7 @@ function withFileLimit(blocks: number, folder: string): { status: number | null;
       0, () => { handed++; });
     const results = [];
     for (let i = 0; i < 200; i++) {
-      let result = writer.reserve(700, 0, 1);
+      let result = writer.reserve(700, 0, 1, 0);
       if (result === 0) result = writer.append(new Uint8Array(700).fill(i), 0, 700);
       results.push(result);
     }

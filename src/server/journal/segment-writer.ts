@@ -67,7 +67,12 @@ export class SegmentWriter {
    * Makes sure that `bytes` more fit: opens a segment where none is open or the open one is full.
    * Returns 0, or -errno (nothing has changed then).
    */
-  reserve(bytes: number, firstOrdinal: number, firstConnectionId: number): number {
+  reserve(
+    bytes: number,
+    firstOrdinal: number,
+    firstConnectionId: number,
+    firstBlockOrdinal: number,
+  ): number {
     if (this.#fd >= 0) {
       const isRoomy = this.#position + bytes - this.#start <= this.#options.segmentBytes;
       if (isRoomy || this.#options.canSeal?.() === false) return 0;
@@ -83,6 +88,7 @@ export class SegmentWriter {
       firstOrdinal,
       createdUs: wallUs(),
       firstConnectionId,
+      firstBlockOrdinal,
     });
     const wrote = pwriteFully(fd, this.#head, 0, SEGMENT_HEAD_BYTES, 0);
     if (wrote < 0) {
