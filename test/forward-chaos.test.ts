@@ -10,14 +10,14 @@ import { chooseSeed } from './support/forward-server-rig.ts';
 const skip = addonSkipReason() ?? false;
 
 for (const resend of ['unacked', 'none'] as const) {
-  test(`8 exporters, 6 destinations, misfortunes, ${resend}`, { skip }, async (context) => {
+  test(`8 exporters, 7 destinations, misfortunes, ${resend}`, { skip }, async (context) => {
     await runChaos(context, {
       seed: chooseSeed(context),
-      seconds: 6,
+      seconds: 5,
       exporters: 8,
       bytesPerSecond: 100_000,
       serverKills: 1,
-      everyMs: 60,
+      everyMs: 50,
       resend,
     });
   });

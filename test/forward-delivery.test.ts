@@ -2,6 +2,7 @@
  * Forwarding: what arrives where nothing breaks, byte for byte.
  */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
 import { chooseSeed, ForwardRig } from './support/forward-server-rig.ts';
@@ -10,14 +11,29 @@ import { sleepMs } from './support/server-process.ts';
 const skip = addonSkipReason() ?? false;
 const LOAD_MS = 2_500;
 
+/** A machine may have been started without it. */
+async function hasIpv6(): Promise<boolean> {
+  const server = createServer();
+  const isListening = new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(0, '::1', () => resolve(true));
+  });
+  const has = await isListening;
+  if (has) server.close();
+  return has;
+}
+
 test('a destination without a filter gets everything, byte for byte', { skip }, async (context) => {
+  const six = (await hasIpv6()) ? '::1' : '127.0.0.1';
+  if (six === '127.0.0.1') context.diagnostic('no IPv6 here');
   const rig = await ForwardRig.open(context, {
     seed: chooseSeed(context),
     exporters: 3,
     mix: 'all',
-    destinations: ['plain', 'merged', 'talker'],
+    destinations: ['plain', 'merged', 'talker', 'six'],
+    hosts: { six },
     forward: (to) => ({
-      destinations: [to('plain'), to('merged', { connections: 'merged' }), to('talker')],
+      destinations: [to('plain'), to('merged', { connections: 'merged' }), to('talker'), to('six')],
     }),
   });
   rig.destination('talker').isTalkingBack = true;
@@ -28,7 +44,7 @@ test('a destination without a filter gets everything, byte for byte', { skip }, 
   const report = await rig.finish();
   const truth = rig.truth();
   assert.ok(truth.streams.size >= 6, 'each exporter came twice');
-  for (const name of ['plain', 'talker']) {
+  for (const name of ['plain', 'talker', 'six']) {
     const verdict = rig.judge([name], { truth }, context);
     assert.equal(verdict.received, truth.records);
     assert.equal(rig.destination(name).connections.length, 3, 'one for each exporter');
@@ -39,6 +55,11 @@ test('a destination without a filter gets everything, byte for byte', { skip }, 
     assert.equal(channel.received, truth.records, channel.name);
     assert.equal(channel.delivered, truth.records, channel.name);
     assert.equal(channel.destinations[0]!.sentBytes, rig.destination(channel.name).bytes);
+  }
+  const { address } = report.channels.find(({ name }) => name === 'six')!.destinations[0]!;
+  assert.equal(address, six);
+  for (const { peer } of rig.destination('six').connections) {
+    assert.ok(peer.startsWith(`${six}:`), peer);
   }
   const talker = report.channels.find(({ name }) => name === 'talker');
   assert.ok(talker!.destinations[0]!.talkedBackBytes > 0, 'what it said is counted');

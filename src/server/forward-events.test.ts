@@ -83,3 +83,14 @@ test('a channel that was removed and comes back is a new one', () => {
   const lines = linesOf([0, UP], [200], [200, UP]);
   assert.deepEqual(lines, [[CONNECTED], [], [CONNECTED]]);
 });
+
+test('a destination may be called what a channel does', () => {
+  for (const name of ['held', 'dropped', 'holding', 'drops']) {
+    const destinations = [fakeDestination({ name })];
+    const well = fakeChannel({ destinations });
+    const ill = fakeChannel({ destinations, state: 'held', dropped: fakeDropped({ lag: 1 }) });
+    const lines = linesOf([0, well], [200, ill], [2 * EVENT_EVERY_MS, well]);
+    assert.equal(lines[0]!.length, 1, name);
+    assert.equal(lines[1]!.length, 2, `${name}: held, and drops`);
+  }
+});

@@ -20,6 +20,10 @@ export interface ForwardEvent {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** Subjects of a channel beside its destinations: nothing that could be a destination's name. */
+const HOLDING = '(holding)';
+const DROPS = '(drops)';
+
 type Standing = 'well' | 'ill';
 
 interface Subject {
@@ -74,7 +78,7 @@ export class ForwardEvents {
   #observeHolding(channel: ChannelReport, timeMs: number, events: ForwardEvent[]): void {
     const { name, state, lagRecords, lagBytes, lagMs } = channel;
     const standing = state === 'held' ? 'ill' : 'well';
-    if (!this.#turns(`${name}\nheld`, standing, timeMs, 'well')) return;
+    if (!this.#turns(`${name}\n${HOLDING}`, standing, timeMs, 'well')) return;
     const fields = { channel: name, lagRecords, lagBytes, lagMs };
     if (standing === 'ill') {
       events.push({ level: 'warn', text: 'a channel lags too far: it holds the journal', fields });
@@ -93,7 +97,7 @@ export class ForwardEvents {
     if (sum !== drops.seen) drops.grewMs = timeMs;
     drops.seen = sum;
     const standing = timeMs - drops.grewMs < EVENT_EVERY_MS ? 'ill' : 'well';
-    if (!this.#turns(`${name}\ndropped`, standing, timeMs, 'well')) return;
+    if (!this.#turns(`${name}\n${DROPS}`, standing, timeMs, 'well')) return;
     const records = sum - drops.base;
     if (standing === 'ill') {
       const reasons = grownReasons(this.#before.get(name)?.dropped ?? {}, dropped);

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { Prng } from '../../src/toolkit/base/prng.ts';
 import { ForwardRig } from './forward-server-rig.ts';
+import type { ForwardTruth, TrueStream } from './forward-truth.ts';
 import { sleepMs } from './server-process.ts';
 
 export interface ChaosOptions {
@@ -23,12 +24,26 @@ export interface ChaosOptions {
 const MULTICAST = ['copy-1', 'copy-2'];
 const REDUNDANCY = ['first', 'second'];
 const HASH = ['left', 'right'];
-const ALL = [...MULTICAST, ...REDUNDANCY, ...HASH];
+/** One that gets what its filter lets pass: gathered, so that its parcels are broken, too. */
+const PICKED = 'picked';
+const FILTER = "subscriber_id ~ '1@'";
+const ALL = [...MULTICAST, ...REDUNDANCY, ...HASH, PICKED];
 /** A connection's send buffer, and what waits behind it for `none`. */
 const UNDER_WAY_BYTES = 4 * 1024 * 1024;
 
 const members = (names: readonly string[]): { destination: string; priority: number }[] =>
   names.map((destination, i) => ({ destination, priority: 100 - i }));
+
+const isPicked = (stream: TrueStream, sequence: number): boolean =>
+  stream.keys[sequence]!.includes('1@');
+
+function countUnpicked({ streams }: ForwardTruth): number {
+  let unpicked = 0;
+  for (const stream of streams.values()) {
+    for (let i = 0; i < stream.keys.length; i++) if (!isPicked(stream, i)) unpicked++;
+  }
+  return unpicked;
+}
 
 /** Runs, settles, judges; what it did is told as diagnostics. */
 export async function runChaos(context: TestContext, options: ChaosOptions): Promise<void> {
@@ -40,7 +55,7 @@ export async function runChaos(context: TestContext, options: ChaosOptions): Pro
     readBytes: 3_000,
     destinations: ALL,
     forward: (to) => ({
-      destinations: ALL.map((name) => to(name, { resend })),
+      destinations: ALL.map((name) => to(name, { resend, filter: name === PICKED ? FILTER : '' })),
       groups: [
         { name: 'copies', mode: 'multicast', members: members(MULTICAST) },
         {
@@ -76,10 +91,12 @@ export async function runChaos(context: TestContext, options: ChaosOptions): Pro
   // Each death and each return is a change; a kill of the server may make another of each.
   const membershipChanges = 2 * (counts.deaths + counts.serverKills * HASH.length);
   rig.judge(HASH, { ...common, mode: 'hash', membershipChanges }, context);
-  for (const channel of report.channels) {
-    const filteredElsewhere = channel.group === 'farm';
-    assert.equal(channel.received, truth.records, `${channel.name} received what was journaled`);
-    if (!filteredElsewhere) assert.equal(channel.filtered, 0, channel.name);
+  const picked = rig.judge([PICKED], { ...common, chosen: isPicked }, context);
+  assert.ok(picked.received > 0);
+  const unpicked = countUnpicked(truth);
+  for (const { name, group, received, filtered } of report.channels) {
+    assert.equal(received, truth.records, `${name} received what was journaled`);
+    if (group !== 'farm') assert.equal(filtered, name === PICKED ? unpicked : 0, name);
   }
 }
 

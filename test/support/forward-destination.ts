@@ -72,8 +72,18 @@ export class ForwardDestination implements ReceivedDestination {
   #isServerKilled = false;
   #listener = -1;
 
-  constructor(name: string, clock: Clock, receiveBufferBytes = 65_536, readBytes = READ_BYTES) {
+  /** An address of this machine's, of either family. */
+  readonly #host: string;
+
+  constructor(
+    name: string,
+    clock: Clock,
+    receiveBufferBytes = 65_536,
+    readBytes = READ_BYTES,
+    host = '127.0.0.1',
+  ) {
     this.#buffer = new Uint8Array(readBytes);
+    this.#host = host;
     this.name = name;
     this.#clock = clock;
     this.#receiveBufferBytes = receiveBufferBytes;
@@ -97,10 +107,11 @@ export class ForwardDestination implements ReceivedDestination {
 
   /** Listens, on the port of the last time. */
   start(): void {
-    const fd = socketCreate(4);
+    const family = this.#host.includes(':') ? 6 : 4;
+    const fd = socketCreate(family);
     setSocketOption(fd, 'reuseAddress', 1);
     setSocketOption(fd, 'receiveBufferBytes', this.#receiveBufferBytes);
-    const bound = bind(fd, 4, addressBytes('127.0.0.1')!, 0, this.port);
+    const bound = bind(fd, family, addressBytes(this.#host)!, 0, this.port);
     const result = bound < 0 ? bound : listen(fd, BACKLOG);
     if (result < 0) throw new Error(`${this.name}: cannot listen on port ${this.port}: ${result}`);
     this.port = localPort(fd);

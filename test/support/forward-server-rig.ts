@@ -42,6 +42,8 @@ export interface ForwardRigOptions {
   readonly mix?: string;
   readonly config?: ConfigInput;
   readonly receiveBufferBytes?: number;
+  /** Where a destination listens; 127.0.0.1 where it is not named. */
+  readonly hosts?: Readonly<Record<string, string>>;
   /** What a destination reads at most of a connection in one turn. */
   readonly readBytes?: number;
   /** Where the data folder is made; a temporary folder of its own where it is left out. */
@@ -75,10 +77,12 @@ export class ForwardRig {
   #isOpen = true;
   #pumping: Promise<void> = Promise.resolve();
   #failure: unknown = null;
+  readonly #hosts: Readonly<Record<string, string>>;
 
   private constructor(options: ForwardRigOptions) {
     this.#folder = mkdtempSync(join(tmpdir(), 'millrace-forward-'));
     this.dataDir = join(options.folder ?? this.#folder, 'data');
+    this.#hosts = options.hosts ?? {};
     const clock: Clock = { next: 0 };
     for (const name of options.destinations) {
       const destination = new ForwardDestination(
@@ -86,6 +90,7 @@ export class ForwardRig {
         clock,
         options.receiveBufferBytes,
         options.readBytes,
+        options.hosts?.[name],
       );
       destination.start();
       this.destinations.set(name, destination);
@@ -259,7 +264,7 @@ export class ForwardRig {
   #forward(make: ForwardRigOptions['forward']): ForwardInput {
     return make((name, keys = {}) => ({
       name,
-      host: '127.0.0.1',
+      host: this.#hosts[name] ?? '127.0.0.1',
       port: this.destination(name).port,
       from: 'journal-start',
       reconnectMsMin: 20,

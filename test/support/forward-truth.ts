@@ -16,6 +16,7 @@ import {
 } from '../../src/rdr/index.ts';
 import { formatAddress } from '../../src/server/address.ts';
 import { JournalReader } from '../../src/server/journal/reader.ts';
+import type { ReceivedConnection } from './forward-received.ts';
 
 /** One incoming connection; index of each array is the record's ordinal in it. */
 export interface TrueStream {
@@ -63,6 +64,20 @@ export class ForwardTruth {
     }
   }
 
+  /** Takes one record of which only its name and checksum are known. */
+  addSeen(mark: number, sequence: number, checksum: number, exporter: string): void {
+    const stream = this.#stream(mark, exporter);
+    if (sequence !== stream.checksums.length) {
+      throw new Error(`the truth itself has a hole: stream ${mark} at ${sequence}`);
+    }
+    stream.checksums.push(checksum);
+    stream.lengths.push(0);
+    stream.tags.push(0);
+    stream.keys.push('');
+    stream.places.push(this.records);
+    this.records++;
+  }
+
   #stream(mark: number, exporter: string): TrueStream {
     const known = this.streams.get(mark);
     if (known !== undefined) return known;
@@ -100,6 +115,20 @@ export function truthOfJournal(folder: string, withKeys = false, hasHoles = fals
     truth.add(block.bytes, block.offset, block.length, exporter, withKeys);
   }
   reader.close();
+  return truth;
+}
+
+/**
+ * What a destination got that lost nothing, where the journal does not have it any more: each of
+ * its connections is taken as an exporter, and has to be whole from the first record on.
+ */
+export function truthOfReceived(connections: readonly ReceivedConnection[]): ForwardTruth {
+  const truth = new ForwardTruth();
+  for (const { ordinal, records, marks, sequences, checksums } of connections) {
+    for (let i = 0; i < records; i++) {
+      truth.addSeen(marks[i]!, sequences[i]!, checksums[i]!, `connection ${ordinal}`);
+    }
+  }
   return truth;
 }
 

@@ -1,0 +1,75 @@
+/**
+ * Forward vanish: connections whose peer is gone without a word, in a network namespace of their
+ * own: test/forward-vanish.test.ts runs this program by unshare(1).
+ *
+ * WHY  A peer that loses its power sends neither FIN nor RST. On loopback that is both ends behind
+ *      an interface that is taken down: what is sent goes nowhere, and nothing comes back.
+ */
+import { execFileSync } from 'node:child_process';
+import { Prng } from '../../src/toolkit/base/prng.ts';
+import { ForwardPeer } from './forward-peer.ts';
+import { ConnectionRig, memoryParcel, someRecords } from './forward-rig.ts';
+
+const RECORDS = 20;
+const WAIT_MS = 30_000;
+
+/** What became of a connection. */
+export interface Vanished {
+  readonly state: string;
+  readonly reason: string;
+  readonly breaks: number;
+  /** From the moment when the peer was gone. */
+  readonly afterMs: number;
+  readonly parcels: number;
+}
+
+const CASES = {
+  /** Nothing to send. */
+  keepAlive: { keepAliveMs: 1_000, userTimeoutMs: 0 },
+  idle: { keepAliveMs: 0, userTimeoutMs: 1_000 },
+  /** Something on the way. */
+  userTimeout: { keepAliveMs: 0, userTimeoutMs: 1_000 },
+  sending: { keepAliveMs: 0, userTimeoutMs: 0 },
+} as const;
+export type VanishCase = keyof typeof CASES;
+const HAS_PARCEL: readonly string[] = ['userTimeout', 'sending'];
+/** Those end; the others are to stand until these have ended. */
+const ENDING: readonly VanishCase[] = ['keepAlive', 'userTimeout'];
+
+function link(state: 'up' | 'down'): void {
+  execFileSync('ip', ['link', 'set', 'lo', state], { timeout: 10_000 });
+}
+
+export function run(): Record<VanishCase, Vanished> {
+  link('up');
+  const peer = new ForwardPeer();
+  const rigs = Object.entries(CASES).map(([name, keys]) => {
+    const rig = new ConnectionRig({ port: peer.port, ...keys, reconnectMsMin: 60_000 });
+    rig.connection.open();
+    rig.until(() => rig.connection.state === 'up');
+    return { name: name as VanishCase, rig, afterMs: -1 };
+  });
+  peer.pump();
+  link('down');
+  const startMs = Date.now();
+  for (const { name, rig } of rigs) {
+    const bytes = someRecords(new Prng(1), 0, RECORDS);
+    if (HAS_PARCEL.includes(name)) rig.connection.tryAdd(memoryParcel(bytes, RECORDS));
+  }
+  const hasEnded = (name: VanishCase): boolean =>
+    rigs.find((one) => one.name === name)!.afterMs >= 0;
+  while (!ENDING.every(hasEnded) && Date.now() < startMs + WAIT_MS) {
+    for (const one of rigs) {
+      one.rig.poller.wait(5);
+      one.rig.connection.turn(one.rig.nowMs);
+      if (one.afterMs < 0 && one.rig.counts.breaks > 0) one.afterMs = Date.now() - startMs;
+    }
+  }
+  const found = rigs.map(({ name, rig: { connection, counts }, afterMs }) => {
+    const { state, reason, parcelCount: parcels } = connection;
+    return [name, { state, reason, breaks: counts.breaks, afterMs, parcels }] as const;
+  });
+  for (const { rig } of rigs) rig.close();
+  peer.close();
+  return Object.fromEntries(found) as Record<VanishCase, Vanished>;
+}
