@@ -1,18 +1,25 @@
 /** The small parts of a connection: rate, back-off, poller, outbox, walk over records. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ForwardPeer } from '../../../test/support/forward-peer.ts';
 import { memoryParcel, ParcelFile, someRecords } from '../../../test/support/forward-rig.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
 import {
   addonSkipReason,
+  bind,
   closeFd,
+  connect,
   EPOLLIN,
   eventfdCreate,
   eventfdSignal,
+  localName,
+  SOCKADDR_BYTES_MAX,
+  sockaddrPort,
+  socketCreate,
 } from '../../toolkit/sys/index.ts';
 import { addressBytes } from '../address.ts';
 import { BackOff } from './back-off.ts';
-import { makeLoopCheck } from './loop.ts';
+import { LOOP_ITSELF, LOOP_NONE, loopOfSocket, makeLoopCheck } from './loop.ts';
 import { OUTBOX_BYTES_MAX, OUTBOX_MEMORY_BYTES_MAX, Outbox } from './outbox.ts';
 import { Poller } from './poller.ts';
 import { RecordWalk } from './record-walk.ts';
@@ -143,4 +150,20 @@ test('a listener of ours is known by any of our addresses, others are not', () =
   const named = makeLoopCheck([{ host: 'collector.example', port: 33_000 }]);
   assert.ok(named(address(7, 10), 33_000, address(7, 10)), 'a name is an address of ours');
   assert.ok(!named(address(7, 10), 33_000, address(8, 10)));
+});
+
+test('a socket that the kernel has connected with itself is no destination', needsAddon, () => {
+  const address = addressBytes('127.0.0.1')!;
+  const [itself, other] = [socketCreate(4), socketCreate(4)];
+  assert.equal(bind(itself, 4, address, 0, 0), 0);
+  const name = new Uint8Array(SOCKADDR_BYTES_MAX);
+  assert.ok(localName(itself, name) >= 0);
+  connect(itself, 4, address, 0, sockaddrPort(name));
+  assert.equal(loopOfSocket(itself, () => false), LOOP_ITSELF);
+  const peer = new ForwardPeer();
+  connect(other, 4, address, 0, peer.port);
+  assert.equal(loopOfSocket(other, () => false), LOOP_NONE);
+  closeFd(itself);
+  closeFd(other);
+  peer.close();
 });

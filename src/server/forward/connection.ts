@@ -21,7 +21,7 @@ import { BackOff } from './back-off.ts';
 import { BrokenStream } from './broken-stream.ts';
 import type { ConnectionOptions, ConnectionState } from './connection-options.ts';
 import { DIAL_FAILED, DIAL_PENDING, Dialer, SOCKET_EVENTS } from './dialer.ts';
-import { isLoopSocket } from './loop.ts';
+import { LOOP_ITSELF, LOOP_LISTENER, loopOfSocket } from './loop.ts';
 import { OUTBOX_COUNT_MAX, Outbox, type OutboxEntry, settlementOf } from './outbox.ts';
 import { OutboxWarmth } from './outbox-warmth.ts';
 import type { Parcel } from './parcel.ts';
@@ -238,14 +238,15 @@ export class Connection implements PollHandler {
   #connected(fd: number, nowMs: number): void {
     const { counts, isLoop } = this.#options;
     this.#fd = fd;
-    const loops = isLoopSocket(fd, isLoop);
-    if (loops < 0) {
+    const loop = loopOfSocket(fd, isLoop);
+    if (loop < 0 || loop === LOOP_ITSELF) {
       counts.connectErrors += 1;
       this.#closeSocket();
-      this.#fail(`the connection has no names: ${errnoName(loops)}`, nowMs);
+      const why = loop < 0 ? `the connection has no names: ${errnoName(loop)}` : 'nobody listens';
+      this.#fail(why, nowMs);
       return;
     }
-    if (loops === 1) {
+    if (loop === LOOP_LISTENER) {
       counts.loops += 1;
       this.#closeSocket();
       this.#fail('the destination is this server itself', nowMs);

@@ -3,10 +3,13 @@
  *
  * WHY      What we forward to ourselves comes back, is journaled and forwarded again, without end.
  *          Asked of the configuration, where hosts are still names (isOwnEndpoint), and again of
- *          each connected socket, before anything is sent (isLoopSocket): a name, a second address
+ *          each connected socket, before anything is sent (loopOfSocket): a name, a second address
  *          or 0.0.0.0 hides it in the configuration.
  * RULE     The port is a listener's, the address is this machine's, and the listener hears on it:
  *          on all addresses means those of its family (collect/listener.ts: IPV6_V6ONLY).
+ * ITSELF   Where nobody listens at a port of this machine that the kernel may lend (32,768 and above),
+ *          it lends that very port to one of some ten thousand attempts to connect, and connects the
+ *          socket with itself. It would take, acknowledge and hear all that is sent.
  * UNSEEN   What a NAT or a proxy in between hides.
  */
 import { isIPv4, isIPv6 } from 'node:net';
@@ -84,11 +87,22 @@ export function makeLoopCheck(listeners: readonly Endpoint[]): LoopCheck {
   };
 }
 
-/** Asks about both ends of a connected socket: 1 a loop, 0 none, or -errno: ENOTCONN. */
-export function isLoopSocket(fd: number, isLoop: LoopCheck): number {
+/** What is at both ends of a connected socket. */
+export const LOOP_NONE = 0;
+/** One of our listeners. */
+export const LOOP_LISTENER = 1;
+/** The socket itself. */
+export const LOOP_ITSELF = 2;
+
+/** Asks about both ends of a connected socket: one of LOOP_*, or -errno: ENOTCONN. */
+export function loopOfSocket(fd: number, isLoop: LoopCheck): number {
   const peer = new Uint8Array(SOCKADDR_BYTES_MAX);
   const local = new Uint8Array(SOCKADDR_BYTES_MAX);
   const named = Math.min(peerName(fd, peer), localName(fd, local));
   if (named < 0) return named;
-  return isLoop(sockaddrAddress(peer), sockaddrPort(peer), sockaddrAddress(local)) ? 1 : 0;
+  const address = sockaddrAddress(peer);
+  const port = sockaddrPort(peer);
+  const here = sockaddrAddress(local);
+  if (port === sockaddrPort(local) && Buffer.compare(address, here) === 0) return LOOP_ITSELF;
+  return isLoop(address, port, here) ? LOOP_LISTENER : LOOP_NONE;
 }
