@@ -159,10 +159,16 @@ test('a socket that the kernel has connected with itself is no destination', nee
   const name = new Uint8Array(SOCKADDR_BYTES_MAX);
   assert.ok(localName(itself, name) >= 0);
   connect(itself, 4, address, 0, sockaddrPort(name));
-  assert.equal(loopOfSocket(itself, () => false), LOOP_ITSELF);
+  assert.equal(
+    loopOfSocket(itself, () => false),
+    LOOP_ITSELF,
+  );
   const peer = new ForwardPeer();
   connect(other, 4, address, 0, peer.port);
-  assert.equal(loopOfSocket(other, () => false), LOOP_NONE);
+  assert.equal(
+    loopOfSocket(other, () => false),
+    LOOP_NONE,
+  );
   closeFd(itself);
   closeFd(other);
   peer.close();

@@ -18,6 +18,7 @@ import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { channelDifference } from './health.ts';
 import type { ChannelOptions } from './options.ts';
 import { makePosition, PositionFile } from './position-file.ts';
+import { startPosition } from './start-position.ts';
 
 const skip = addonSkipReason() ?? false;
 const EXPORTERS = 8;
@@ -202,6 +203,12 @@ test('the epochs of a group that went while no server ran do not come back', {
   await rig.until('it is there', () => rig.channel('farm/b') !== undefined);
   await rig.turns(20);
   assert.equal(rig.channel('farm/b').received, 0, 'it begins as a new one');
+});
+
+test('a member begins where its epoch does, and anew when its file is damaged', () => {
+  const begin = (kind: 'new' | 'damaged' | 'other-journal') =>
+    startPosition({ kind }, 'now', 900, 100).position.position;
+  assert.deepEqual([begin('new'), begin('damaged'), begin('other-journal')], [100, 900, 900]);
 });
 
 test('a ledger from before a power loss that took its records closes', { skip }, async (t) => {

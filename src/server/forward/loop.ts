@@ -7,9 +7,9 @@
  *          or 0.0.0.0 hides it in the configuration.
  * RULE     The port is a listener's, the address is this machine's, and the listener hears on it:
  *          on all addresses means those of its family (collect/listener.ts: IPV6_V6ONLY).
- * ITSELF   Where nobody listens at a port of this machine that the kernel may lend (32,768 and above),
- *          it lends that very port to one of some ten thousand attempts to connect, and connects the
- *          socket with itself. It would take, acknowledge and hear all that is sent.
+ * ITSELF   Where nobody listens at a port of this machine that the kernel may lend (32,768 and
+ *          above), it lends that very port to one of some ten thousand attempts to connect, and
+ *          connects the socket with itself. It would take, acknowledge and hear all that is sent.
  * UNSEEN   What a NAT or a proxy in between hides.
  */
 import { isIPv4, isIPv6 } from 'node:net';

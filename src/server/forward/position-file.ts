@@ -31,7 +31,7 @@ import {
   readdirSync,
   readFileSync,
   readSync,
-  unlinkSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -168,10 +168,10 @@ export class PositionFile {
     this.#fd = -1;
   }
 
-  /** Closes and removes it: the channel is gone. */
+  /** Closes and removes it: the channel is gone. Throws what unlink(2) says, but ENOENT. */
   remove(): void {
     this.close();
-    unlinkSync(this.path);
+    rmSync(this.path, { force: true });
   }
 }
 
@@ -207,9 +207,9 @@ export function readPositions(folder: string): StoredPosition[] {
   return all;
 }
 
-/** Removes the position of a channel that the configuration no longer has. */
+/** Removes the position of a channel that the configuration no longer has. Throws as remove(). */
 export function removePosition(folder: string, channel: string): void {
-  unlinkSync(positionPath(folder, channel));
+  rmSync(positionPath(folder, channel), { force: true });
 }
 
 interface Slot {

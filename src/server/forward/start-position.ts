@@ -5,7 +5,7 @@
  *            at the oldest block there is, all else at what is published now.  3. A position above
  *            what is published: the machine lost power and the journal its end; the channel goes on
  *            at the end.  4. A member that joins a load-balancing group begins where its epoch
- *            does (`startAt`).
+ *            does (`startAt`); one whose file is damaged was there before: rule 2.
  */
 import type { ChannelOptions } from './options.ts';
 import { type ChannelPosition, makePosition, type PositionFound } from './position-file.ts';
@@ -25,7 +25,8 @@ export function startPosition(
   startAt: number | null,
 ): Start {
   if (found.kind !== 'found') {
-    const at = startAt ?? (from === 'journal-start' ? 0 : publishedPosition);
+    const joinsAt = found.kind === 'new' ? startAt : null;
+    const at = joinsAt ?? (from === 'journal-start' ? 0 : publishedPosition);
     return { position: makePosition(at, ORDINAL_UNKNOWN), warning: WARNINGS[found.kind] };
   }
   const { position } = found;
