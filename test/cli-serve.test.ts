@@ -155,6 +155,11 @@ test('demo stops by itself, on the next free ports, with everything accounted fo
   assert.match(text, /records\/s .* ledgers close/);
   assert.match(text, /top subscribers/);
   assert.match(text, /top services/);
-  assert.equal(text.match(/closes: nothing is unaccounted for/g)?.length, 2);
+  assert.equal(text.match(/closes: nothing is unaccounted for/g)?.length, 3);
   assert.match(text, /all of them arrived/);
+  const [sent, forwarded] = [/SCE sent ([\d,]+) records/, /destination got ([\d,]+) of them/].map(
+    (form) => form.exec(text)?.[1],
+  );
+  assert.ok(sent !== undefined && sent !== '0', text);
+  assert.equal(forwarded, sent);
 });

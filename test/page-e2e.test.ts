@@ -1,6 +1,6 @@
 /**
  * The live page over the real server and the simulated SCE: what a person reads on the page is what
- * `millrace status --json` prints.
+ * `millrace status --json` prints, and what it finds is what `millrace dump` does.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -15,13 +15,20 @@ import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { makeConfig, type Server, type Snapshot, startServer } from '../src/server/index.ts';
 import { namedMix, SubscriberPool, sendStreams } from '../src/simulator/index.ts';
+import { PLAIN_SINK, Sink } from '../src/sink/index.ts';
 import { launchBrowser, whyNoBrowser } from './support/browser.ts';
 import { transactionUsage } from './support/hostile-record.ts';
-import { pageNumbers, statusNumbers } from './support/page-numbers.ts';
+import {
+  forwardNumbers,
+  pageForwardNumbers,
+  pageNumbers,
+  statusNumbers,
+} from './support/page-numbers.ts';
 
 const HTML_NAME = `<img src=x onerror="document.title='owned'"><script>1</script>&amp;`;
 const RECORDS = 20_000;
 const HTML_RECORDS = 50;
+const USAGE = 'tag = TRANSACTION_USAGE';
 const SETTLE_MS_MAX = 90_000;
 const MAIN = path.resolve(import.meta.dirname, '../src/cli/main.js');
 
@@ -35,6 +42,7 @@ describe('the live page of a real server', { skip }, () => {
   let server: Server;
   let browser: Browser;
   let page: Page;
+  const destinations = { all: new Sink(PLAIN_SINK), usage: new Sink(PLAIN_SINK) };
 
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'millrace-page-'));
@@ -45,6 +53,7 @@ describe('the live page of a real server', { skip }, () => {
         listen: ['127.0.0.1:0'],
         http: '127.0.0.1:0',
         log: { level: 'error' },
+        forward: { destinations: await startDestinations() },
       }),
     );
     page = await browser.newPage();
@@ -53,8 +62,19 @@ describe('the live page of a real server', { skip }, () => {
   after(async () => {
     await browser?.close();
     await server?.drain();
+    await Promise.all(Object.values(destinations).map((one) => one.stop()));
     await rm(folder, { recursive: true, force: true });
   });
+
+  /** One that gets everything, and one that gets what a filter chooses. */
+  async function startDestinations() {
+    const place = { host: '127.0.0.1', from: 'journal-start' as const };
+    const [all, usage] = [await destinations.all.start(), await destinations.usage.start()];
+    return [
+      { ...place, name: 'all', port: all },
+      { ...place, name: 'usage', port: usage, filter: USAGE },
+    ];
+  }
 
   /** What the command prints, parsed. */
   async function status(): Promise<Snapshot> {
@@ -70,12 +90,13 @@ describe('the live page of a real server', { skip }, () => {
       const before = await status();
       await sleep(2_500);
       const now = await status();
-      const { connections, intake, sinks, recordsPerSecond } = now;
+      const { connections, intake, sinks, recordsPerSecond, forward } = now;
       const isStill = connections.open === 0 && intake.inPages === 0 && recordsPerSecond === 0;
       const [sink] = sinks;
       const isDelivered = sink?.pending === 0 && sink.received >= received;
+      const isForwarded = forward!.channels.every(({ pending }) => pending === 0);
       const isSame = JSON.stringify(statusNumbers(before)) === JSON.stringify(statusNumbers(now));
-      if (isStill && isDelivered && isSame) return now;
+      if (isStill && isDelivered && isForwarded && isSame) return now;
       assert.ok(performance.now() < endMs, `still moving: ${JSON.stringify(now)}`);
     }
   }
@@ -117,6 +138,15 @@ describe('the live page of a real server', { skip }, () => {
     const settled = await settledStatus(RECORDS);
     await waitUntilShown(settled.timeMs);
     assert.deepEqual(await pageNumbers(page), statusNumbers(settled), `seed ${seed}`);
+    const channels = forwardNumbers(settled);
+    assert.deepEqual(await pageForwardNumbers(page), channels, `seed ${seed}`);
+    const { all, usage } = destinations;
+    assert.deepEqual(
+      [channels['all.delivered'], channels['usage.delivered']],
+      [all.records, usage.records],
+    );
+    assert.ok(usage.records > 0 && channels['usage.filtered']! > 0);
+    assert.equal(await page.locator('#forward tr[data-tone="good"]').count(), 2);
     assert.equal(settled.intake.difference, 0);
     assert.ok(sent.complete && settled.exporters.length >= 3);
     assert.equal(await page.locator('#welcome').isVisible(), false);
@@ -155,6 +185,67 @@ describe('the live page of a real server', { skip }, () => {
     }
     assert.equal(await page.locator('main img, main script').count(), 0);
     assert.notEqual(await page.title(), 'owned');
+  });
+
+  /** The newest records that the command finds, newest first. */
+  async function dump(filter: string): Promise<{ ordinal: number }[]> {
+    const parameters = [MAIN, 'dump', folder, '--filter', filter];
+    const { stdout } = await promisify(execFile)(process.execPath, parameters, {
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    const lines = stdout.split('\n').filter((line) => line !== '');
+    return lines.map((line) => JSON.parse(line)).toReversed();
+  }
+
+  async function searchFor(filter: string): Promise<void> {
+    await page.fill('#records-filter', filter);
+    const answered = page.waitForResponse((response) => response.url().includes('/records?'));
+    await page.press('#records-filter', 'Enter');
+    await (await answered).finished();
+    await page.locator('#records-results:not([data-waiting])').waitFor({ state: 'attached' });
+  }
+
+  test('the search finds what dump finds, the newest first, and shows text as text', async () => {
+    const found = await dump(USAGE);
+    const query = new URLSearchParams({ filter: USAGE, limit: '500' });
+    const answer = await fetch(`http://${server.ports.http}/api/v1/records?${query.toString()}`);
+    const { records } = (await answer.json()) as { records: unknown[] };
+    assert.ok(found.length > 500, `${found.length} records`);
+    assert.deepEqual(records, found.slice(0, 500));
+    await searchFor(USAGE);
+    const shown = await page
+      .locator('#records-results tbody tr')
+      .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-ordinal'))));
+    assert.deepEqual(
+      shown,
+      found.slice(0, 50).map(({ ordinal }) => ordinal),
+    );
+    await searchFor(`subscriber_id ~ '<img src=x'`);
+    const first = page.locator('#records-results details').first();
+    const short = await first.locator('summary').textContent();
+    assert.ok(short!.startsWith(`subscriber_id ${HTML_NAME.slice(0, 50)}`), short!);
+    await first.locator('summary').click();
+    const values = await first.locator('dd').allTextContents();
+    assert.ok(values.includes(HTML_NAME), values.join(' | '));
+    assert.equal(await page.locator('main img, main script').count(), 0);
+    assert.notEqual(await page.title(), 'owned');
+    assert.match((await page.textContent('#records-note'))!, /^Searched [\d,]+ records, .*found/);
+  });
+
+  test('a wrong filter is answered with its place and a suggestion', async () => {
+    await searchFor('tag = TRANSACTION_USAGE and subscriber = 1');
+    const error = page.locator('#records-error');
+    assert.deepEqual((await error.locator('pre').textContent())!.split('\n'), [
+      '  tag = TRANSACTION_USAGE and subscriber = 1',
+      `  ${' '.repeat(28)}^`,
+    ]);
+    assert.match((await error.textContent())!, /no field is called "subscriber".*subscriber_id/s);
+    assert.equal(await page.locator('#records-results tr').count(), 0);
+    const place = "document.querySelector('#records-filter').selectionStart";
+    assert.equal(await page.evaluate(place), 28);
+    await searchFor("subscriber_id = 'nobody at all'");
+    assert.equal(await error.isVisible(), false);
+    assert.match((await page.textContent('#records-note'))!, /none found\. The journal has no/);
   });
 
   async function waitUntilShown(timeMs: number): Promise<void> {

@@ -1,9 +1,11 @@
 /**
  * `millrace demo`: the whole way in one command: a server, a simulated SCE that feeds it over TCP,
- * a live page, a line a second; at the end tops, ledgers and a comparison of sent with stored.
+ * a destination that it forwards to, a live page, a line a second; at the end tops, ledgers and a
+ * comparison of sent with stored.
  *
  * The server runs in this process with its embedded defaults; the simulated SCE is a process of its
- * own (`millrace generate`), as a real one would be.
+ * own (`millrace generate`), as a real one would be. The destination is in this process, so that it
+ * cannot outlive it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +13,9 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { parseEndpoint } from '../server/address.ts';
+import { channelDifference } from '../server/forward/health.ts';
 import type { Server, Snapshot } from '../server/index.ts';
+import { PLAIN_SINK, Sink } from '../sink/index.ts';
 import { describeError, EXIT_FAILED, EXIT_OK, MillraceError } from '../toolkit/base/errors.ts';
 import { exitNow } from '../toolkit/sys/index.ts';
 import { catchDrainSignals } from './drain-signals.ts';
@@ -29,6 +33,7 @@ const HOST = '127.0.0.1';
 const LISTEN_PORT = 33_000;
 const HTTP_PORT = 8033;
 const PORTS_TRIED = 100;
+const DESTINATION = 'demo';
 const FLUSH_MS = 1_000;
 /** The longest that the end waits for the store to have everything. */
 const SETTLE_MS_MAX = 15_000;
@@ -58,6 +63,8 @@ export function registerDemo(program: Command): void {
 
 async function demo(options: DemoOptions): Promise<void> {
   const { makeConfig, startServer } = await import('../server/index.ts');
+  const destination = new Sink({ ...PLAIN_SINK, host: HOST });
+  const destinationPort = await destination.start();
   const config = makeConfig(
     {
       data: options.data,
@@ -65,15 +72,22 @@ async function demo(options: DemoOptions): Promise<void> {
       http: `${HOST}:${await freePort(HTTP_PORT)}`,
       store: { flushMs: FLUSH_MS },
       cpu: { pin: 'off' },
+      forward: {
+        destinations: [{ name: DESTINATION, host: HOST, port: destinationPort, from: 'now' }],
+      },
       log: { level: 'warn' },
     },
     'demo',
   );
-  const server = await startServer(config);
+  const server = await startServer(config).catch(async (error: unknown) => {
+    await destination.stop();
+    throw error;
+  });
   const signals = catchDrainSignals();
   const [target] = server.ports.listen;
   const page = server.ports.http;
   process.stdout.write(`server listening on ${target}, data in ${options.data}\n`);
+  process.stdout.write(`forwards to ${HOST}:${destinationPort}, a destination of the demo\n`);
   process.stdout.write(`live page  http://${page}/\n`);
   const exporter = new SimulatedExporter(target!, options);
   const timer = setInterval(() => process.stdout.write(`${lineOf(server.snapshot())}\n`), 1000);
@@ -84,7 +98,9 @@ async function demo(options: DemoOptions): Promise<void> {
     await settle(server, sent.records);
     clearInterval(timer);
     await printTops(page!);
-    printEnd(await server.drain(), sent);
+    const last = await server.drain();
+    await destination.stop();
+    printEnd(last, sent, destination.records);
   } catch (error) {
     process.stderr.write(`${describeError(error)}\n`);
     exitCode = exitCodeOf(error);
@@ -172,6 +188,9 @@ class SimulatedExporter {
 
 function lineOf(snapshot: Snapshot): string {
   const differences = [snapshot.intake, ...snapshot.sinks].map(({ difference }) => difference);
+  for (const channel of snapshot.forward?.channels ?? []) {
+    differences.push(channelDifference(channel));
+  }
   const isClosed = differences.every((difference) => difference === 0);
   const [sink] = snapshot.sinks;
   const lag =
@@ -186,12 +205,13 @@ function lineOf(snapshot: Snapshot): string {
   ].join('  ');
 }
 
-/** Waits until all that was sent has arrived and is committed, within reason. */
+/** Waits until all that was sent has arrived, is committed and forwarded, within reason. */
 async function settle(server: Server, records: number): Promise<void> {
   const endMs = performance.now() + SETTLE_MS_MAX;
   while (performance.now() < endMs) {
-    const { recordsTotal, sinks } = server.snapshot();
-    if (recordsTotal >= records && sinks.every((sink) => sink.pending === 0)) return;
+    const { recordsTotal, sinks, forward } = server.snapshot();
+    const ends = [...sinks, ...(forward?.channels ?? [])];
+    if (recordsTotal >= records && ends.every(({ pending }) => pending === 0)) return;
     await sleep(200);
   }
 }
@@ -214,13 +234,14 @@ async function printTops(page: string): Promise<void> {
   }
 }
 
-function printEnd(snapshot: Snapshot, sent: Sent): void {
+function printEnd(snapshot: Snapshot, sent: Sent, forwarded: number): void {
   process.stdout.write(`\n${ledgerLines(snapshot).join('\n')}\n\n`);
   const arrived = snapshot.recordsTotal;
   const verdict =
     arrived === sent.records ? 'all of them arrived' : `${countText(arrived)} ARRIVED`;
   process.stdout.write(
     `the simulated SCE sent ${countText(sent.records)} records, ` +
-      `${bytesText(sent.bytes)}: ${verdict}\n`,
+      `${bytesText(sent.bytes)}: ${verdict}\n` +
+      `the destination got ${countText(forwarded)} of them, over connections of its own\n`,
   );
 }

@@ -13,4 +13,4 @@ export {
   STRICTNESS,
   type Strictness,
 } from './sequence-check.ts';
-export { Sink, type SinkOptions, type SinkSummary } from './sink.ts';
+export { PLAIN_SINK, Sink, type SinkOptions, type SinkSummary } from './sink.ts';

@@ -44,6 +44,19 @@ export interface SinkOptions {
   readonly outFolder: string | null;
 }
 
+/** Takes what comes on a port of the kernel's choice, and counts it. */
+export const PLAIN_SINK: SinkOptions = {
+  host: '127.0.0.1',
+  port: 0,
+  verify: null,
+  isMarked: false,
+  slow: null,
+  stopAfterRecords: Number.POSITIVE_INFINITY,
+  resetAfterRecords: Number.POSITIVE_INFINITY,
+  isTalkingBack: false,
+  outFolder: null,
+};
+
 export interface SinkSummary {
   readonly elapsedMs: number;
   readonly records: number;

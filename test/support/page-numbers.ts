@@ -2,7 +2,7 @@
  * The exact numbers of the live page, and the same of a status: equal when the page tells the
  * truth.
  */
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import type { Snapshot } from '../../src/server/snapshot.ts';
 
 /** name -> number; the ledgers, the exporters, the exact figures. */
@@ -51,6 +51,29 @@ export function statusNumbers(status: Snapshot): Numbers {
   return numbers;
 }
 
+/** What the row of a channel tells exactly. */
+const CHANNEL_FIELDS = ['pending', 'delivered', 'filtered', 'resent'] as const;
+
+export function forwardNumbers({ forward }: Snapshot): Numbers {
+  const numbers: Numbers = {};
+  for (const channel of forward?.channels ?? []) {
+    for (const field of CHANNEL_FIELDS) numbers[`${channel.name}.${field}`] = channel[field];
+  }
+  return numbers;
+}
+
+/** The same, read from the page. */
+export async function pageForwardNumbers(page: Page): Promise<Numbers> {
+  const numbers: Numbers = {};
+  for (const row of await page.locator('tr[data-channel]').all()) {
+    const channel = await row.getAttribute('data-channel');
+    for (const [field, text] of await namedTexts(row, '[data-channel-field]', 'channel-field')) {
+      numbers[`${channel}.${field}`] = Number(text.replaceAll(',', ''));
+    }
+  }
+  return numbers;
+}
+
 /** Read from the text that a person sees. */
 export async function pageNumbers(page: Page): Promise<Numbers> {
   const texts: [name: string, text: string][] = [
@@ -71,8 +94,12 @@ export async function pageNumbers(page: Page): Promise<Numbers> {
   return Object.fromEntries(texts.map(([name, text]) => [name, Number(text.replaceAll(',', ''))]));
 }
 
-async function namedTexts(page: Page, selector: string, key: string): Promise<[string, string][]> {
-  const targets = await page.locator(selector).all();
+async function namedTexts(
+  place: Page | Locator,
+  selector: string,
+  key: string,
+): Promise<[string, string][]> {
+  const targets = await place.locator(selector).all();
   const pairs = targets.map(async (target): Promise<[string, string]> => {
     const [name, text] = await Promise.all([
       target.getAttribute(`data-${key}`),

@@ -12,6 +12,7 @@ import { showForward, startForward } from './forward.ts';
 import { showLamps } from './lamps.ts';
 import { showLedgers } from './ledgers.ts';
 import { bytes, clock, duration, integer } from './number-text.ts';
+import { startRecords } from './records.ts';
 import { Stream, type StreamState } from './stream.ts';
 import { startTheme } from './theme.ts';
 import { Tops } from './tops.ts';
@@ -78,6 +79,7 @@ startTheme();
 startForward(() => {
   if (shown !== null) showForward(shown);
 });
+startRecords();
 new Tops().start();
 new Stream({
   snapshot(snapshot, isFirst) {

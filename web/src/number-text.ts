@@ -11,6 +11,11 @@ export function integer(value: number): string {
   return integerFormat.format(value);
 }
 
+/** 1234, 'record' -> '1,234 records' */
+export function pluralOf(count: number, what: string): string {
+  return `${integer(count)} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** Three digits and a decimal unit: 9625624 -> '9.63 MB' */
 export function bytes(value: number): string {
   let unit = 0;
