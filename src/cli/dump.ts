@@ -42,7 +42,7 @@ both must hold.
 Examples:
   $ millrace dump capture.rdr --limit 3
   $ millrace dump capture.rdr --filter "client_ip in 10.0.0.0/8 and server_port in (80, 443)"
-  $ millrace dump capture.rdr --filter "tag = TUR and access_string ~ 'example.*$'"
+  $ millrace dump capture.rdr --filter "tag = TUR and access_string ~ '^www.*.net$'"
   $ millrace dump millrace-data --tag TRANSACTION_USAGE --format csv > usage.csv
   $ millrace generate --out - --records 100 | millrace dump - --format hex`;
 

@@ -14,6 +14,7 @@ import type { Token } from './lexer.ts';
 import { patternError } from './pattern.ts';
 import { fieldHolds, HEADER_ITEMS } from './subject.ts';
 import { nearTagNames, tagByName, tagNames } from './tag-names.ts';
+import { addressHint, noNumberHint } from './value-hints.ts';
 
 const NUMBER = /^[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|0[xX][0-9a-fA-F]{1,8})$/;
 const ORDER: readonly FilterOperator[] = ['<', '<=', '>', '>='];
@@ -122,6 +123,8 @@ function exporterValue(written: Written, value: Token): FilterValue {
   }
   const address = addressOf(written, value);
   if (address !== null) return address;
+  const hint = addressHint(value.text);
+  if (hint !== null) throw new FilterError(written.text, value.at, hint.found, hint.remedy);
   const found = `${quoted(value.text)} is no address`;
   const remedy = 'an exporter is an address, 10.1.2.3 or 2001:db8::1, or in a block, 10.0.0.0/8';
   throw new FilterError(written.text, value.at, found, remedy);
@@ -136,33 +139,45 @@ function headerValue(written: Written, value: Token): FilterValue {
 }
 
 function fieldValue(written: Written, value: Token): FilterValue {
-  const { operator, subject, text } = written;
+  const { operator, subject } = written;
   const name = subject.text.toLowerCase();
   const holds = fieldHolds(name);
+  if (holds === 'number') return numericValue(written, name, value);
   if (value.kind === 'text') {
-    if (holds === 'number') {
-      const isAddress = parseBlock(value.text) !== null;
-      const remedy = isAddress ? `write ${value.text} without quotes` : 'write it without quotes';
-      throw new FilterError(text, value.at, `${name} holds numbers, not text`, remedy);
-    }
-    if (operator === '~') checkPattern(text, value);
+    if (operator === '~') checkPattern(written.text, value);
     return { kind: 'text', text: value.text, at: value.at };
   }
   if (operator === '~') {
     const remedy = `write ${name} ~ '${value.text}'`;
-    throw new FilterError(text, value.at, 'a pattern stands in quotes', remedy);
+    throw new FilterError(written.text, value.at, 'a pattern stands in quotes', remedy);
   }
-  const made = numberOrAddress(written, value);
-  if (made === null || holds === 'text') {
-    const found = holds === 'text' ? `${name} holds text` : notAValue(value);
-    const remedy = `texts stand in quotes: '${value.text}'`;
-    throw new FilterError(text, value.at, found, remedy);
+  if (holds === null) {
+    const made = numberOrAddress(written, value);
+    if (made !== null) return made;
   }
-  return made;
+  const found = holds === 'text' ? `${name} holds text` : notAValue(value);
+  const remedy = `texts stand in quotes: '${value.text}'`;
+  throw new FilterError(written.text, value.at, found, remedy);
+}
+
+/** Of a field that the catalogue knows to hold numbers. */
+function numericValue(written: Written, name: string, value: Token): FilterValue {
+  if (written.operator === '~') refuse(written, `~ is for texts; ${name} is a number: use = or in`);
+  const word: Token = { ...value, kind: 'word' };
+  const made = numberOrAddress(written, word);
+  if (made !== null && value.kind === 'word') return made;
+  if (made !== null) {
+    const remedy = `write ${value.text} without quotes`;
+    throw new FilterError(written.text, value.at, `${name} holds numbers, not text`, remedy);
+  }
+  const { found, remedy } = noNumberHint(name, value.text);
+  throw new FilterError(written.text, value.at, found, remedy);
 }
 
 function notAValue(value: Token): string {
-  return `${quoted(value.text)} is neither a number nor an address`;
+  return (
+    addressHint(value.text)?.found ?? `${quoted(value.text)} is neither a number nor an address`
+  );
 }
 
 function numberOrAddress(written: Written, value: Token): FilterValue | null {

@@ -64,7 +64,8 @@ test('errors say where, what and what else', () => {
     ['server_port = 80\n and sever_port = 1', 6, /line 2, column 6/, /server_port/],
     ["subscriber_id = 'é😀' and é", 26, /"é" belongs to nothing/, /quotes/],
     ['and', 1, /found "and"/, /^$/],
-    ['server_port = 1e999', 15, /neither a number/, /./],
+    ['server_port = 1e999', 15, /"1e999" is no number/, /./],
+    ['unknown_26 = 1e999', 14, /neither a number/, /./],
   ];
   for (const [text, column, found, remedy] of cases) {
     const error = failure(text);

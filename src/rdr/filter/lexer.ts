@@ -20,7 +20,7 @@ const SPACE = /[ \t\r\n]*/y;
 const WORD = /[A-Za-z0-9_.:/+-]+/y;
 const SYMBOL = /!=|<=|>=|[=<>~(),]/y;
 /** Forms of other languages, and what they are called here. */
-const FOREIGN = /==|&&|\|\||<>|=~|!~|!(?!=)|[&|;#]/y;
+const FOREIGN = /==|=>|=<|&&|\|\||<>|=~|!~|!(?!=)|[&|;#%]/y;
 const OURS: Readonly<Record<string, string>> = {
   '==': 'write =',
   '&&': 'write and',
@@ -31,6 +31,11 @@ const OURS: Readonly<Record<string, string>> = {
   '=~': 'write ~',
   '!~': 'write not (FIELD ~ PATTERN)',
   '!': 'write not',
+  '=>': 'write >=',
+  '=<': 'write <=',
+  '#': 'there are no comments; a tag is written tag = 0xf0f0f438',
+  ';': 'a filter is one expression: join its parts by and, or',
+  '%': "any bytes are * in a pattern, in quotes: FIELD ~ '^abc*'",
 };
 
 function matchAt(form: RegExp, text: string, at: number): string | null {

@@ -17,6 +17,7 @@ import {
 } from './ast.ts';
 import { makeCompare } from './compare.ts';
 import { FilterError, quoted } from './filter-error.ts';
+import { foreignWord } from './foreign-words.ts';
 import { Lexer, type Token } from './lexer.ts';
 import { isSubject } from './subject.ts';
 import { unknownName } from './unknown-name.ts';
@@ -43,6 +44,8 @@ class Parser {
   #token: Token;
   #depth = 0;
   #terms = 0;
+  /** What the comparison that was begun last is about; for hints. */
+  #subject = 'FIELD';
   /** The first name that does not exist; told at the end, when the tags are known. */
   #unknown: Token | null = null;
 
@@ -90,6 +93,7 @@ class Parser {
     if (subject.kind !== 'word' || KEYWORDS.includes(subject.text.toLowerCase())) {
       this.#expected('a name of a field, tag, exporter, category, not or (');
     }
+    this.#subject = subject.text;
     this.#advance();
     const isKnown = isSubject(subject.text.toLowerCase());
     if (!isKnown) this.#unknown ??= subject;
@@ -159,6 +163,7 @@ class Parser {
   #expected(what: string): never {
     const { kind, text, at } = this.#token;
     const found = kind === 'end' ? 'the end' : quoted(text);
-    throw new FilterError(this.#text, at, `found ${found}, expected ${what}`);
+    const remedy = kind === 'text' ? '' : foreignWord(text.toLowerCase(), this.#subject);
+    throw new FilterError(this.#text, at, `found ${found}, expected ${what}`, remedy);
   }
 }
