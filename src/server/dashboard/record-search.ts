@@ -15,7 +15,7 @@
  *             4. At most BYTES_MAX and one chunk, of a journal whose blocks are known; TIME_MS_MAX
  *                and one chunk; ANSWER_BYTES_MAX of records.
  *             5. Retention may take a segment at any time: what is gone is not found.
- * REFUSED     A thread of its own (a search of 32 MiB takes a tenth of a second); an index.
+ * REFUSED     A thread of its own (a search of 32 MiB takes some tenths of a second); an index.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FRAME_BYTES_MIN, frameLength, type RecordPredicate } from '../../rdr/index.ts';
