@@ -28,4 +28,5 @@ test('the filter passes every second record of an alternating stream, in runs of
   assert.equal(runs.walked, records);
   assert.equal(runs.records, records / 2);
   assert.equal(runs.runCount, records / 2);
+  assert.equal(runs.entries[0], 0, 'the first one passes');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChannelReport } from '../../src/server/forward/report.ts';
+import { type ChannelReport, FORWARD_DROPS } from '../../src/server/forward/report.ts';
 import { blockRows, flowRows } from '../forward.ts';
 import { findGaps, msPerGb } from './flow.ts';
 
@@ -33,7 +33,9 @@ test('what a channel lost, doubled or still has is said', () => {
   assert.match(said({ delivered: 59 }), /delivered and filtered 99/);
   assert.match(said({ pending: 1 }), /pending 1/);
   assert.match(said({ resent: 2 }), /resent 2/);
-  assert.match(said({ dropped: { ...WHOLE.dropped, lag: 3 } }), /dropped 3/);
+  for (const reason of FORWARD_DROPS) {
+    assert.match(said({ dropped: { ...WHOLE.dropped, [reason]: 3 } }), /dropped 3/, reason);
+  }
 });
 
 test('CPU per GB is of what each side itself has sent, and the ratio that of one round', () => {

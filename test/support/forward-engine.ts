@@ -92,8 +92,8 @@ export class JournalFeed {
     });
   }
 
-  /** One block of one exporter, of some more than `bytes`. */
-  append(exporter: number, bytes: number): void {
+  /** One block of one exporter, of some more than `bytes`. Returns its payload's length. */
+  append(exporter: number, bytes: number): number {
     const stream = this.#streams[exporter]!;
     const end = BLOCK_HEADER_BYTES + ITEM_BYTES_MAX + bytes;
     const length = stream.fill(this.#buffer, BLOCK_HEADER_BYTES, end);
@@ -115,6 +115,7 @@ export class JournalFeed {
     this.#writer.append(this.#buffer, 0, total);
     this.#ordinal += header.recordCount;
     this.shared.publish(this.#writer.position, this.#ordinal);
+    return length;
   }
 
   close(): void {
