@@ -4,6 +4,7 @@
 import { type Command, Option } from 'commander';
 import {
   compileFilter,
+  filterWarnings,
   frameLength,
   parseFilter,
   type RecordPredicate,
@@ -64,7 +65,7 @@ export function registerDump(program: Command): void {
 
 async function dump(path: string, options: DumpOptions): Promise<void> {
   const tag = options.tag === undefined ? null : tagOfName(options.tag);
-  const filter = options.filter === undefined ? null : compileFilter(parseFilter(options.filter));
+  const filter = options.filter === undefined ? null : compiled(options.filter);
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   const writer = new LineWriter(process.stdout, options.format === 'csv' ? 'latin1' : 'utf8');
   const notes = makeNotes();
@@ -88,6 +89,16 @@ async function dump(path: string, options: DumpOptions): Promise<void> {
   if (dumper.malformed > 0) {
     process.stderr.write(`millrace dump: ${dumper.malformed} malformed records\n`);
   }
+}
+
+/** Says on the way what the filter hardly means. */
+function compiled(text: string): RecordPredicate {
+  const filter = parseFilter(text);
+  const predicate = compileFilter(filter);
+  for (const warning of filterWarnings(filter)) {
+    process.stderr.write(`millrace dump: warning: filter: ${warning}\n`);
+  }
+  return predicate;
 }
 
 /** Both have to hold; null holds always. */

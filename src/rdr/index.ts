@@ -62,10 +62,12 @@ export { compileFilter, filterSource } from './filter/compile.ts';
 export { type FieldFinder, fieldBytesAt, makeFieldFinder } from './filter/field-finder.ts';
 export { FilterError } from './filter/filter-error.ts';
 export { interpretFilter } from './filter/interpret.ts';
+export { nearNames } from './filter/near-names.ts';
 export { parseFilter } from './filter/parser.ts';
 export { formatFilter } from './filter/print.ts';
 export { RECORD_RUN_STRIDE, RecordRuns, selectRuns } from './filter/record-runs.ts';
 export { nearTagNames, tagByName, tagNames, tagText } from './filter/tag-names.ts';
+export { filterWarnings } from './filter/warnings.ts';
 export { BAD_PREFIX, frameLength } from './frame.ts';
 export { type OnRecords, RawFramer } from './raw-framer.ts';
 export {

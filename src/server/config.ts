@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { COLLECT_SLOTS, PAGE_BYTES } from '../toolkit/base/limits.ts';
 import { parseCidr } from './address.ts';
+import { configProblems } from './config-problems.ts';
 import { forwardSchema } from './forward-config.ts';
 import { GUARD_MODES } from './guard-status.ts';
 
@@ -230,12 +231,10 @@ export type ConfigInput = z.input<typeof configSchema>;
 
 /** Validates plain data. `where` names its origin in errors. Throws MR_CONFIG_KEY. */
 export function makeConfig(input: unknown, where = 'configuration'): Config {
-  const result = configSchema.safeParse(input ?? {});
+  const given = input ?? {};
+  const result = configSchema.safeParse(given, { reportInput: true });
   if (!result.success) {
-    const lines = result.error.issues.map((issue) => {
-      const path = issue.path.length === 0 ? '(top level)' : issue.path.join('.');
-      return `${path}: ${issue.message}`;
-    });
+    const lines = configProblems(configSchema, given, result.error.issues);
     throw new MillraceError(
       'MR_CONFIG_KEY',
       `${where}: ${lines.join('; ')}`,

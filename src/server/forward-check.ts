@@ -1,5 +1,5 @@
 /**
- * Forward check: what is wrong, and what is doubtful, in `forward:` of a configuration.
+ * Forward check: what is wrong in `forward:` of a configuration.
  *
  * WHY        The schema judges each key by itself; names, members, tags and loops need several at
  *            once. All that is wrong is told at once, each with its path.
@@ -7,8 +7,9 @@
 
 import { FilterError, makeFieldFinder, nearTagNames, tagByName } from '../rdr/index.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
-import { type Endpoint, formatEndpoint } from './address.ts';
+import { type Endpoint, formatEndpoint, parseEndpoint } from './address.ts';
 import type { Config } from './config.ts';
+import { pathText } from './config-problems.ts';
 import { isOwnEndpoint } from './forward/loop.ts';
 import type { DestinationConfig, ForwardConfig, GroupConfig } from './forward-config.ts';
 import { parseWithSets, tagSets } from './forward-filter.ts';
@@ -47,24 +48,12 @@ export function checkForward(config: Config, place: Place): void {
         : first.error.remedy || 'docs/reference/filter.md says what may stand there',
     );
   }
-  checkLoops(forward, place);
+  checkLoops(config, place);
 }
 
-/** What works, and is hardly meant. */
-export function forwardWarnings({ forward }: Config): readonly string[] {
-  return forward.groups.flatMap((group, n) => {
-    const path = `forward.groups.${n}`;
-    const warnings: string[] = [];
-    if (group.members.length === 1 && group.mode !== 'multicast') {
-      warnings.push(`${path}: ${group.mode} among one member: nobody takes over from it`);
-    }
-    if (group.mode !== 'redundancy') return warnings;
-    const priorities = new Set(group.members.map(({ priority }) => priority));
-    if (priorities.size < group.members.length) {
-      warnings.push(`${path}.members: equal priorities: the one that is named first goes first`);
-    }
-    return warnings;
-  });
+/** By name, as people know them: `forward.destinations[mediation]`. */
+export function placeOf(forward: ForwardConfig, list: 'destinations' | 'groups', n: number) {
+  return pathText({ forward }, ['forward', list, n]);
 }
 
 function checkNames(forward: ForwardConfig): string[] {
@@ -118,7 +107,7 @@ function checkSets(forward: ForwardConfig, path: string, names: readonly string[
 }
 
 function checkDestination(forward: ForwardConfig, one: DestinationConfig, n: number): Problem[] {
-  const path = `forward.destinations.${n}`;
+  const path = placeOf(forward, 'destinations', n);
   const problems: Problem[] = [
     ...checkSets(forward, path, one.categories),
     ...checkFilter(forward, path, one.filter),
@@ -138,7 +127,7 @@ function checkDestination(forward: ForwardConfig, one: DestinationConfig, n: num
 }
 
 function checkGroup(forward: ForwardConfig, group: GroupConfig, n: number): Problem[] {
-  const path = `forward.groups.${n}`;
+  const path = placeOf(forward, 'groups', n);
   const problems: Problem[] = [
     ...checkSets(forward, path, group.categories),
     ...checkFilter(forward, path, group.filter),
@@ -207,13 +196,16 @@ function listed(names: readonly string[]): string {
   return names.slice(0, NAMES_TOLD).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-function checkLoops(forward: ForwardConfig, { listeners, localAddresses }: Place): void {
+function checkLoops({ forward, http }: Config, { listeners, localAddresses }: Place): void {
+  const pages = http === null ? [] : [parseEndpoint(http)];
   for (const [n, { name, host, port }] of forward.destinations.entries()) {
-    if (!isOwnEndpoint(host, port, listeners, localAddresses)) continue;
+    const isListener = isOwnEndpoint(host, port, listeners, localAddresses);
+    if (!isListener && !isOwnEndpoint(host, port, pages, localAddresses)) continue;
+    const what = isListener ? 'where this server listens itself' : 'the page of this server (http)';
     throw new MillraceError(
       'MR_FORWARD_LOOP',
-      `forward.destinations.${n}: "${name}" is ${formatEndpoint({ host, port })}, where this` +
-        ' server listens itself',
+      `${placeOf(forward, 'destinations', n)}: "${name}" is ${formatEndpoint({ host, port })},` +
+        ` ${what}`,
       'give the address of another collector, or listen on another port',
     );
   }

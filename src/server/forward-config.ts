@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { addressBytes } from './address.ts';
 import { FORWARD_MECHANISMS, FORWARDING_MODES } from './forward/options.ts';
+import { hostProblem } from './host-problem.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -22,6 +23,13 @@ const name = z.string().regex(NAME, {
 const address = z.string().refine((text) => addressBytes(text) !== null, {
   message: 'not an IPv4 or IPv6 address',
 });
+const host = z
+  .string()
+  .min(1)
+  .superRefine((text, context) => {
+    const message = hostProblem(text);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  });
 const tag = z.union([z.string().min(1), z.number().int().min(0).max(0xffff_ffff)]);
 const filter = z
   .string()
@@ -34,7 +42,7 @@ const categoryNames = z
 
 export const destinationSchema = z.strictObject({
   name: name.describe('names it in groups, status and metrics; unique, groups included'),
-  host: z.string().min(1).describe('name or address; a name is resolved at every connect'),
+  host: host.describe('name or address; a name is resolved at every connect'),
   port: z.number().int().min(1).max(65_535).describe('TCP port'),
   protocol: z.enum(['rdr-v1']).default('rdr-v1').describe('what is spoken there'),
   connections: z

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { type ConfigInput, makeConfig } from './config.ts';
-import { forwardWarnings } from './forward-check.ts';
 import { combineFilters } from './forward-filter.ts';
 import { type ForwardPlace, forwardOptions } from './forward-plan.ts';
 import { forwardLines } from './forward-text.ts';
+import { forwardWarnings } from './forward-warnings.ts';
 
 type ForwardInput = NonNullable<ConfigInput['forward']>;
 type DestinationInput = NonNullable<ForwardInput['destinations']>[number];
@@ -160,15 +160,15 @@ test('a filter may name the sets of tags, which the engine does not know', () =>
 
 test('a filter that cannot be understood says where, and what may have been meant', () => {
   const cases: [string, RegExp, string?][] = [
-    ['subscriber = 1', /destinations\.0\.filter: filter, line 1, column 1: no field is called/],
-    ['tag = ', /destinations\.0\.filter: .*column 7/],
-    ['category = usage', /destinations\.0\.filter: .*no category is called "usage"/],
+    ['subscriber = 1', /destinations\[a\]\.filter: filter, line 1, column 1: no field is called/],
+    ['tag = ', /destinations\[a\]\.filter: .*column 7/],
+    ['category = usage', /destinations\[a\]\.filter: .*no category is called "usage"/],
   ];
   for (const [filter, pattern] of cases) {
     refused({ destinations: [to('a', { filter })] }, pattern, 'MR_FILTER');
   }
   const groups = [{ name: 'g', mode: 'multicast', members: members('a'), filter: 'x' }];
-  refused({ destinations: [to('a')], groups }, /groups\.0\.filter/, 'MR_FILTER');
+  refused({ destinations: [to('a')], groups }, /groups\[g\]\.filter/, 'MR_FILTER');
 });
 
 test('names: unique over destinations and groups, and of few characters', () => {
@@ -181,7 +181,7 @@ test('names: unique over destinations and groups, and of few characters', () => 
     /groups\.0\.name: "b" is also forward\.destinations\.1\.name/,
   );
   for (const name of ['', 'A', '-a', 'a/b', '..', 'a b', 'x'.repeat(64)]) {
-    refused({ destinations: [to(name)] }, /destinations\.0\.name: not a name/);
+    refused({ destinations: [to(name)] }, /destinations(\.0|\[[^\]]+\])\.name: not a name/);
   }
 });
 
@@ -195,7 +195,7 @@ test('members: known, once each, of a priority from 1 to 100, and at least one',
     /members\.1\.destination: no destination "z": there are a, b, c/,
   );
   refused(group(members('a', 'b', 'a')), /members\.2\.destination: "a" is a member already/);
-  refused(group([]), /groups\.0\.members: a group needs members/);
+  refused(group([]), /groups\[g\]\.members: a group needs members/);
   for (const priority of [0, 101, 1.5, '5']) {
     refused(group([{ destination: 'a', priority }]), /members\.0\.priority/);
   }
@@ -213,14 +213,16 @@ test('sets: known, of known tags, not empty', () => {
 
 test('keys of a destination: unknown, out of range, contradicting', () => {
   const cases: [object, RegExp][] = [
-    [{ prot: 1 }, /destinations\.0.*prot/],
-    [{ protocol: 'ipfix' }, /destinations\.0\.protocol/],
-    [{ port: 0 }, /destinations\.0\.port/],
-    [{ port: 65_536 }, /destinations\.0\.port/],
-    [{ host: '' }, /destinations\.0\.host/],
-    [{ from: 'start' }, /destinations\.0\.from/],
-    [{ filter: 5 }, /destinations\.0\.filter/],
-    [{ lingerMs: -1 }, /destinations\.0\.lingerMs/],
+    [{ prot: 1 }, /destinations\[a\].*prot/],
+    [{ prt: 1 }, /destinations\[a\]: Unrecognized key: "prt"; do you mean port\?/],
+    [{ port: undefined }, /destinations\[a\]\.port: missing; expected number/],
+    [{ protocol: 'ipfix' }, /destinations\[a\]\.protocol/],
+    [{ port: 0 }, /destinations\[a\]\.port/],
+    [{ port: 65_536 }, /destinations\[a\]\.port: .*; found 65536/],
+    [{ host: '' }, /destinations\[a\]\.host/],
+    [{ from: 'start' }, /destinations\[a\]\.from/],
+    [{ filter: 5 }, /destinations\[a\]\.filter/],
+    [{ lingerMs: -1 }, /destinations\[a\]\.lingerMs/],
     [{ localAddressByExporter: { nowhere: '10.0.0.1' } }, /localAddressByExporter/],
     [{ localAddressByExporter: { '10.0.0.1': 'x' } }, /localAddressByExporter.*not an IPv4/],
     [{ reconnectMsMin: 500, reconnectMsMax: 100 }, /reconnectMsMin: 500 is above/],
@@ -239,8 +241,8 @@ test('a field that no record has cannot be hashed', () => {
     destinations: DESTINATIONS,
     groups: [{ name: 'g', mode: 'load-balancing', members: members('a', 'b'), field }],
   });
-  refused(group('subscriber_ip'), /groups\.0\.field: no record has a field "subscriber_ip"/);
-  refused(group('SUBSCRIBER'), /groups\.0\.field: not a lower_snake name/);
+  refused(group('subscriber_ip'), /groups\[g\]\.field: no record has a field "subscriber_ip"/);
+  refused(group('SUBSCRIBER'), /groups\[g\]\.field: not a lower_snake name/);
   for (const field of ['exporter', 'package_id']) planned(group(field) as ForwardInput);
 });
 
@@ -274,7 +276,7 @@ test('a destination that is one of our listeners is a loop', () => {
       return false;
     } catch (error) {
       assert.equal((error as MillraceError).code, 'MR_FORWARD_LOOP');
-      assert.match((error as Error).message, /forward\.destinations\.0/);
+      assert.match((error as Error).message, /forward\.destinations\[a\]/);
       return true;
     }
   };
@@ -298,6 +300,13 @@ test('a destination that is one of our listeners is a loop', () => {
   assert.ok(loops('127.0.0.1:0', '127.0.0.1', real));
 });
 
+test('a destination that is our own page is a loop', () => {
+  const forward = { destinations: [to('a', { host: '127.0.0.1' })] };
+  refused(forward, /\[a\].*the page of this server/, 'MR_FORWARD_LOOP', { http: '0.0.0.0:4000' });
+  planned(forward, { http: null });
+  planned(forward, { http: '127.0.0.1:4001' });
+});
+
 test('a group of one works, and is warned about', () => {
   const config = makeConfig({
     forward: {
@@ -311,7 +320,7 @@ test('a group of one works, and is warned about', () => {
   assert.equal(forwardOptions(config).channels.length, 2);
   assert.deepEqual(
     forwardWarnings(config).map((text) => text.split(':')[0]),
-    ['forward.groups.0', 'forward.groups.1.members'],
+    ['forward.groups[one]', 'forward.groups[two].members'],
   );
 });
 

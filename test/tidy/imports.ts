@@ -68,7 +68,9 @@ const MEETING = [
 
 /** Files beside the stages that each of them may use. */
 const CONTRACT = [
+  'config-problems',
   'forward-config',
+  'host-problem',
   'forward/options',
   'forward/report',
   'forward/health',
@@ -164,7 +166,7 @@ const PACKAGE_HOMES: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/server\/dashboard\//,
   pino: /^src\/server\/log\.ts$/,
   yaml: /^src\/server\/config\.ts$|^test\//,
-  zod: /^src\/server\/(?:forward-)?config\.ts$|^scripts\//,
+  zod: /^src\/server\/(?:(?:forward-)?config|config-problems)\.ts$|^scripts\//,
   commander: /^src\/cli\//,
   'cli-progress': /^src\/cli\//,
   uplot: /^web\//,
