@@ -26,7 +26,7 @@ const REDUNDANCY = ['first', 'second'];
 const HASH = ['left', 'right'];
 /** One that gets what its filter lets pass: gathered, so that its parcels are broken, too. */
 const PICKED = 'picked';
-const FILTER = "subscriber_id ~ '1@'";
+const FILTER = "not subscriber_id ~ '1@'";
 const ALL = [...MULTICAST, ...REDUNDANCY, ...HASH, PICKED];
 /** A connection's send buffer, and what waits behind it for `none`. */
 const UNDER_WAY_BYTES = 4 * 1024 * 1024;
@@ -35,7 +35,7 @@ const members = (names: readonly string[]): { destination: string; priority: num
   names.map((destination, i) => ({ destination, priority: 100 - i }));
 
 const isPicked = (stream: TrueStream, sequence: number): boolean =>
-  stream.keys[sequence]!.includes('1@');
+  !stream.keys[sequence]!.includes('1@');
 
 function countUnpicked({ streams }: ForwardTruth): number {
   let unpicked = 0;
