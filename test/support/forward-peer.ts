@@ -36,6 +36,7 @@ export interface PeerStream {
 
 export class ForwardPeer {
   readonly #listener: number;
+  #isListening = true;
   readonly #buffer = new Uint8Array(1 << 16);
   readonly port: number;
   readonly streams: PeerStream[] = [];
@@ -116,6 +117,8 @@ export class ForwardPeer {
 
   /** No connection is accepted any more; the port refuses. */
   stopListening(): void {
+    if (!this.#isListening) return;
+    this.#isListening = false;
     closeFd(this.#listener);
   }
 

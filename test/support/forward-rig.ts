@@ -104,6 +104,7 @@ export interface RigOptions extends Partial<DestinationOptions> {
   readonly isLoop?: LoopCheck;
   readonly random?: () => number;
   readonly warmth?: WarmthSource | null;
+  readonly isWatched?: boolean;
 }
 
 /** One connection and the loop around it. Its clock stands still unless the test moves it. */
@@ -115,7 +116,8 @@ export class ConnectionRig {
   readonly connection: Connection;
 
   constructor(options: RigOptions) {
-    const { localAddress = null, resolver, isLoop, random, warmth = null, ...rest } = options;
+    const { localAddress = null, resolver, isLoop, random, warmth = null, ...more } = options;
+    const { isWatched = false, ...rest } = more;
     const destination: DestinationOptions = { ...DESTINATION, ...rest };
     const rate = destination.rateBytesPerSecond;
     this.poller = new Poller({ nowMs: () => this.nowMs });
@@ -130,6 +132,7 @@ export class ConnectionRig {
       sender: new ParcelSender(destination.mechanism),
       bucket: rate === 0 ? null : new TokenBucket(rate),
       warmth,
+      isWatched,
       onSettled: (parcel, settlement) => this.settled.push({ parcel, settlement }),
     });
   }

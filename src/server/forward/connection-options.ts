@@ -35,5 +35,7 @@ export interface ConnectionOptions {
   readonly bucket: TokenBucket | null;
   /** null: nobody reads for us, what is cold is waited for. */
   readonly warmth: WarmthSource | null;
+  /** Somebody goes by whether it is there: after a break it is tried with nothing to send, too. */
+  readonly isWatched: boolean;
   readonly onSettled: (parcel: Parcel, settlement: Settlement) => void;
 }

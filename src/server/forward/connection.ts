@@ -5,7 +5,8 @@
  *             connections and a name that moved in between is settled here.
  * STATES      idle -> resolving -> connecting -> up -> (idle after idleTimeoutMs)
  *             any of the three -> waiting (back-off) -> resolving ...; loop: waiting, because the
- *             destination is ourselves; closed: for good.
+ *             destination is ourselves; closed: for good. up -> idle, too, when it breaks with
+ *             nothing to send: whether the destination is down is not known before it is tried.
  * OWNERSHIP   Owns its socket and, from tryAdd to onSettled, the parcels. Used by one thread.
  * INVARIANTS  1. a stream begins at a record boundary, and ends at one unless the connection broke
  *             2. parcels are settled in the order of tryAdd, each once; close() settles the rest
@@ -160,7 +161,7 @@ export class Connection implements PollHandler {
   turn(nowMs: number): number {
     if (this.#state === 'idle') {
       if (this.#drainMs !== null) this.#end(nowMs);
-      else if (this.#isWanted || this.#outbox.count > 0) this.#dial(nowMs);
+      else if (this.#hasToDial && nowMs >= this.#retryMs) this.#dial(nowMs);
     }
     if (this.#state === 'waiting' || this.#state === 'loop') this.#wait(nowMs);
     if (this.#state === 'resolving' || this.#state === 'connecting') this.#step(nowMs);
@@ -171,7 +172,8 @@ export class Connection implements PollHandler {
   get nextTimerMs(): number {
     switch (this.#state) {
       case 'idle':
-        return this.#isWanted || this.#outbox.count > 0 || this.#drainMs !== null ? 0 : Infinity;
+        if (this.#drainMs !== null) return 0;
+        return this.#hasToDial ? this.#retryMs : Infinity;
       case 'waiting':
       case 'loop':
         return this.#retryMs;
@@ -212,8 +214,18 @@ export class Connection implements PollHandler {
       this.#retryMs = nowMs + this.#backOff.nextMs();
       return;
     }
-    if (this.#isWanted || this.#outbox.count > 0) this.#dial(nowMs);
-    else this.#state = 'idle';
+    if (this.#hasToDial) this.#dial(nowMs);
+    else this.#rest();
+  }
+
+  get #hasToDial(): boolean {
+    return this.#isWanted || this.#outbox.count > 0;
+  }
+
+  /** Nothing to send, and nobody asks: it is not down, as nothing is tried. */
+  #rest(): void {
+    this.#state = 'idle';
+    this.#downSinceMs = null;
   }
 
   #step(nowMs: number): void {
@@ -479,6 +491,8 @@ export class Connection implements PollHandler {
     this.#fail(reason, nowMs);
     this.#rewind();
     if (this.#drainMs !== null) this.#end(nowMs);
+    else if (this.#options.isWatched) this.#isWanted = true;
+    else if (!this.#hasToDial) this.#rest();
   }
 
   /** Learns what can be learned of the socket, and closes it. */

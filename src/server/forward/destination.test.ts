@@ -27,7 +27,11 @@ interface Bench {
   until(isSo: () => boolean, what: string): void;
 }
 
-function makeBench(t: TestContext, options: Partial<DestinationOptions> = {}): Bench {
+function makeBench(
+  t: TestContext,
+  options: Partial<DestinationOptions> = {},
+  isWatched = false,
+): Bench {
   const peer = new ForwardPeer();
   const settled: Parcel[] = [];
   const poller = new Poller({ nowMs: () => 0 });
@@ -39,6 +43,7 @@ function makeBench(t: TestContext, options: Partial<DestinationOptions> = {}): B
       isLoop: () => false,
       random: () => 0,
       warmth: null,
+      isWatched,
       onSettled: (parcel) => settled.push(parcel),
     },
   );
@@ -117,7 +122,7 @@ test('a local address that is not ours: a reason, and retried', needsAddon, (t) 
 });
 
 test('down when it fails, up again when a probe gets through', needsAddon, (t) => {
-  const bench = makeBench(t);
+  const bench = makeBench(t, {}, true);
   const { destination, peer } = bench;
   assert.ok(destination.isUp, 'not tried yet');
   assert.equal(destination.upSinceMs, null);
@@ -151,6 +156,34 @@ test('an idle connection does not hide that another one fails', needsAddon, (t) 
   destination.tryAdd(someParcel(2, OTHER)[0], usedMs);
   bench.until(() => destination.downSinceMs !== null, 'is down');
   assert.ok(bench.nowMs < usedMs + EXPORTER_GONE_MS / 2, 'the idle one is still there');
+});
+
+test('closed by its peer with nothing to send: idle, not down', needsAddon, (t) => {
+  const bench = makeBench(t);
+  const { destination, peer } = bench;
+  destination.tryAdd(someParcel(1, ONE)[0], bench.nowMs);
+  bench.until(() => bench.settled.length === 1 && peer.streams.length === 1, 'is settled');
+  peer.hangUp(peer.streams[0]!);
+  bench.until(() => destination.upSinceMs === null, 'the end is seen');
+  const { state, connectErrors } = destination.report();
+  assert.deepEqual([state, connectErrors], ['idle', 0]);
+  assert.equal(destination.downSinceMs, null, 'nobody has tried');
+  assert.ok(destination.nextTimerMs > bench.nowMs + 60_000, 'nobody tries');
+  const beforeMs = bench.nowMs;
+  destination.tryAdd(someParcel(2, ONE)[0], bench.nowMs);
+  bench.until(() => bench.settled.length === 2, 'the next one arrives');
+  assert.ok(bench.nowMs > beforeMs, 'after the back-off');
+});
+
+test('a member of a group is tried after such an end, and found down', needsAddon, (t) => {
+  const bench = makeBench(t, {}, true);
+  const { destination, peer } = bench;
+  destination.tryAdd(someParcel(1, ONE)[0], bench.nowMs);
+  bench.until(() => bench.settled.length === 1 && peer.streams.length === 1, 'is settled');
+  peer.stopListening();
+  peer.hangUp(peer.streams[0]!);
+  bench.until(() => destination.counts.connectErrors > 1, 'it is tried');
+  assert.notEqual(destination.downSinceMs, null);
 });
 
 test('an exporter long silent loses its connection, and gets another', needsAddon, (t) => {

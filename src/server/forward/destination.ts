@@ -34,7 +34,7 @@ const ANY_EXPORTER = '';
 /** What its connections share with those of other destinations. */
 export type DestinationDeps = Pick<
   ConnectionOptions,
-  'poller' | 'resolver' | 'isLoop' | 'random' | 'warmth' | 'onSettled'
+  'poller' | 'resolver' | 'isLoop' | 'random' | 'warmth' | 'isWatched' | 'onSettled'
 >;
 
 export interface DestinationReport extends ConnectionCounts {

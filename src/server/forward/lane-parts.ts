@@ -23,7 +23,9 @@ export type LaneDestination = Pick<
   | 'report'
 >;
 
+/** `isWatched`: a group goes by whether it is there. */
 export type MakeDestination = (
   options: DestinationOptions,
+  isWatched: boolean,
   onSettled: (parcel: Parcel, settlement: Settlement) => void,
 ) => LaneDestination;

@@ -184,7 +184,8 @@ class Rig {
           cursor.waitBelow(POSITION_MAX);
           return cursor;
         },
-        makeDestination: (_, onSettled) => {
+        makeDestination: (_, isWatched, onSettled) => {
+          assert.equal(isWatched, options.mode === 'redundancy');
           const destination = new FakeDestination(this.received, onSettled);
           this.made.push(destination);
           return destination;

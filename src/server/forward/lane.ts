@@ -273,7 +273,9 @@ export class Lane {
   }
 
   #make(index: number): LaneDestination {
-    return this.#context.makeDestination(this.options.destinations[index]!, (parcel, settlement) =>
+    const { mode, balance, destinations } = this.options;
+    const isWatched = mode === 'redundancy' || balance !== null;
+    return this.#context.makeDestination(destinations[index]!, isWatched, (parcel, settlement) =>
       this.channel.onSettled(parcel, settlement),
     );
   }

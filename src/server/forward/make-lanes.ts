@@ -14,7 +14,7 @@ import type { SegmentFiles } from './segment-files.ts';
 import { Selectors } from './selectors.ts';
 import { WarmingCursor } from './warming-cursor.ts';
 
-export interface LaneMakings extends Omit<DestinationDeps, 'onSettled' | 'warmth'> {
+export interface LaneMakings extends Omit<DestinationDeps, 'onSettled' | 'warmth' | 'isWatched'> {
   readonly shared: JournalShared;
   readonly segments: SegmentFiles;
   /** null: nobody reads for us. */
@@ -41,8 +41,16 @@ export function makeLanes(options: ForwardOptions, makings: LaneMakings, nowMs: 
       cursor.waitBelow(POSITION_MAX);
       return cursor;
     },
-    makeDestination: (destination, onSettled) =>
-      new Destination(destination, { poller, resolver, isLoop, random, warmth, onSettled }),
+    makeDestination: (destination, isWatched, onSettled) =>
+      new Destination(destination, {
+        poller,
+        resolver,
+        isLoop,
+        random,
+        warmth,
+        isWatched,
+        onSettled,
+      }),
     pool: selectors.pool,
     selectorOf: (channel) => selectors.of(channel),
     keepSelectors: (channels) => selectors.keepOnly(channels),
