@@ -8,7 +8,7 @@ import {
   fakeForward,
 } from '../../test/support/fake-forward.ts';
 import type { ChannelReport } from './forward/report.ts';
-import { EVENT_EVERY_MS, ForwardEvents } from './forward-events.ts';
+import { EVENT_EVERY_MS, ForwardEvents, LINES_AT_ONCE } from './forward-events.ts';
 
 /** What is logged of these reports, each so many ms behind the one before. */
 function linesOf(...reports: readonly (readonly [afterMs: number, ...ChannelReport[]])[]) {
@@ -31,9 +31,22 @@ test('a destination that comes and goes is told of once each time', () => {
   assert.deepEqual(lines, [[CONNECTED], [], [IS_DOWN], []]);
 });
 
-test('one that flaps is told of once in a while, as it stands then', () => {
-  const lines = linesOf([0, UP], [200, DOWN], [200, UP], [200, DOWN], [EVENT_EVERY_MS, DOWN]);
-  assert.deepEqual(lines, [[CONNECTED], [], [], [], [IS_DOWN]]);
+test('a short outage is told of at once, one that flaps once in a while, as it stands', () => {
+  const flaps = Array.from({ length: 6 }, (_, i) => [200, i % 2 === 0 ? UP : DOWN] as const);
+  const lines = linesOf(...flaps, [EVENT_EVERY_MS - 1_000, UP], [200, DOWN], [400, DOWN]);
+  const atOnce = [[CONNECTED], [IS_DOWN], [CONNECTED], [IS_DOWN]];
+  assert.equal(atOnce.length, LINES_AT_ONCE);
+  assert.deepEqual(lines, [...atOnce, [], [], [CONNECTED], [], []]);
+});
+
+test('an outage between two reports shows in the breaks', () => {
+  const broken = (reconnects: number) =>
+    fakeChannel({ destinations: [fakeDestination({ reconnects })] });
+  const lines = linesOf([0, broken(3)], [200, broken(3)], [200, broken(4)], [200, broken(4)]);
+  const again = ['info: a destination is connected again'];
+  assert.deepEqual(lines, [[CONNECTED], [], again, []]);
+  const restarted = linesOf([0, broken(3)], [200, broken(0)], [200, broken(1)]);
+  assert.deepEqual(restarted, [[CONNECTED], [], again], 'of a new worker');
 });
 
 test('idle, connecting and standby are neither up nor down', () => {

@@ -5,14 +5,17 @@
  *            or ended to discard. The reports have all of it: the lines are made of them on the
  *            main thread, and the forwarder is left alone. Switch-overs it logs itself.
  * RATE       A subject (a destination's connection, a channel's drops, its holding) is told of
- *            when it changes, and at most once in EVENT_EVERY_MS: what flaps is one line each time
- *            in which it stands as it stands then.
+ *            when it changes: LINES_AT_ONCE times at once, and then once in EVENT_EVERY_MS. What
+ *            flaps is one line each time in which it stands as it stands then.
+ * SHORT      An outage that began and ended between two reports shows in the count of breaks.
  */
 import { droppedRecords, isDown } from './forward/health.ts';
 import type { ChannelReport, DestinationReport, ForwardReport } from './forward/report.ts';
 
-/** Between two lines about the same thing. */
+/** Between two lines about the same thing, in the long run. */
 export const EVENT_EVERY_MS = 10_000;
+/** A destination that restarts twice is told of as it happens. */
+export const LINES_AT_ONCE = 4;
 
 export interface ForwardEvent {
   readonly level: 'info' | 'warn';
@@ -28,7 +31,11 @@ type Standing = 'well' | 'ill';
 
 interface Subject {
   told: Standing;
-  toldMs: number;
+  /** Lines that may be told now, and when that was so: a part of one counts. */
+  lines: number;
+  linesMs: number;
+  /** Of a destination: its breaks when it was told of. */
+  breaks: number;
 }
 
 export class ForwardEvents {
@@ -65,13 +72,16 @@ export class ForwardEvents {
     const at = { channel: channel.name, destination, host, port };
     const key = `${channel.name}\n${destination}`;
     // The first connection is told of, too.
-    if (!this.#turns(key, isIll ? 'ill' : 'well', timeMs, null)) return;
+    const isTurn = this.#turns(key, isIll ? 'ill' : 'well', timeMs, null);
+    if (!isTurn && (isIll || !this.#hasBroken(key, reconnects, timeMs))) return;
+    this.#subjects.get(key)!.breaks = reconnects;
     if (isIll) {
       const fields = { ...at, why };
       events.push({ level: 'warn', text: 'a destination is down', fields });
     } else {
       const fields = { ...at, address, connections, reconnects };
-      events.push({ level: 'info', text: 'a destination is connected', fields });
+      const text = isTurn ? 'a destination is connected' : 'a destination is connected again';
+      events.push({ level: 'info', text, fields });
     }
   }
 
@@ -118,13 +128,22 @@ export class ForwardEvents {
     const subject = this.#subjects.get(key);
     if (subject === undefined) {
       if (standing === first) return false;
-      this.#subjects.set(key, { told: standing, toldMs: timeMs });
+      const lines = LINES_AT_ONCE - 1;
+      this.#subjects.set(key, { told: standing, lines, linesMs: timeMs, breaks: 0 });
       return true;
     }
-    if (subject.told === standing || timeMs - subject.toldMs < EVENT_EVERY_MS) return false;
+    if (subject.told === standing || !mayTell(subject, timeMs)) return false;
     subject.told = standing;
-    subject.toldMs = timeMs;
     return true;
+  }
+
+  /** True: it is connected as it was told last, but was not all the time. */
+  #hasBroken(key: string, breaks: number, timeMs: number): boolean {
+    const subject = this.#subjects.get(key)!;
+    if (subject.told !== 'well') return false;
+    // A new life of the worker counts from 0.
+    if (breaks < subject.breaks) subject.breaks = 0;
+    return breaks > subject.breaks && mayTell(subject, timeMs);
   }
 
   #forget(channel: string): void {
@@ -133,6 +152,16 @@ export class ForwardEvents {
       if (key.startsWith(`${channel}\n`)) this.#subjects.delete(key);
     }
   }
+}
+
+/** Takes a line, if there is one to be told. */
+function mayTell(subject: Subject, timeMs: number): boolean {
+  const more = (timeMs - subject.linesMs) / EVENT_EVERY_MS;
+  subject.lines = Math.min(LINES_AT_ONCE, subject.lines + Math.max(0, more));
+  subject.linesMs = timeMs;
+  if (subject.lines < 1) return false;
+  subject.lines -= 1;
+  return true;
 }
 
 function grownReasons(

@@ -74,7 +74,7 @@ export function fakeDropped(changes: Partial<ChannelReport['dropped']>): Channel
 
 /** One that is down, for so long. */
 export function fakeDown(name: string, lagMs = 133_000): ChannelReport {
-  const why = 'whole blocks from the page cache; 192.0.2.9 port 33000: ECONNREFUSED';
+  const why = '192.0.2.9 port 33000: ECONNREFUSED; whole blocks from the page cache';
   const changes = { state: 'waiting', connections: 0, connectErrors: 57, why } as const;
   const destination = fakeDestination({ name, ...changes });
   return fakeChannel({ name, state: 'down', pending: 70_000, lagMs, destinations: [destination] });

@@ -28,7 +28,7 @@ export function describeDestination(
     resolveErrors: from.resolveErrors,
     talkedBackBytes: from.talkedBackBytes,
     mechanism: from.mechanism,
-    why: from.reason === '' ? from.mechanismWhy : `${from.mechanismWhy}; ${from.reason}`,
+    why: from.reason === '' ? from.mechanismWhy : `${from.reason}; ${from.mechanismWhy}`,
     cpuMs: from.cpuMs,
   };
 }

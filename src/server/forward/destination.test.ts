@@ -7,6 +7,7 @@ import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { addressBytes, formatAddress } from '../address.ts';
 import { CONNECTIONS_MAX, Destination, EXPORTER_GONE_MS } from './destination.ts';
+import { describeDestination } from './destination-text.ts';
 import type { DestinationOptions } from './options.ts';
 import type { Parcel } from './parcel.ts';
 import { Poller } from './poller.ts';
@@ -119,6 +120,8 @@ test('a local address that is not ours: a reason, and retried', needsAddon, (t) 
   const { reason, state } = bench.destination.report();
   assert.equal(state, 'waiting');
   assert.match(reason, /cannot come from 192\.0\.2\.77: EADDRNOTAVAIL/);
+  const { why } = describeDestination(bench.destination.options, true, bench.destination.report());
+  assert.ok(why.startsWith(`${reason}; `), 'what is wrong comes first');
 });
 
 test('down when it fails, up again when a probe gets through', needsAddon, (t) => {
