@@ -17,8 +17,9 @@
  *             TCP_CORK): that saves the calls too, and the delay is ours, not the kernel's 200 ms.
  * REFUSED     A reset (SO_LINGER 0) of a broken connection: what the kernel holds may still arrive.
  */
-import { EAGAIN, EPOLLOUT, errnoName, MSG_TRUNC, recv, shutdown } from '../../toolkit/sys/index.ts';
+import { EPOLLOUT, errnoName, shutdown } from '../../toolkit/sys/index.ts';
 import { BackOff } from './back-off.ts';
+import { readBackTalk } from './back-talk.ts';
 import { BrokenStream } from './broken-stream.ts';
 import type { ConnectionOptions, ConnectionState } from './connection-options.ts';
 import { DIAL_FAILED, DIAL_PENDING, Dialer, SOCKET_EVENTS } from './dialer.ts';
@@ -46,12 +47,6 @@ const COLD_MS = 10;
 const FULL_MS = 1_000;
 /** A file that cannot be read: so many attempts, a back-off apart. */
 const READ_ATTEMPTS = 3;
-/** What the peer says, per turn: calls of TALK_BYTES. */
-const TALK_CALLS = 4;
-const TALK_BYTES = 65_536;
-
-/** Thrown away; shared, because nobody looks at it. */
-const talk = new Uint8Array(TALK_BYTES);
 
 export class Connection implements PollHandler {
   readonly #options: ConnectionOptions;
@@ -301,22 +296,14 @@ export class Connection implements PollHandler {
     return sent;
   }
 
-  /** Reads and throws away. False: the peer is gone. */
+  /** False: the peer is gone. */
   #listen(nowMs: number): boolean {
-    for (let call = 0; call < TALK_CALLS; call++) {
-      const got = recv(this.#fd, talk, 0, TALK_BYTES, MSG_TRUNC);
-      if (got === -EAGAIN) {
-        this.#isReadable = false;
-        return true;
-      }
-      if (got <= 0) {
-        if (got < 0 && sendError(got) === 'shortage') return true;
-        this.#break(got === 0 ? 'the destination closed its end' : errnoName(got), nowMs);
-        return false;
-      }
-      this.#options.counts.talkedBackBytes += got;
-    }
-    return true;
+    const talk = readBackTalk(this.#fd, this.#options.counts);
+    if (talk === 'more') return true;
+    this.#isReadable = false;
+    if (talk === 'quiet') return true;
+    this.#break(talk.goneFor, nowMs);
+    return false;
   }
 
   /** Whether there is something to send that should not wait for more. */
