@@ -194,7 +194,10 @@ async function main() {
   checkNode();
   installPackages();
   await buildAddon();
-  if (!isBuild) return;
+  if (!isBuild) {
+    sayUnchanged('ready; next: npm run build makes ./millrace, npm run demo shows it');
+    return;
+  }
   buildSources();
   buildPage();
 }

@@ -163,3 +163,14 @@ test('--filter shows the records for which it holds, with --tag both', async (t)
     /MR_FILTER: filter, line 1, column 15.*\n.*\n {16}\^\n {2}do you mean/,
   );
 });
+
+test('a filter that shows nothing and is hardly meant so is warned about', async () => {
+  const dump = (filter: string) => runCli(['dump', '-', '--filter', filter], { input: VECTOR });
+  const none = await dump('tag = TUR and link_id = 1');
+  assert.equal(none.code, 0);
+  assert.match(none.stderr, /^millrace dump: warning: filter: it never holds/);
+  assert.match((await dump("access_string ~ 'wwww.*'")).stderr, /a dot is a dot/);
+  const some = await dump("access_string ~ '^www.*.net$'");
+  assert.equal(lines(some.stdout).length, 1);
+  assert.equal(some.stderr, '');
+});

@@ -65,7 +65,8 @@ export function registerDump(program: Command): void {
 
 async function dump(path: string, options: DumpOptions): Promise<void> {
   const tag = options.tag === undefined ? null : tagOfName(options.tag);
-  const filter = options.filter === undefined ? null : compiled(options.filter);
+  const parsed = options.filter === undefined ? null : parseFilter(options.filter);
+  const filter = parsed === null ? null : compileFilter(parsed);
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   const writer = new LineWriter(process.stdout, options.format === 'csv' ? 'latin1' : 'utf8');
   const notes = makeNotes();
@@ -84,21 +85,15 @@ async function dump(path: string, options: DumpOptions): Promise<void> {
   } finally {
     progress.stop();
   }
+  // A filter that chose records means what it says.
+  for (const warning of parsed === null || dumper.shown > 0 ? [] : filterWarnings(parsed)) {
+    process.stderr.write(`millrace dump: warning: filter: ${warning}\n`);
+  }
   const remark = describeNotes(notes);
   if (remark !== null) process.stderr.write(`millrace dump: ${remark}\n`);
   if (dumper.malformed > 0) {
     process.stderr.write(`millrace dump: ${dumper.malformed} malformed records\n`);
   }
-}
-
-/** Says on the way what the filter hardly means. */
-function compiled(text: string): RecordPredicate {
-  const filter = parseFilter(text);
-  const predicate = compileFilter(filter);
-  for (const warning of filterWarnings(filter)) {
-    process.stderr.write(`millrace dump: warning: filter: ${warning}\n`);
-  }
-  return predicate;
 }
 
 /** Both have to hold; null holds always. */

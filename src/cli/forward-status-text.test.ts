@@ -19,18 +19,26 @@ test('a channel and its destination say all that is known of them', () => {
     fakeChannel({
       dropped: fakeDropped({ lag: 12, cut: 1 }),
       resent: 34,
-      destinations: [fakeDestination({ reconnects: 2, talkedBackBytes: 5 })],
+      destinations: [
+        fakeDestination({ reconnects: 2, talkedBackBytes: 5, sentBytes: 1e9, cpuMs: 250 }),
+      ],
     }),
   ]);
   assert.deepEqual(forwardLines(report, false), [
-    'forwarding: 1 channel, 0 fine; slowest mediation 12 ms; CPU 1,250 ms/GB in all',
+    'forwarding: 1 channel, 0 fine; slowest mediation 12 ms; CPU 310 ms/GB in all',
     '  mediation: sending (has dropped), lag 400 records, 99.2 kB, 12 ms',
     '    delivered 999,600, filtered 0, resent 34, dropped 1 cut, 12 lag',
     '    > mediation mediation.example:33000 (192.0.2.7), up, 3 connections',
-    '      sent 248.0 MB, 1,000,000 records; acked 247.9 MB; CPU 250 ms/GB',
+    '      sent 1.0 GB, 1,000,000 records; acked 247.9 MB; CPU 250 ms/GB',
     '      by sendfile: whole blocks from the page cache',
     '      reconnects 2, bytes said back 5',
   ]);
+});
+
+test('CPU time per GB is told once there are some', () => {
+  const text = forwardLines(fakeForward([fakeChannel()]), false).join('\n');
+  assert.match(text, /sent 248\.0 MB/);
+  assert.doesNotMatch(text, /CPU/);
 });
 
 test('of a hundred destinations those that are not fine are listed, the worst first', () => {

@@ -28,6 +28,8 @@ const CHANNELS_SHOWN = 8;
 const TROUBLES_SHOWN = 25;
 /** So many ledgers are shown one by one; more are summed. */
 const LEDGERS_SHOWN = 4;
+/** CPU time per GB says nothing of less than this: starting and waiting outweigh the sending. */
+const CPU_SENT_BYTES_MIN = 1e9;
 
 const WORST_FIRST = ['bad', 'warn', 'good'] as const;
 
@@ -66,10 +68,11 @@ function headLine({ channels, cpuMs }: ForwardReport, judged: readonly Judged[])
   const state = fine === channels.length ? 'all fine' : `${countText(fine)} fine`;
   const slowest = channels.reduce((a, b) => (b.lagMs > a.lagMs ? b : a));
   const lag = slowest.lagMs === 0 ? 'no lag' : `slowest ${slowest.name} ${spanText(slowest.lagMs)}`;
-  const cpu = cpuText({ cpuMs, sentBytes: sent });
+  const cpu =
+    sent < CPU_SENT_BYTES_MIN ? '' : `; CPU ${cpuText({ cpuMs, sentBytes: sent })} in all`;
   const what = channels.length === 1 ? 'channel' : 'channels';
   const count = countText(channels.length);
-  return `forwarding: ${count} ${what}, ${state}; ${lag}; CPU ${cpu} in all`;
+  return `forwarding: ${count} ${what}, ${state}; ${lag}${cpu}`;
 }
 
 function channelLines(channel: ChannelReport, { tone, text }: ChannelHealth): string[] {
@@ -110,7 +113,8 @@ function destinationLines(channel: ChannelReport, one: DestinationReport): strin
   return [
     `    > ${one.name} ${one.host}:${one.port}${literal}${state}, ${connections}`,
     `      sent ${bytesText(one.sentBytes)}, ${countText(one.sentRecords)} records; ` +
-      `acked ${bytesText(one.ackedBytes)}; CPU ${cpuText(one)}`,
+      `acked ${bytesText(one.ackedBytes)}` +
+      (one.sentBytes < CPU_SENT_BYTES_MIN ? '' : `; CPU ${cpuText(one)}`),
     ...whyLines(one),
     ...(seen.length === 0
       ? []

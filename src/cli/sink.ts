@@ -46,11 +46,11 @@ Each connection here is one stream. Where several connections of exporters come 
 --slow takes records a second, or bytes a second with a unit (B, kB, MB, GB); 0 reads nothing ever.
 
 Examples:
-  $ millrace sink 34000
-  $ millrace sink 34000 --verify --marked --json
-  $ millrace sink 34000 --verify order --stop-after 1e6 --host 0.0.0.0
-  $ millrace sink 34000 --slow 64kB
-  $ millrace sink 34000 --out received/ --reset-after 10_000`;
+  $ millrace sink 24000
+  $ millrace sink 24000 --verify --marked --json
+  $ millrace sink 24000 --verify order --stop-after 1e6 --host 0.0.0.0
+  $ millrace sink 24000 --slow 64kB
+  $ millrace sink 24000 --out received/ --reset-after 10_000`;
 
 export function registerSink(program: Command): void {
   program

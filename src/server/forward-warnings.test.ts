@@ -78,6 +78,7 @@ test('a set of tags that nobody uses', () => {
 test('filters that hardly mean what they say', () => {
   const filter = (text: string) => ({ destinations: [to('a', { filter: text })] });
   warned(filter("subscriber_id ~ 'sub.*'"), /\[a\]\.filter: .*a dot is a dot/);
+  warned(filter("subscriber_id ~ '^10.*@inet$'"));
   warned(filter("subscriber_id ~ 'a|b'"), /no regular expression: join two/);
   warned(filter('server_port = -1'), /server_port is 0 to 65535: -1 is out of its range/);
   warned(filter('server_port in (80, 99999999999)'), /99999999999 is out of its range/);

@@ -46,7 +46,8 @@ function ofValue({ subject, operator }: FilterCompare, value: FilterValue): stri
 /** Signs of a regular expression that stand for themselves here. */
 function ofPattern(subject: string, text: string): string[] {
   const shown = `${subject} ~ ${quoted(text)}`;
-  if (text.includes('.*')) {
+  // Behind a digit it is likely part of an address, '10.*'.
+  if (/(?<!\d)\.\*/.test(text)) {
     return [
       `${shown}: a dot is a dot in a pattern, and * alone is any bytes: .* begins with a dot`,
     ];
