@@ -39,7 +39,7 @@ journal:
 \`millrace reload\`, or SIGHUP, reads the file of \`-c\` again, with the options of the command line
 over it. \`forward\` is put in force while the server runs: channels that did not change go on with
 their connections; new ones begin where \`from\` says; those that are gone end, and their positions
-go; those that changed end at a block and go on from their position. Other keys that differ are
+go; others change with their connections, or are reopened at a block. Other keys that differ are
 named in the outcome and need a restart. A file that is wrong in any place changes nothing. The
 outcome is printed, in the log, in the snapshot (\`reload\`) and in \`reload.json\` of the data
 folder. Without \`-c\` SIGHUP ends the server as before, and \`millrace reload\` refuses to send it.

@@ -48,3 +48,41 @@ test('destinations are added, changed and removed under load', { skip }, async (
     assert.ok(key.slice('subscriber '.length).includes('1@'), key);
   }
 });
+
+test('a filter and limits change under load, and no connection ends', { skip }, async (context) => {
+  const rig = await ForwardRig.open(context, {
+    seed: chooseSeed(context),
+    destinations: ['narrows', 'limited'],
+    forward: (to) => ({ destinations: [to('narrows'), to('limited')] }),
+  });
+  rig.startExporters();
+  await rig.until('records flow', () => rig.destination('narrows').records > 500);
+  rig.reload((to) => ({
+    destinations: [
+      to('narrows', { filter: "subscriber_id ~ '1@'", onLag: 'drop-oldest', lagMsMax: 600_000 }),
+      to('limited', { lagBytesMax: 1e9, lingerMs: 1, mechanism: 'copy', keepAliveMs: 5_000 }),
+    ],
+  }));
+  await rig.until('it is in force', async () => (await rig.channel('narrows')).filtered > 500);
+  const report = await rig.finish();
+  const truth = rig.truth(true);
+  for (const name of ['narrows', 'limited']) {
+    const { connections } = rig.destination(name);
+    assert.equal(connections.length, rig.exporters.length, `${name} keeps its connections`);
+  }
+  assert.equal(rig.judge(['limited'], { truth }, context).received, truth.records);
+  const { delivered, filtered, received, dropped } = report.channels[0]!;
+  assert.deepEqual([received, dropped.lag], [delivered + filtered, 0]);
+  assert.equal(rig.destination('narrows').records, delivered);
+  for (const { records, marks, sequences } of rig.destination('narrows').connections) {
+    // Everything in order, and from a record on only what is chosen, all of that.
+    let at = 0;
+    while (at < records && sequences[at] === at) at++;
+    const { keys } = truth.streams.get(marks[0]!)!;
+    const isChosen = (sequence: number): boolean =>
+      keys[sequence]!.slice('subscriber '.length).includes('1@');
+    const chosen = keys.flatMap((_, i) => (i >= at && isChosen(i) ? [i] : []));
+    assert.deepEqual([...sequences.slice(at, records)], chosen);
+    assert.ok(at > 0 && at < records);
+  }
+});

@@ -22,6 +22,8 @@ const needsAddon = { skip: addonSkipReason(), timeout: 120_000 };
 const NOWHERE = { host: '127.0.0.1', port: 9 };
 const to = (name: string, more: object = {}) => ({ name, ...NOWHERE, ...more });
 
+const RESENT = 'forward: 1 reopened (a: filter resend lingerMs)';
+
 function keysOf(data: string, forward: ConfigInput['forward'] = {}, more: ConfigInput = {}) {
   return { listen: ['127.0.0.1:0'], http: null, data, ...more, forward };
 }
@@ -45,10 +47,14 @@ test('destinations come, change and go in a server that runs', needsAddon, async
   assert.equal(await reload(), 'forward: nothing has changed');
   assert.equal(await reload(to('a')), 'forward: 1 new (a)');
   assert.equal(await reload(to('a'), to('b')), 'forward: 1 new (b), 1 untouched (a)');
-  assert.equal(await reload(to('a', { lingerMs: 7 })), 'forward: 1 changed (a), 1 removed (b)');
+  assert.equal(
+    await reload(to('a', { lingerMs: 7, filter: 'tag = 1' })),
+    'forward: 1 changed (a: filter lingerMs), 1 removed (b)',
+  );
   assert.equal(running.config.forward.destinations[0]!.lingerMs, 7);
+  assert.equal(await reload(to('a', { resend: 'none' })), RESENT);
   assert.equal(await reload(), 'forward: 1 removed (a)');
-  assert.equal(running.snapshot().reload.count, 5);
+  assert.equal(running.snapshot().reload.count, 6);
 });
 
 test('what is wrong changes nothing, and says what it is', needsAddon, async (t) => {

@@ -20,8 +20,10 @@ const POLL_MS = 20;
 
 const HELP = `
 Only \`forward:\` may change while the server runs: destinations, groups and categories. Channels
-that did not change go on, their connections too; the others end at a record boundary. Other keys
-that differ are named and need a restart. A file with an error changes nothing.
+that did not change go on, their connections too. So do those whose connections can bear what
+changed (filter, limits, rate, times ...); the others are reopened at a record boundary. It is told
+which, and for which keys. Other keys that differ are named and need a restart. A file with an
+error changes nothing.
 The same as SIGHUP to the server, which must have been started with -c.
 
 Examples:

@@ -31,7 +31,7 @@ import { type Logger, makeLog } from './log.ts';
 import { Memory } from './memory.ts';
 import { Pinning } from './pinning.ts';
 import { FORWARD_WORKERS, formatPlan, makePlan, type Plan } from './plan.ts';
-import { channelChanges, Reloader } from './reload.ts';
+import { Reloader, reloadText } from './reload.ts';
 import type { ReloadStatus } from './reload-status.ts';
 import { Sampler } from './sampler.ts';
 import type { Fault } from './setup.ts';
@@ -287,7 +287,7 @@ class RunningServer implements Server {
     if (this.#drained !== null) throw new Error('the server is draining');
     const config = Object.freeze({ ...this.config, forward });
     const next = forwardOptions(config, placeOf(this.#parts.listeners));
-    const changes = channelChanges(this.#door.options, next);
+    const changes = reloadText(this.#door.options, next);
     this.config = config;
     const generation = this.#door.handOver(next);
     if (next.channels.length > 0) await this.#supervisor.add(FORWARD_WORKERS);

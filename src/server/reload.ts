@@ -14,7 +14,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { wallMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { type Config, makeConfig } from './config.ts';
-import type { ChannelOptions, ForwardOptions } from './forward/options.ts';
+import { channelChanges } from './forward/channel-changes.ts';
+import type { ForwardOptions } from './forward/options.ts';
 import type { Logger } from './log.ts';
 import { NO_RELOAD, type ReloadStatus } from './reload-status.ts';
 
@@ -127,25 +128,33 @@ function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What a reload does to the channels, in words. */
-export function channelChanges(now: ForwardOptions, next: ForwardOptions): string {
+/** What a reload does to the channels, in words; of those that change, by which keys. */
+export function reloadText(now: ForwardOptions, next: ForwardOptions): string {
   const before = new Map(now.channels.map((channel) => [channel.name, channel] as const));
-  const found: Record<string, string[]> = { new: [], changed: [], untouched: [], removed: [] };
+  const found: Record<string, string[]> = {
+    new: [],
+    changed: [],
+    reopened: [],
+    untouched: [],
+    removed: [],
+  };
   for (const channel of next.channels) {
-    const old = before.get(channel.name);
-    before.delete(channel.name);
-    found[kindOf(old, channel)]!.push(channel.name);
+    const { name } = channel;
+    const old = before.get(name);
+    before.delete(name);
+    if (old === undefined) {
+      found.new!.push(name);
+      continue;
+    }
+    const { keys, mustReopen } = channelChanges(old, channel);
+    if (keys.length === 0) found.untouched!.push(name);
+    else found[mustReopen ? 'reopened' : 'changed']!.push(`${name}: ${keys.join(' ')}`);
   }
   found.removed!.push(...before.keys());
   const parts = Object.entries(found).flatMap(([kind, names]) =>
     names.length === 0 ? [] : [`${names.length} ${kind} (${listed(names)})`],
   );
   return `forward: ${parts.length === 0 ? 'no channels' : parts.join(', ')}`;
-}
-
-function kindOf(old: ChannelOptions | undefined, channel: ChannelOptions): string {
-  if (old === undefined) return 'new';
-  return isDeepStrictEqual(old, channel) ? 'untouched' : 'changed';
 }
 
 const NAMES_TOLD = 5;

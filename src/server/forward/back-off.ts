@@ -6,16 +6,21 @@
  * RULE     The n-th delay lies in (d/2, d], d = min * 2^n, at most max. Progress sets n to 0.
  */
 export class BackOff {
-  readonly #msMin: number;
-  readonly #msMax: number;
+  #msMin = 0;
+  #msMax = 0;
   readonly #random: () => number;
   #failures = 0;
 
   /** `random`: uniform in [0, 1). */
   constructor(msMin: number, msMax: number, random: () => number) {
+    this.#random = random;
+    this.configure(msMin, msMax);
+  }
+
+  /** Other bounds; failures count on. */
+  configure(msMin: number, msMax: number): void {
     this.#msMin = msMin;
     this.#msMax = Math.max(msMin, msMax);
-    this.#random = random;
   }
 
   /** The longest delay: for what needs a change of the configuration to get better. */

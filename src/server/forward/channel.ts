@@ -54,6 +54,8 @@ export class Channel {
   readonly ledger: Ledger;
   readonly #deps: ChannelDependencies;
   readonly #buffers: HeldBuffers;
+  #limits: LagLimits;
+  #selector: BlockSelector;
   /** The block that the cursor stands on is not dealt with. */
   #hasBlock = false;
   /** Parcels of blocks that were begun and are not added yet; the first is the next. */
@@ -75,6 +77,8 @@ export class Channel {
 
   constructor(deps: ChannelDependencies) {
     this.#deps = deps;
+    this.#limits = deps.limits;
+    this.#selector = deps.selector;
     this.#buffers = new HeldBuffers(deps.pool);
     this.ledger = deps.ledger;
     this.#writtenPosition = deps.ledger.committed.position;
@@ -150,6 +154,13 @@ export class Channel {
     const rest = ours.records - delivered - cut - damaged;
     if (rest > 0) this.#returned.push(ours.from(resumeBytes, rest));
     else this.#letGo(ours);
+  }
+
+  /** Other limits from now on, another choice from the next block on: what was begun goes out. */
+  configure(limits: LagLimits, selector: BlockSelector): void {
+    this.#limits = limits;
+    this.#selector = selector;
+    this.#isRefused = false;
   }
 
   /** The output is another one, or has room for a reason of its own: a connection stands. */
@@ -275,7 +286,7 @@ export class Channel {
   }
 
   #isTooOld(endPosition: number, publishedPosition: number, arrivalMs: number): boolean {
-    const { limits } = this.#deps;
+    const limits = this.#limits;
     if (limits.onLag !== 'drop-oldest') return false;
     return isTooOld(limits, endPosition, publishedPosition, arrivalMs, wallMs());
   }
@@ -308,7 +319,7 @@ export class Channel {
       this.#waitsFor = 'output';
       return false;
     }
-    const selected = this.#buffers.isFull ? 'full' : this.#deps.selector.select(block);
+    const selected = this.#buffers.isFull ? 'full' : this.#selector.select(block);
     if (selected === 'cold') this.#waitsFor = 'cold';
     else if (selected === 'full') this.#waitsFor = 'memory';
     else if (selected === 'damaged') this.#pass(block, 'damaged');

@@ -22,6 +22,7 @@ import { BackOff } from './back-off.ts';
 import { readBackTalk } from './back-talk.ts';
 import { BrokenStream } from './broken-stream.ts';
 import type { ConnectionOptions, ConnectionState } from './connection-options.ts';
+import { COLD_MS, FULL_MS, READ_ATTEMPTS, SHORTAGE_MS } from './connection-waits.ts';
 import { DIAL_FAILED, DIAL_PENDING, Dialer, SOCKET_EVENTS } from './dialer.ts';
 import { LOOP_ITSELF, LOOP_LISTENER, loopOfSocket } from './loop.ts';
 import { OUTBOX_COUNT_MAX, Outbox, type OutboxEntry, settlementOf } from './outbox.ts';
@@ -31,6 +32,7 @@ import type { PollHandler } from './poller.ts';
 import { RecordWalk } from './record-walk.ts';
 import { sendError } from './send-errors.ts';
 import { StreamAcks } from './stream-acks.ts';
+import { setTcpOptions } from './tcp-options.ts';
 
 /**
  * What one turn sends: on this machine's loopback 0.1 ms. A hundred fast destinations keep a slow
@@ -39,17 +41,9 @@ import { StreamAcks } from './stream-acks.ts';
 export const TURN_BYTES_MAX = 512 << 10;
 /** Worth a call at once: below 13 MB/s the linger time decides, at 200 calls a second. */
 export const LINGER_BYTES = 64 << 10;
-/** The kernel is short of memory: no event tells when it has some. */
-const SHORTAGE_MS = 10;
-/** The forwarder's eventfd says that a range was read; this is for one that nobody took. */
-const COLD_MS = 10;
-/** An edge that never comes costs this, and not the connection. */
-const FULL_MS = 1_000;
-/** A file that cannot be read: so many attempts, a back-off apart. */
-const READ_ATTEMPTS = 3;
 
 export class Connection implements PollHandler {
-  readonly #options: ConnectionOptions;
+  #options: ConnectionOptions;
   readonly #dialer: Dialer;
   readonly #backOff: BackOff;
   readonly #walk = new RecordWalk();
@@ -120,6 +114,16 @@ export class Connection implements PollHandler {
 
   get upSinceMs(): number | null {
     return this.#upSinceMs;
+  }
+
+  /** The same destination, with other times and options: from now on, on the socket that stands. */
+  configure(options: Pick<ConnectionOptions, 'destination' | 'sender' | 'bucket'>): void {
+    const { destination } = options;
+    this.#options = { ...this.#options, ...options };
+    this.#dialer.configure(destination);
+    this.#backOff.configure(destination.reconnectMsMin, destination.reconnectMsMax);
+    if (this.#fd >= 0) setTcpOptions(this.#fd, destination);
+    if (!this.#isFull) this.#sendMs = 0;
   }
 
   /** Hands a parcel over, to be sent by the next turns. False: no room now, or it ends. */

@@ -4,7 +4,8 @@ import { type TestContext, test } from 'node:test';
 import { bytesOf, ForwardPeer } from '../../../test/support/forward-peer.ts';
 import { DESTINATION, memoryParcel, someRecords } from '../../../test/support/forward-rig.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
-import { addonSkipReason } from '../../toolkit/sys/index.ts';
+import { addonSkipReason, getSocketOption } from '../../toolkit/sys/index.ts';
+import { native, replaceNative } from '../../toolkit/sys/load.ts';
 import { addressBytes, formatAddress } from '../address.ts';
 import { CONNECTIONS_MAX, Destination, EXPORTER_GONE_MS } from './destination.ts';
 import { describeDestination } from './destination-text.ts';
@@ -276,6 +277,54 @@ test('one rate for all connections of a destination', needsAddon, (t) => {
   assert.ok(sentBytes <= 10_000 * seconds + 1_000, `${sentBytes} bytes in ${seconds} s`);
   assert.ok(sentBytes >= 10_000 * seconds - 1_000, `${sentBytes} bytes in ${seconds} s`);
 });
+
+test(
+  'other options for a connection that stands: its socket has them, and it stays',
+  needsAddon,
+  (t) => {
+    const fds: number[] = [];
+    const before = native();
+    replaceNative({
+      ...before,
+      connect: (fd, ...more) => {
+        fds.push(fd);
+        return before.connect(fd, ...more);
+      },
+    });
+    t.after(() => replaceNative(before));
+    const bench = makeBench(t, { keepAliveMs: 60_000, userTimeoutMs: 30_000 });
+    const { destination, peer, settled } = bench;
+    destination.tryAdd(someParcel(1, ONE)[0], bench.nowMs);
+    bench.until(() => settled.length === 1, 'is settled');
+    const [fd] = fds as [number];
+    const optionsOf = (): number[] => [
+      getSocketOption(fd, 'keepAlive'),
+      getSocketOption(fd, 'keepAliveIdleSeconds'),
+      getSocketOption(fd, 'userTimeoutMs'),
+    ];
+    assert.deepEqual(optionsOf(), [1, 60, 30_000]);
+    const { options } = destination;
+    const sendBefore = getSocketOption(fd, 'sendBufferBytes');
+    const other = { keepAliveMs: 7_000, userTimeoutMs: 9_000, sendBufferBytes: 32_768 };
+    destination.configure({ ...options, ...other, mechanism: 'copy', idleTimeoutMs: 5_000 });
+    assert.deepEqual(optionsOf(), [1, 7, 9_000]);
+    assert.notEqual(getSocketOption(fd, 'sendBufferBytes'), sendBefore);
+    assert.equal(destination.report().mechanism, 'copy');
+    destination.configure({ ...destination.options, keepAliveMs: 0, userTimeoutMs: 0 });
+    assert.deepEqual([optionsOf()[0], optionsOf()[2]], [0, 0]);
+    assert.equal(destination.report().connectionsUp, 1);
+    // A rate from now on: what came before does not count.
+    destination.configure({ ...destination.options, rateBytesPerSecond: 10_000 });
+    const started = bench.nowMs;
+    const { sentBytes } = destination.counts;
+    for (const seed of [2, 3, 4]) destination.tryAdd(someParcel(seed, ONE)[0], bench.nowMs);
+    bench.until(() => settled.length === 4, 'all are sent');
+    const bytes = destination.counts.sentBytes - sentBytes;
+    assert.ok(bench.nowMs - started >= (bytes - 1_000) / 10, 'at the new rate');
+    assert.equal(peer.streams.length, 1);
+    bench.until(() => destination.report().connectionsUp === 0, 'the new idle timeout');
+  },
+);
 
 test('drain ends all, and takes nothing more', needsAddon, (t) => {
   const bench = makeBench(t);

@@ -73,11 +73,11 @@ interface Member {
 }
 
 export class Destination {
-  readonly options: DestinationOptions;
   readonly counts: ConnectionCounts = makeConnectionCounts();
   readonly #deps: DestinationDeps;
-  readonly #sender: ParcelSender;
-  readonly #bucket: TokenBucket | null;
+  #options: DestinationOptions;
+  #sender: ParcelSender;
+  #bucket: TokenBucket | null;
   readonly #localByExporter: ReadonlyMap<string, string>;
   readonly #byExporter = new Map<string, Member>();
   #members: readonly Member[] = [];
@@ -90,12 +90,27 @@ export class Destination {
   #endedCount = 0;
 
   constructor(options: DestinationOptions, deps: DestinationDeps) {
-    this.options = options;
+    this.#options = options;
     this.#deps = deps;
     this.#sender = new ParcelSender(options.mechanism);
-    const rate = options.rateBytesPerSecond;
-    this.#bucket = rate === 0 ? null : new TokenBucket(rate);
+    this.#bucket = makeBucket(options);
     this.#localByExporter = localAddresses(options.localAddressByExporter);
+  }
+
+  get options(): DestinationOptions {
+    return this.#options;
+  }
+
+  /** Other options for the connections that there are: none that channel-changes.ts reopens for. */
+  configure(options: DestinationOptions): void {
+    const { mechanism, rateBytesPerSecond } = this.#options;
+    this.#options = options;
+    if (mechanism !== options.mechanism) this.#sender = new ParcelSender(options.mechanism);
+    if (rateBytesPerSecond !== options.rateBytesPerSecond) this.#bucket = makeBucket(options);
+    const destination = options;
+    for (const { connection } of this.#members) {
+      connection.configure({ destination, sender: this.#sender, bucket: this.#bucket });
+    }
   }
 
   /** Handed over and not settled. */
@@ -299,6 +314,10 @@ export class Destination {
       return false;
     });
   }
+}
+
+function makeBucket({ rateBytesPerSecond }: DestinationOptions): TokenBucket | null {
+  return rateBytesPerSecond === 0 ? null : new TokenBucket(rateBytesPerSecond);
 }
 
 /** '' while there is none. */

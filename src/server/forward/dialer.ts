@@ -16,14 +16,13 @@ import {
   EPOLLRDHUP,
   errnoName,
   getSocketOption,
-  setKeepAlive,
-  setSocketOption,
   socketCreate,
 } from '../../toolkit/sys/index.ts';
 import { addressBytes, formatAddress, isMappedIpv4 } from '../address.ts';
 import type { ConnectionCounts } from './connection-counts.ts';
 import type { DestinationOptions } from './options.ts';
 import type { Poller, PollHandler } from './poller.ts';
+import { setTcpOptions } from './tcp-options.ts';
 
 /** Answers later, or at once. No address: `reason` says why. */
 export interface Resolver {
@@ -52,10 +51,9 @@ export const DIAL_FAILED = -2;
  * read to the end, writers write until EAGAIN.
  */
 export const SOCKET_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-const KEEP_ALIVE_PROBES = 3;
 
 export class Dialer {
-  readonly #options: DialerOptions;
+  #options: DialerOptions;
   #isResolving = false;
   #attempt = 0;
   #answer: { readonly addresses: readonly Uint8Array[]; readonly reason: string } | null = null;
@@ -80,6 +78,12 @@ export class Dialer {
   /** When turn() has something to do, but for an event or an answer. */
   get nextTimerMs(): number {
     return this.#isReady || this.#answer !== null ? 0 : this.#deadlineMs;
+  }
+
+  /** The same host and port, other times and options. */
+  configure(destination: DestinationOptions): void {
+    this.#options = { ...this.#options, destination };
+    if (this.#fd >= 0) setTcpOptions(this.#fd, destination);
   }
 
   start(nowMs: number): void {
@@ -171,7 +175,7 @@ export class Dialer {
       const bound = bytes === null ? -1 : bind(fd, family, bytes, 0, 0);
       if (bound < 0) return `cannot come from ${localAddress}: ${errnoName(bound)}`;
     }
-    setOptions(fd, destination);
+    setTcpOptions(fd, destination);
     const result = connect(fd, family, this.address, 0, destination.port);
     if (result < 0 && result !== -EINPROGRESS) return errnoName(result);
     const added = poller.add(fd, SOCKET_EVENTS, handler);
@@ -198,15 +202,4 @@ export class Dialer {
     this.#options.poller.closeSocket(this.#fd);
     this.#fd = -1;
   }
-}
-
-/** Options of TCP. One that the kernel refuses is left as it is: it tunes, and decides nothing. */
-function setOptions(fd: number, destination: DestinationOptions): void {
-  const { keepAliveMs, userTimeoutMs, sendBufferBytes } = destination;
-  setSocketOption(fd, 'noDelay', 1);
-  if (sendBufferBytes > 0) setSocketOption(fd, 'sendBufferBytes', sendBufferBytes);
-  if (userTimeoutMs > 0) setSocketOption(fd, 'userTimeoutMs', userTimeoutMs);
-  if (keepAliveMs <= 0) return;
-  const idleSeconds = Math.max(1, Math.ceil(keepAliveMs / 1000));
-  setKeepAlive(fd, idleSeconds, Math.max(1, idleSeconds >> 2), KEEP_ALIVE_PROBES);
 }

@@ -13,6 +13,7 @@ export type LaneDestination = Pick<
   | 'isClosed'
   | 'nextTimerMs'
   | 'changes'
+  | 'configure'
   | 'isReady'
   | 'tryAdd'
   | 'giveBack'

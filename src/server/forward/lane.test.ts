@@ -85,6 +85,8 @@ class FakeDestination implements LaneDestination {
 
   giveBack(): void {}
 
+  configure(): void {}
+
   /** The first parcel, or only its first `records`: then it is closed in its midst. */
   settleFirst(records = this.#held[0]!.records): void {
     const parcel = this.#held.shift()!;

@@ -11,6 +11,7 @@
  */
 import { wallMs } from '../../toolkit/base/clock.ts';
 import { Channel } from './channel.ts';
+import { orderOf } from './channel-changes.ts';
 import type { BlockSelector, ChannelCursor, SegmentHolder } from './channel-parts.ts';
 import { describeDestination } from './destination-text.ts';
 import type { GatherPool } from './gather.ts';
@@ -43,11 +44,12 @@ export interface LaneContext {
 }
 
 export class Lane {
-  readonly options: ChannelOptions;
   readonly channel: Channel;
   readonly #context: LaneContext;
-  readonly #destinations: LaneDestination[];
-  readonly #redundancy: Redundancy | null;
+  #options: ChannelOptions;
+  #selector: BlockSelector;
+  #destinations: LaneDestination[];
+  #redundancy: Redundancy | null;
   /** The destination that the stream has left, until it has ended. */
   #leaving = NOBODY;
   #leavingEndMs = 0;
@@ -65,12 +67,12 @@ export class Lane {
     publishedPosition: number,
     nowMs: number,
   ) {
-    this.options = options;
+    this.#options = options;
     this.#context = context;
     this.#nowMs = nowMs;
     // What may throw comes before the file that would stay open.
     const startAt = context.startOf(options);
-    const selector = context.selectorOf(options);
+    this.#selector = context.selectorOf(options);
     const { file, found } = PositionFile.open(context.folder, options.name, context.uuid);
     const { position, warning } = startPosition(found, options.from, publishedPosition, startAt);
     if (warning !== '') context.warn(warning, { channel: options.name });
@@ -87,7 +89,7 @@ export class Lane {
       resend,
       limits: options,
       cursor: context.makeCursor(position),
-      selector,
+      selector: this.#selector,
       output: {
         tryAdd: (parcel) => this.#tryAdd(parcel),
         isReady: (exporter) => this.#isReady(exporter),
@@ -103,6 +105,33 @@ export class Lane {
     this.#noteActive();
     // A new channel keeps its beginning over a kill that comes before its first block.
     this.channel.writePosition(nowMs, true);
+  }
+
+  get options(): ChannelOptions {
+    return this.#options;
+  }
+
+  /**
+   * Other options, none of which channel-changes.ts reopens for: connections, position and ledger
+   * stay. A redundancy group with other times or priorities looks at its members anew.
+   */
+  configure(next: ChannelOptions, nowMs: number): void {
+    const now = this.#options;
+    const order = orderOf(now.destinations, next.destinations);
+    const active = now.destinations[this.#active]!.name;
+    const isOther =
+      order.some((from, to) => from !== to) ||
+      now.switchOverMs !== next.switchOverMs ||
+      now.switchBackMs !== next.switchBackMs;
+    if (now.filter !== next.filter) this.#selector = this.#context.selectorOf(next);
+    this.#options = next;
+    this.channel.configure(next, this.#selector);
+    this.#destinations = order.map((from) => this.#destinations[from]!);
+    if (this.#leaving !== NOBODY) this.#leaving = order.indexOf(this.#leaving);
+    next.destinations.forEach((one, index) => {
+      this.#destinations[index]!.configure(one);
+    });
+    if (isOther) this.#redundancy = this.#makeRedundancy(active, nowMs);
   }
 
   get name(): string {

@@ -2,13 +2,15 @@
  * Lanes: all lanes of the forward worker, and what a reload makes of them.
  *
  * RELOAD     By name. A channel whose options are the same goes on untouched, its connections
- *            included; a new one begins by `from`. One that is gone, or has changed, ends first:
- *            its connections end at a record boundary, for at most ENDING_MS. Then the position
- *            file of the first goes, and the second is opened anew from its position.
+ *            included; so does one whose connections can bear what has changed, with other options
+ *            (channel-changes.ts); a new one begins by `from`. One that is gone, or is to be
+ *            reopened, ends first: its connections end at a record boundary, for at most ENDING_MS.
+ *            Then the position file of the first goes, and the second is opened from its position.
  */
 import { wallMs } from '../../toolkit/base/clock.ts';
 import { POSITION_MAX } from '../../toolkit/base/limits.ts';
 import { threadCpuUs } from '../../toolkit/sys/index.ts';
+import { channelChanges } from './channel-changes.ts';
 import type { Groups } from './groups.ts';
 import { Lane, type LaneContext } from './lane.ts';
 import type { ChannelOptions, ForwardOptions } from './options.ts';
@@ -134,13 +136,20 @@ export class Lanes {
     this.#lanes = this.#lanes.filter((lane) => {
       const next = wanted.get(lane.name) ?? null;
       wanted.delete(lane.name);
-      if (next !== null && isSame(next, lane.options)) return true;
+      if (next !== null && this.#isKept(lane, next, nowMs)) return true;
       lane.drain(nowMs, ENDING_MS);
       this.#endings.push({ lane, endMs: nowMs + ENDING_MS, next });
       return false;
     });
     this.#context.keepSelectors(options.channels);
     this.#openAll([...wanted.values()], published, nowMs);
+  }
+
+  /** False: it must be reopened. */
+  #isKept(lane: Lane, next: ChannelOptions, nowMs: number): boolean {
+    const { keys, mustReopen } = channelChanges(lane.options, next);
+    if (!mustReopen && keys.length > 0) lane.configure(next, nowMs);
+    return !mustReopen;
   }
 
   drain(nowMs: number, waitMs: number): void {
@@ -234,14 +243,4 @@ export class Lanes {
       this.#context.warn('a position is removed: its channel is configured no more', { channel });
     }
   }
-}
-
-/** Who else is in its group does not change a lane. */
-function isSame(a: ChannelOptions, b: ChannelOptions): boolean {
-  return JSON.stringify(withoutMembers(a)) === JSON.stringify(withoutMembers(b));
-}
-
-function withoutMembers(options: ChannelOptions): ChannelOptions {
-  const { balance } = options;
-  return balance === null ? options : { ...options, balance: { ...balance, members: [], self: 0 } };
 }
