@@ -147,7 +147,7 @@ test('millrace reload prints what became of it', needsAddon, async (t) => {
   write({ destinations: [to('a', { port: 0 })] });
   const wrong = await reload();
   assert.equal(wrong.code, 1);
-  assert.match(wrong.stderr, /MR_RELOAD: MR_CONFIG_KEY: .*destinations\.0\.port/);
+  assert.match(wrong.stderr, /MR_RELOAD: MR_CONFIG_KEY: .*destinations\[a\]\.port/);
   assert.ok(wrong.stderr.includes(file));
   write('forward: [');
   assert.match((await reload()).stderr, /MR_RELOAD: MR_CONFIG_FILE: .*millrace\.yaml:1:/);
