@@ -38,14 +38,14 @@ const REFUSED: readonly (readonly [string, ForwardInput, string, RegExp, RegExp]
     'an unknown field in a filter',
     { destinations: [to('a', { filter: 'tag = TUR and packge_id = 1' })] },
     'MR_FILTER',
-    /^forward\.destinations\.0\.filter: .*column 15: no field is called "packge_id"/,
+    /^forward\.destinations\[a\]\.filter: .*column 15: no field is called "packge_id"/,
     /^do you mean package_id\?/,
   ],
   [
     'a destination that is ourselves, by its address',
     { destinations: [to('a'), to('self', { host: '127.0.0.1' })] },
     'MR_FORWARD_LOOP',
-    /^forward\.destinations\.1: "self" is 127\.0\.0\.1:4000, where this server listens itself/,
+    /^forward\.destinations\[self\]: "self" is 127\.0\.0\.1:4000, where this server listens itself/,
     /the address of another collector, or listen on another port/,
   ],
   [
@@ -59,14 +59,14 @@ const REFUSED: readonly (readonly [string, ForwardInput, string, RegExp, RegExp]
     'a priority above 100',
     withPriority(101),
     'MR_CONFIG_KEY',
-    /forward\.groups\.0\.members\.0\.priority: .*100/,
+    /forward\.groups\[pair\]\.members\.0\.priority: .*100/,
     /docs\/reference\/config\.md/,
   ],
   [
     'a priority below 1',
     withPriority(0),
     'MR_CONFIG_KEY',
-    /forward\.groups\.0\.members\.0\.priority: .*1/,
+    /forward\.groups\[pair\]\.members\.0\.priority: .*1/,
     /docs\/reference\/config\.md/,
   ],
 ];

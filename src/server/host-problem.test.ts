@@ -29,7 +29,7 @@ test('what is neither says what it is, and what to write', () => {
     ['[::1]:33000', /write host: ::1, port: 33000/],
     ['[::1]', /brackets .* write ::1/],
     ['10.0.0.300', /not an IPv4 address/],
-    ['10.0.0', /not an IPv4 address/],
+    ['10.0.0.', /not an IPv4 address/],
     ['10.0.0.1.1', /not an IPv4 address/],
     ['2001:db8:::1', /not an IPv6 address/],
     ['tcp://cm.example:33000', /not a URL/],

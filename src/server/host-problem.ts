@@ -19,7 +19,9 @@ export function hostProblem(text: string): string | null {
     return `a port is not part of host: write host: ${only}, port: ${withPort.port}`;
   }
   if (text.includes('://')) return 'not a URL: write the name or address alone';
-  if (/^[\d.]+$/.test(text)) return 'not an IPv4 address: four numbers of 0 to 255, as 10.1.2.3';
+  // With fewer dots a resolver reads it as inet_aton(3) does: 127.1 is an address.
+  if (/^\d*(?:\.\d*){3,}$/.test(text))
+    return 'not an IPv4 address: four numbers of 0 to 255, as 10.1.2.3';
   if (text.includes(':')) return 'not an IPv6 address, as 2001:db8::1';
   return NAME.test(text) ? null : 'not a name of a host, nor an address';
 }
