@@ -50,8 +50,11 @@ export interface ChannelOutput {
   tryAdd(parcel: Parcel): boolean;
   /** Whether the connection of this exporter stands; if not, it is made, and `retry` follows. */
   isReady(exporter: string): boolean;
-  /** Parcels of connections that do not stand are settled, as those of closed ones. */
-  giveBack(): void;
+  /**
+   * Parcels that are too old and of which nothing was sent are settled, as those of closed
+   * connections; of connections that do not stand all that did not arrive.
+   */
+  giveBack(isTooOld: (parcel: Parcel) => boolean): void;
 }
 
 /** Blocks in the order of the journal: BlockCursor, WarmingCursor. */

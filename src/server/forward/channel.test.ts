@@ -44,7 +44,7 @@ class FakeOutput implements ChannelOutput {
     return this.isStanding;
   }
 
-  giveBack: () => void = () => {};
+  giveBack: ChannelOutput['giveBack'] = () => {};
 }
 
 class Life {

@@ -291,13 +291,17 @@ export class Channel {
     return isTooOld(limits, endPosition, publishedPosition, arrivalMs, wallMs());
   }
 
-  /** What waits for a connection that does not stand goes by the limits as what was not read. */
+  /** What was handed over and is not begun goes by the limits as what was not read. */
   #dropTooOld(publishedPosition: number): void {
-    const isOld = (entry: LedgerEntry): boolean =>
-      this.#isTooOld(entry.blockEndPosition, publishedPosition, entry.arrivalMs);
+    const { limits } = this.#deps;
     const { oldest } = this.ledger;
-    if (oldest === null || !isOld(oldest)) return;
-    this.#deps.output.giveBack();
+    if (limits.onLag !== 'drop-oldest' || oldest === null) return;
+    // One time for all: what comes back because it is too old is so below, too.
+    const nowMs = wallMs();
+    const isOld = ({ blockEndPosition, arrivalMs }: LedgerEntry): boolean =>
+      isTooOld(limits, blockEndPosition, publishedPosition, arrivalMs, nowMs);
+    if (!isOld(oldest)) return;
+    this.#deps.output.giveBack((parcel) => isOld((parcel as ChannelParcel).entry));
     this.#takeBack();
     this.#outgoing = this.#outgoing.filter((parcel) => {
       if (!isOld(parcel.entry)) return true;

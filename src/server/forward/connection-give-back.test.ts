@@ -1,4 +1,4 @@
-/** What a connection that does not stand gives back, and what one that stands does not. */
+/** What a connection gives back of what it was handed: what stands, and what does not. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { type TestContext, test } from 'node:test';
@@ -14,6 +14,7 @@ import { addonSkipReason, failCall } from '../../toolkit/sys/index.ts';
 
 const { EIO, ENOMEM } = constants.errno;
 const RECORDS = 100;
+const isOld = (): boolean => true;
 const needsAddon = { skip: addonSkipReason() };
 
 function makeBench(t: TestContext, options: RigOptions = {}, receiveBufferBytes = 0) {
@@ -28,29 +29,60 @@ function makeBench(t: TestContext, options: RigOptions = {}, receiveBufferBytes 
   const prng = new Prng(9);
   const pieces = Array.from({ length: 8 }, (_, i) => someRecords(prng, 100 * i, RECORDS));
   const parcels = pieces.map((piece) => file.parcel(piece, RECORDS));
-  return { peer, rig, parcels, bytes: Buffer.concat(pieces) };
+  return { peer, rig, parcels, pieces };
 }
 
-test('a connection that stands gives nothing back, acknowledged or not', needsAddon, (t) => {
-  const { peer, rig, parcels, bytes } = makeBench(t, {}, 4_096);
-  for (const parcel of parcels) assert.ok(rig.connection.tryAdd(parcel));
-  rig.until(() => rig.counts.sentBytes > 0);
-  for (let i = 0; i < 50; i++) rig.turn();
-  const settled = rig.settled.length;
-  assert.ok(settled < parcels.length, 'the peer does not read');
-  rig.connection.giveBack();
-  assert.equal(rig.settled.length, settled);
-  rig.until(
-    () => rig.settled.length === parcels.length && peer.last?.bytes === bytes.length,
-    () => peer.pump(),
-  );
-  assert.deepEqual(bytesOf(peer.last!), bytes);
-});
+for (const resend of ['none', 'unacked'] as const) {
+  test(`one that stands gives back what is too old and not begun: ${resend}`, needsAddon, (t) => {
+    const { peer, rig, parcels, pieces } = makeBench(t, { resend }, 4_096);
+    const arrived: number[] = [];
+    let next = 0;
+    const add = (): void => {
+      while (next < parcels.length && rig.connection.tryAdd(parcels[next]!)) next += 1;
+    };
+    add();
+    rig.until(() => rig.counts.sentBytes > 0);
+    for (let i = 0; i < 50; i++) {
+      rig.turn();
+      add();
+    }
+    const settled = rig.settled.length;
+    const held = rig.connection.parcelCount;
+    assert.ok(held > 1 && settled + held === next, 'the peer does not read');
+    rig.connection.giveBack(() => false);
+    assert.equal(rig.settled.length, settled, 'nothing is too old');
+    const oldest = next - (resend === 'none' ? 1 : 2);
+    rig.connection.giveBack((parcel) => parcels.indexOf(parcel) <= oldest);
+    const back = rig.settled.splice(settled);
+    assert.ok(back.length > 0 && back.length < held, 'not what is begun');
+    assert.equal(rig.connection.parcelCount, held - back.length);
+    for (const [i, { parcel, settlement }] of back.entries()) {
+      const { delivered, resumeBytes } = settlement;
+      assert.equal(
+        parcel,
+        parcels[oldest + 1 - back.length + i],
+        'in their order, up to the oldest',
+      );
+      assert.deepEqual([delivered, resumeBytes], [0, 0]);
+    }
+    const gone = new Set(back.map(({ parcel }) => parcel));
+    for (const [i, parcel] of parcels.entries()) if (!gone.has(parcel)) arrived.push(i);
+    const expected = Buffer.concat(arrived.map((i) => pieces[i]!));
+    rig.until(
+      () => rig.settled.length === arrived.length && peer.last?.bytes === expected.length,
+      () => {
+        add();
+        peer.pump();
+      },
+    );
+    assert.deepEqual(bytesOf(peer.last!), expected);
+  });
+}
 
 test('one that never stood gives all back, and is tried without it', needsAddon, (t) => {
   const { peer, rig, parcels } = makeBench(t);
   for (const parcel of parcels) assert.ok(rig.connection.tryAdd(parcel));
-  rig.connection.giveBack();
+  rig.connection.giveBack(isOld);
   assert.deepEqual(
     rig.settled.map(({ parcel, settlement }) => [parcel, settlement.delivered]),
     parcels.map((parcel) => [parcel, 0]),
@@ -81,11 +113,11 @@ test('what may have arrived is not given back before it is known how far', needs
   rig.until(() => rig.connection.state === 'waiting');
   assert.equal(faults[1]!.calls, 1, 'it was looked for');
   const settled = rig.settled.length;
-  rig.connection.giveBack();
+  rig.connection.giveBack(isOld);
   assert.equal(rig.settled.length, settled, 'not yet');
   rig.nowMs = rig.connection.nextTimerMs;
   rig.turn();
-  rig.connection.giveBack();
+  rig.connection.giveBack(isOld);
   if (rig.connection.state !== 'up') assert.equal(rig.connection.parcelCount, 0, 'now');
   for (const { parcel, settlement } of rig.settled.slice(settled)) {
     const { delivered, resumeBytes } = settlement;

@@ -132,9 +132,13 @@ export class Connection implements PollHandler {
     return this.#outbox.tryPush(parcel);
   }
 
-  /** Unless it stands: what did not arrive goes back, and the connection is tried without it. */
-  giveBack(): void {
-    if (this.#state === 'up' || this.#mustRewind || this.#outbox.count === 0) return;
+  /** What is too old and not begun; unless it stands all that did not arrive, and it is tried. */
+  giveBack(isTooOld: (parcel: Parcel) => boolean): void {
+    if (this.#mustRewind || this.#outbox.count === 0) return;
+    if (this.#state === 'up') {
+      if (this.#outbox.giveBack(isTooOld, this.#options.onSettled)) this.#warmth.forget();
+      return;
+    }
     this.#isWanted = true;
     while (this.#outbox.count > 0) this.#settleFront();
   }
@@ -158,10 +162,7 @@ export class Connection implements PollHandler {
 
   /** Does what can be done now. Returns bytes sent. */
   turn(nowMs: number): number {
-    if (this.#state === 'idle') {
-      if (this.#drainMs !== null) this.#end(nowMs);
-      else if (this.#hasToDial && nowMs >= this.#retryMs) this.#dial(nowMs);
-    }
+    if (this.#state === 'idle' && this.#hasToDial && nowMs >= this.#retryMs) this.#dial(nowMs);
     if (this.#state === 'waiting' || this.#state === 'loop') this.#wait(nowMs);
     if (this.#state === 'resolving' || this.#state === 'connecting') this.#step(nowMs);
     return this.#state === 'up' ? this.#stream(nowMs) : 0;
@@ -171,7 +172,6 @@ export class Connection implements PollHandler {
   get nextTimerMs(): number {
     switch (this.#state) {
       case 'idle':
-        if (this.#drainMs !== null) return 0;
         return this.#hasToDial ? this.#retryMs : Infinity;
       case 'waiting':
       case 'loop':
@@ -221,7 +221,6 @@ export class Connection implements PollHandler {
     return this.#isWanted || this.#outbox.count > 0;
   }
 
-  /** Nothing to send, and nobody asks: it is not down, as nothing is tried. */
   #rest(): void {
     this.#state = 'idle';
     this.#downSinceMs = null;

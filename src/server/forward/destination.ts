@@ -165,9 +165,9 @@ export class Destination {
     return member.connection.state === 'up';
   }
 
-  /** Connections that do not stand settle what they have, as far as it arrived. */
-  giveBack(): void {
-    for (const { connection } of this.#members) connection.giveBack();
+  /** Connections settle what is too old and not begun; those that do not stand all they have. */
+  giveBack(isTooOld: (parcel: Parcel) => boolean): void {
+    for (const { connection } of this.#members) connection.giveBack(isTooOld);
   }
 
   /** Hands a parcel over. False: no room now (or it ends); offer it again after a settlement. */

@@ -3,9 +3,9 @@
  *
  * RULES      `drop-oldest`: a block is skipped, as a whole and counted, while what lies between its
  *            end and the published position is more than lagBytesMax, or while it is older than
- *            lagMsMax. What was handed to a connection that does not stand is taken back, and what
- *            of it is too old goes the same way; what a standing one has, it sends. `hold`: nothing
- *            is skipped; the journal keeps its segments up to its cap.
+ *            lagMsMax. What was handed to a connection and is not begun is taken back, and what
+ *            of it is too old goes the same way; what the kernel has it sends, however old. `hold`:
+ *            nothing is skipped; the journal keeps its segments up to its cap.
  */
 export interface LagLimits {
   /** 0: no limit. */

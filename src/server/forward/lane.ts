@@ -93,7 +93,7 @@ export class Lane {
       output: {
         tryAdd: (parcel) => this.#tryAdd(parcel),
         isReady: (exporter) => this.#isReady(exporter),
-        giveBack: () => this.#destinations[this.#active]!.giveBack(),
+        giveBack: (isTooOld) => this.#destinations[this.#active]!.giveBack(isTooOld),
       },
       ledger,
       file,

@@ -82,7 +82,7 @@ export function settlementOf(entry: OutboxEntry, isWhole: boolean): Settlement {
 }
 
 export class Outbox {
-  readonly #entries: readonly OutboxEntry[];
+  readonly #entries: OutboxEntry[];
   #first = 0;
   #count = 0;
   #bytes = 0;
@@ -143,17 +143,38 @@ export class Outbox {
 
   /** Takes the front out. Its entry is used again by the next tryPush. */
   shift(): Parcel {
-    const entry = this.at(0);
-    const { parcel } = entry;
-    this.unsentBytes -= entry.endOffset - entry.sentOffset;
-    this.#bytes -= parcel.bytes;
-    if (parcel.memory !== null) this.#memoryBytes -= parcel.bytes;
-    entry.parcel = NO_PARCEL;
+    const parcel = this.#release(this.at(0));
     this.#first = (this.#first + 1) % this.#entries.length;
     this.#count -= 1;
     if (this.sendIndex > 0) this.sendIndex -= 1;
-    this.#hasRefused = false;
     return parcel;
+  }
+
+  /**
+   * Takes out and settles what is too old and not begun. The oldest stand in front: those behind
+   * keep their places. True: another parcel is sent next.
+   */
+  giveBack(
+    isTooOld: (parcel: Parcel) => boolean,
+    onSettled: (parcel: Parcel, settlement: Settlement) => void,
+  ): boolean {
+    const { unsent, sendIndex } = this;
+    const isBegun = unsent !== null && unsent.sentOffset > unsent.startOffset;
+    const index = isBegun ? sendIndex + 1 : sendIndex;
+    while (index < this.#count && isTooOld(this.at(index).parcel)) {
+      const settlement = settlementOf(this.at(index), false);
+      onSettled(this.#takeOut(index), settlement);
+    }
+    return this.unsent !== unsent;
+  }
+
+  /** Its entry is used again. */
+  #takeOut(index: number): Parcel {
+    const entry = this.at(index);
+    for (let i = index; i + 1 < this.#count; i++) this.#put(i, this.at(i + 1));
+    this.#count -= 1;
+    this.#put(this.#count, entry);
+    return this.#release(entry);
   }
 
   /** After a break: what is sent next is the front, from where its entries stand now. */
@@ -164,6 +185,21 @@ export class Outbox {
       const entry = this.at(i);
       this.unsentBytes += entry.endOffset - entry.sentOffset;
     }
+  }
+
+  #put(i: number, entry: OutboxEntry): void {
+    this.#entries[(this.#first + i) % this.#entries.length] = entry;
+  }
+
+  /** There is room again. */
+  #release(entry: OutboxEntry): Parcel {
+    const { parcel } = entry;
+    this.unsentBytes -= entry.endOffset - entry.sentOffset;
+    this.#bytes -= parcel.bytes;
+    if (parcel.memory !== null) this.#memoryBytes -= parcel.bytes;
+    entry.parcel = NO_PARCEL;
+    this.#hasRefused = false;
+    return parcel;
   }
 
   #hasRoom(parcel: Parcel): boolean {
