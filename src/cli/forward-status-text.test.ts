@@ -35,6 +35,13 @@ test('a channel and its destination say all that is known of them', () => {
   ]);
 });
 
+test('what is wrong with a connection comes before the reason of the mechanism', () => {
+  const lines = forwardLines(fakeForward([fakeDown('dead')]), false);
+  const at = lines.indexOf('      192.0.2.9 port 33000: ECONNREFUSED');
+  assert.ok(at > 0, lines.join('\n'));
+  assert.equal(lines[at + 1], '      by sendfile: whole blocks from the page cache');
+});
+
 test('CPU time per GB is told once there are some', () => {
   const text = forwardLines(fakeForward([fakeChannel()]), false).join('\n');
   assert.match(text, /sent 248\.0 MB/);

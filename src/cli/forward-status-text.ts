@@ -122,10 +122,11 @@ function destinationLines(channel: ChannelReport, one: DestinationReport): strin
   ];
 }
 
-/** The reason of the mechanism, then those of the connections. */
+/** What is wrong with its connections; then the mechanism, of which the last reason is. */
 function whyLines({ mechanism, why }: DestinationReport): string[] {
-  const [first = '', ...others] = why.split('; ');
-  return [`      by ${mechanism}: ${first}`, ...others.map((text) => `      ${text}`)];
+  const reasons = why.split('; ');
+  const reason = reasons.pop()!;
+  return [...reasons.map((text) => `      ${text}`), `      by ${mechanism}: ${reason}`];
 }
 
 function cpuText(one: Pick<DestinationReport, 'cpuMs' | 'sentBytes'>): string {

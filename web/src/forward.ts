@@ -124,8 +124,8 @@ function stateOf({ channel, health, one }: Row): string {
 /** Where it goes; where nothing gets through, the reason, which names the place. */
 function placeOf({ one, health }: Row): string {
   const at = one.address === '' || one.address === one.host ? '' : ` (${one.address})`;
-  // The first is that of the mechanism.
-  const [, ...reasons] = one.why.split('; ');
+  // The last is that of the mechanism.
+  const reasons = one.why.split('; ').slice(0, -1);
   if (health.tone === 'good' || reasons.length === 0) return `${one.host}:${one.port}${at}`;
   return reasons.join('; ');
 }
