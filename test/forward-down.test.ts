@@ -128,7 +128,7 @@ for (const resend of ['none', 'unacked'] as const) {
     rig.append(100);
     for (let i = 0; i < 300; i++) rig.turn();
     peer.kill();
-    rig.until('it is down', () => rig.report.state === 'down');
+    rig.until('all connections are gone', () => rig.report.destinations[0]!.state !== 'up');
     rig.life.close();
     rig.restart();
     // At most the blocks in which a connection broke, and none when what is sent comes again.
@@ -167,7 +167,7 @@ for (const resend of ['none', 'unacked'] as const) {
       rig.turn();
     }
     peer.kill();
-    rig.until('it is down', () => rig.report.state === 'down');
+    rig.until('all connections are gone', () => rig.report.destinations[0]!.state !== 'up');
     holds();
     holds();
     peer.start();
