@@ -28,17 +28,28 @@ function start(
 ) {
   const data = join(temporaryFolder(t), 'data');
   const destinations = [{ name: 'a', host, port }];
-  return startServer(
-    makeConfig({
-      listen: ['127.0.0.1:0'],
-      http: null,
-      data,
-      sink: 'null',
-      cpu: { pin: 'off' },
-      forward: { destinations },
-    }),
-    faults,
-  );
+  return startServer(makeConfig({ ...inputOf(data), forward: { destinations } }), faults);
+}
+
+/** Everything received is journaled, nothing is stored. */
+function inputOf(data: string) {
+  return {
+    listen: ['127.0.0.1:0'],
+    http: null,
+    data,
+    sink: 'null',
+    cpu: { pin: 'off' },
+  } as const;
+}
+
+/** 6 MB of records in the server's journal. */
+async function journalBytes(server: Server): Promise<Uint8Array> {
+  const bytes = simulatedBytes(9, 6_000_000);
+  const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
+  await exporter.sendUpTo(bytes, bytes.length);
+  exporter.close();
+  await until('it is journaled', () => server.snapshot().journal.position > bytes.length);
+  return bytes;
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -101,19 +112,8 @@ test(
     const destination = new ForwardDestination('a', { next: 0 });
     destination.start();
     const data = join(temporaryFolder(t), 'data');
-    const input = {
-      listen: ['127.0.0.1:0'],
-      http: null,
-      data,
-      sink: 'null',
-      cpu: { pin: 'off' },
-    } as const;
-    const server = await startServer(makeConfig(input));
-    const bytes = simulatedBytes(9, 6_000_000);
-    const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
-    await exporter.sendUpTo(bytes, bytes.length);
-    exporter.close();
-    await until('it is journaled', () => server.snapshot().journal.position > bytes.length);
+    const server = await startServer(makeConfig(inputOf(data)));
+    const bytes = await journalBytes(server);
     const journal = join(data, 'journal');
     const evicted = readdirSync(journal).map((name) => isEvicted(join(journal, name)));
     const { forward: _, ...others } = server.config;
@@ -146,21 +146,10 @@ test(
     const options = { sendBufferBytes: 65_536, userTimeoutMs: 0, connections: 'merged' } as const;
     const to = { name: 'a', host: '127.0.0.1', port: destination.port, ...options };
     const server = await startServer(
-      makeConfig({
-        listen: ['127.0.0.1:0'],
-        http: null,
-        data,
-        sink: 'null',
-        cpu: { pin: 'off' },
-        forward: { destinations: [to] },
-      }),
+      makeConfig({ ...inputOf(data), forward: { destinations: [to] } }),
     );
     destination.isReading = false;
-    const bytes = simulatedBytes(9, 6_000_000);
-    const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
-    await exporter.sendUpTo(bytes, bytes.length);
-    exporter.close();
-    await until('it is journaled', () => server.snapshot().journal.position > bytes.length);
+    const bytes = await journalBytes(server);
     const sent = (): number => server.snapshot().forward!.channels[0]!.destinations[0]!.sentBytes;
     await until('the socket is full', () => sent() > 0);
     await sleep(LOOK_AGAIN_MS + 500);

@@ -28,17 +28,11 @@ export interface Selected {
   readonly pieces: readonly Piece[];
 }
 
-/** The payload is not in memory: later again. */
-export const SELECT_COLD = 'cold';
 /** No room to gather: later again, when something was settled. */
 export const SELECT_FULL = 'full';
 /** The payload is not what its checksum says: none of it is sent. */
 export const SELECT_DAMAGED = 'damaged';
-export type SelectResult =
-  | Selected
-  | typeof SELECT_COLD
-  | typeof SELECT_FULL
-  | typeof SELECT_DAMAGED;
+export type SelectResult = Selected | typeof SELECT_FULL | typeof SELECT_DAMAGED;
 
 export interface BlockSelector {
   select(block: CursorBlock): SelectResult;

@@ -324,8 +324,7 @@ export class Channel {
       return false;
     }
     const selected = this.#buffers.isFull ? 'full' : this.#selector.select(block);
-    if (selected === 'cold') this.#waitsFor = 'cold';
-    else if (selected === 'full') this.#waitsFor = 'memory';
+    if (selected === 'full') this.#waitsFor = 'memory';
     else if (selected === 'damaged') this.#pass(block, 'damaged');
     else if (selected.records === 0) this.#pass(block, 'filtered');
     else this.#begin(block, selected);

@@ -128,14 +128,14 @@ test('a local address that is not ours: a reason, and retried', needsAddon, (t) 
 test('down when it fails, up again when a probe gets through', needsAddon, (t) => {
   const bench = makeBench(t, {}, true);
   const { destination, peer } = bench;
-  assert.ok(destination.isUp, 'not tried yet');
+  assert.equal(destination.downSinceMs, null, 'not tried yet');
   assert.equal(destination.upSinceMs, null);
   destination.probe(bench.nowMs);
   bench.until(() => destination.upSinceMs !== null, 'the probe connects');
   const sinceMs = destination.upSinceMs!;
   bench.until(() => peer.streams.length === 1, 'is accepted');
   peer.reset(peer.streams[0]!);
-  bench.until(() => !destination.isUp, 'is down');
+  bench.until(() => destination.downSinceMs !== null, 'is down');
   assert.equal(destination.upSinceMs, null);
   assert.ok(destination.downSinceMs! >= sinceMs);
   for (let i = 0; i < 5; i++) {
@@ -143,7 +143,7 @@ test('down when it fails, up again when a probe gets through', needsAddon, (t) =
     destination.probe(bench.nowMs);
     destination.turn(bench.nowMs);
   }
-  bench.until(() => destination.isUp, 'is up again');
+  bench.until(() => destination.downSinceMs === null, 'is up again');
   assert.equal(destination.counts.reconnects, 1);
   assert.equal(destination.counts.sentBytes, 0, 'a probe sends nothing');
 });

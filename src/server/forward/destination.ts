@@ -123,11 +123,6 @@ export class Destination {
     return this.#isEnding && this.#members.length === 0;
   }
 
-  /** Connected, or nothing has failed yet. */
-  get isUp(): boolean {
-    return this.downSinceMs === null;
-  }
-
   /** Since when all its connections fail that are used; null: it is up, or was not tried. */
   get downSinceMs(): number | null {
     let sinceMs: number | null = null;

@@ -7,8 +7,8 @@
  * LAYOUT       `forwardSleep` of JournalSharedHandle, int32 words, 128 bytes apart:
  *                0 asleep      forwarder sets it; forwarder and journal clear it (by exchange)
  *                32 published  journal: low half of the position that it has published
- * OWNERSHIP    ForwardSleep: the forward worker. ForwardWaker: the journal, and whoever else gives
- *              the forwarder work (main thread, catch-up worker), by wakeAlways.
+ * OWNERSHIP    ForwardSleep: the forward worker. ForwardWaker: the journal. Who else gives the
+ *              forwarder work (main thread, catch-up worker) signals the eventfd itself.
  * MEMORY ORDER The journal stores `published` by Atomics, behind its plain stores of position and
  *              ordinal, then loads `asleep`. The forwarder stores `asleep`, then loads `published`
  *              by Atomics, then compares the position. In the single order of Atomics either the
@@ -60,7 +60,7 @@ export class ForwardSleep {
   }
 }
 
-/** The end of those who wake it. */
+/** The journal's end. */
 export class ForwardWaker {
   readonly #wakeFd: number;
   readonly #words: Int32Array;
@@ -76,10 +76,5 @@ export class ForwardWaker {
     if (!idleClaimWake(this.#words)) return false;
     eventfdSignal(this.#wakeFd);
     return true;
-  }
-
-  /** For work that is not the journal's: the signal stays until the forwarder sleeps next. */
-  wakeAlways(): void {
-    eventfdSignal(this.#wakeFd);
   }
 }
