@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeConfig } from '../src/server/config.ts';
+import { FRESH_MS } from '../src/server/forward/fresh.ts';
 import { LOOK_AGAIN_MS } from '../src/server/forward/outbox-warmth.ts';
 import { type Server, startServer } from '../src/server/index.ts';
 import type { Fault } from '../src/server/setup.ts';
@@ -114,6 +115,8 @@ test(
     const data = join(temporaryFolder(t), 'data');
     const server = await startServer(makeConfig(inputOf(data)));
     const bytes = await journalBytes(server);
+    // What is younger is sent without a look at the page cache.
+    await sleep(FRESH_MS);
     const journal = join(data, 'journal');
     const evicted = readdirSync(journal).map((name) => isEvicted(join(journal, name)));
     const { forward: _, ...others } = server.config;
