@@ -13,8 +13,9 @@ import {
 import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
 import { addressBytes } from '../address.ts';
-import { LINGER_BYTES, TURN_BYTES_MAX } from './connection.ts';
+
 import { makeLoopCheck } from './loop.ts';
+import { LINGER_BYTES, TURN_BYTES_MAX } from './outgoing-stream.ts';
 import type { Parcel } from './parcel.ts';
 
 const needsAddon = { skip: addonSkipReason() };
