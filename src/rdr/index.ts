@@ -45,9 +45,11 @@ export {
   walkFields,
 } from './field.ts';
 export {
+  FILTER_CODE_MAX,
   FILTER_DEPTH_MAX,
   FILTER_LITERAL_BYTES_MAX,
   FILTER_PATTERN_BYTES_MAX,
+  FILTER_PATTERNS_BYTES_MAX,
   FILTER_TERMS_MAX,
   FILTER_TEXT_MAX,
   type Filter,
@@ -58,7 +60,8 @@ export {
   type FilterValue,
   type RecordPredicate,
 } from './filter/ast.ts';
-export { compileFilter, filterSource } from './filter/compile.ts';
+export { categoriesAsTags } from './filter/categories.ts';
+export { checkFilter, compileFilter, filterSource } from './filter/compile.ts';
 export { type FieldFinder, fieldBytesAt, makeFieldFinder } from './filter/field-finder.ts';
 export { FilterError } from './filter/filter-error.ts';
 export { interpretFilter } from './filter/interpret.ts';

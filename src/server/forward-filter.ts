@@ -6,9 +6,9 @@
  * INVARIANTS The text parses, and chooses what all its parts choose.
  */
 import {
-  compileFilter,
+  categoriesAsTags,
+  checkFilter,
   type Filter,
-  type FilterNode,
   formatFilter,
   parseFilter,
   tagByName,
@@ -30,7 +30,7 @@ export function tagSets({ categories }: Pick<ForwardConfig, 'categories'>): TagS
 /** Parses a filter of the configuration. Throws MR_FILTER, for unknown sets too. */
 export function parseWithSets(text: string, categories: TagSets): Filter {
   const filter = parseFilter(text);
-  compileFilter(filter, { categories });
+  checkFilter(filter, { categories });
   return filter;
 }
 
@@ -48,8 +48,8 @@ export function channelFilter(
     if (names.length > 0) parts.push(tagsText(names.flatMap((name) => categories[name] ?? [])));
   }
   const text = combineFilters(parts);
-  // Together they may be longer than a filter can be.
-  parseFilter(text);
+  // Together they may be more than a filter can be.
+  checkFilter(parseFilter(text));
   return text;
 }
 
@@ -62,32 +62,8 @@ export function combineFilters(parts: readonly string[]): string {
 /** As it was written, unless it names sets. */
 function withoutSets(text: string, categories: TagSets): string {
   const filter = parseWithSets(text, categories);
-  const root = expand(filter.root, categories);
+  const root = categoriesAsTags(filter.root, { categories });
   return root === filter.root ? text : formatFilter({ text: '', root });
-}
-
-/** The same node where nothing in it names a set. */
-function expand(node: FilterNode, categories: TagSets): FilterNode {
-  if (node.kind === 'not') {
-    const term = expand(node.term, categories);
-    return term === node.term ? node : { ...node, term };
-  }
-  if (node.kind !== 'compare') {
-    const terms = node.terms.map((term) => expand(term, categories));
-    return terms.every((term, n) => term === node.terms[n]) ? node : { ...node, terms };
-  }
-  if (node.subject !== 'category') return node;
-  const isIn = node.operator === '=' || node.operator === 'in';
-  const tags = node.values.flatMap((value) =>
-    value.kind === 'category' ? (categories[value.name] ?? []) : [],
-  );
-  return {
-    kind: 'compare',
-    subject: 'tag',
-    operator: isIn ? 'in' : 'not in',
-    values: [...new Set(tags)].map((tag) => ({ kind: 'tag', tag, at: node.at })),
-    at: node.at,
-  };
 }
 
 function tagsText(tags: readonly number[]): string {

@@ -20,6 +20,13 @@ export const FILTER_LITERAL_BYTES_MAX = 1024;
 /** Bytes of the pattern of one `~`. */
 export const FILTER_PATTERN_BYTES_MAX = 256;
 
+/** Bytes of all patterns of a filter: each may cost 512 of memory. */
+export const FILTER_PATTERNS_BYTES_MAX = 16_384;
+/** Values of one comparison that are compared one by one; more of them are searched as a list. */
+export const INLINE_VALUES_MAX = 16;
+/** Comparisons in the code of a filter, for all groups of tags together. */
+export const FILTER_CODE_MAX = 20_000;
+
 /** `cidr` is another word for `in`. */
 export type FilterOperator = '=' | '!=' | '<' | '<=' | '>' | '>=' | '~' | 'in' | 'not in';
 

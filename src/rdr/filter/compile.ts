@@ -6,19 +6,31 @@
  */
 import { isInBlock, isKnownAddress } from './address.ts';
 import type { Filter, FilterContext, RecordPredicate } from './ast.ts';
-import { checkCategories } from './categories.ts';
 import { compareText, fieldAt, isText, numberAt } from './field-walk.ts';
 import { matches } from './pattern.ts';
-import { resolve, tagsToldApart } from './resolve.ts';
+import { planFilter } from './plan.ts';
 import { FilterSource } from './source.ts';
+import { isInBlocks, isInNetworks, isOneOf, isOneText } from './value-lists.ts';
 
 /** What generated code may call. */
-const HELPERS = { compareText, fieldAt, isInBlock, isKnownAddress, isText, matches, numberAt };
+const HELPERS = {
+  compareText,
+  fieldAt,
+  isInBlock,
+  isInBlocks,
+  isInNetworks,
+  isKnownAddress,
+  isOneOf,
+  isOneText,
+  isText,
+  matches,
+  numberAt,
+};
 
 /**
  * The predicate of a filter; it allocates nothing and never throws, whatever a frame holds. Not to
  * be used by two threads or re-entered (patterns keep their state in it). Throws MR_FILTER for a
- * category that the context does not have.
+ * category that the context does not have, and for a filter of too much code.
  */
 export function compileFilter(filter: Filter, context: FilterContext = {}): RecordPredicate {
   const { constants, source } = makeSource(filter, context);
@@ -33,13 +45,14 @@ export function filterSource(filter: Filter, context: FilterContext = {}): strin
   return makeSource(filter, context).source;
 }
 
+/** Would it compile? Throws the MR_FILTER that compileFilter throws; makes no code. */
+export function checkFilter(filter: Filter, context: FilterContext = {}): void {
+  planFilter(filter, context);
+}
+
 function makeSource(filter: Filter, context: FilterContext) {
-  checkCategories(filter, context);
-  const tests = tagsToldApart(filter.root, context).map((tag) => ({
-    tag,
-    test: resolve(filter.root, tag, context),
-  }));
+  const plan = planFilter(filter, context);
   const emitter = new FilterSource();
-  const source = emitter.make(tests, resolve(filter.root, null, context));
+  const source = emitter.make(plan);
   return { constants: emitter.constants, source };
 }

@@ -8,7 +8,7 @@ import { FIELD_COUNT_OFFSET, FIELD_HEADER_BYTES, HEADER_BYTES, TAG_OFFSET } from
 import { fieldAt } from './field-walk.ts';
 import { FilterError, quoted } from './filter-error.ts';
 import { suggestion } from './near-names.ts';
-import { FIELD_PLACES } from './subject.ts';
+import { FIELD_PLACES, fieldPlaces } from './subject.ts';
 
 /**
  * Offset of the field's value, or -1 where the record does not have it (another tag, too few
@@ -29,8 +29,8 @@ export function fieldBytesAt(view: DataView, at: number): number {
 
 /** The finder of a field by its lower_snake name. Throws MR_FILTER when there is none. */
 export function makeFieldFinder(name: string): FieldFinder {
-  const places = FIELD_PLACES.get(name);
-  if (places === undefined) {
+  const places = fieldPlaces(name);
+  if (places.length === 0) {
     const all = 'docs/reference/rdrv1.md lists the fields of each record type';
     const remedy = suggestion(name, FIELD_PLACES.keys(), all);
     throw new FilterError(name, 0, `no field is called ${quoted(name)}`, remedy);

@@ -7,8 +7,10 @@
  * INVARIANTS  Whatever the text is, the only thing thrown is MR_FILTER, after work that is linear
  *             in its length: depth and terms are bounded, and no token is looked at twice.
  */
+import { encodeText } from '../text.ts';
 import {
   FILTER_DEPTH_MAX,
+  FILTER_PATTERNS_BYTES_MAX,
   FILTER_TERMS_MAX,
   FILTER_TEXT_MAX,
   type Filter,
@@ -44,6 +46,7 @@ class Parser {
   #token: Token;
   #depth = 0;
   #terms = 0;
+  #patternBytes = 0;
   /** What the comparison that was begun last is about; for hints. */
   #subject = 'FIELD';
   /** The first name that does not exist; told at the end, when the tags are known. */
@@ -107,7 +110,9 @@ class Parser {
     const token = this.#token;
     if (token.kind === 'symbol' && OPERATORS.includes(token.text as FilterOperator)) {
       this.#advance();
-      return { operator: token.text as FilterOperator, values: [this.#value()] };
+      const value = this.#value();
+      if (token.text === '~') this.#countPattern(value);
+      return { operator: token.text as FilterOperator, values: [value] };
     }
     const isNegated = this.#isWord('not');
     if (isNegated) this.#advance();
@@ -137,6 +142,13 @@ class Parser {
     }
     this.#advance();
     return token;
+  }
+
+  #countPattern(pattern: Token): void {
+    this.#patternBytes += encodeText(pattern.text).length;
+    if (this.#patternBytes <= FILTER_PATTERNS_BYTES_MAX) return;
+    const remedy = `all patterns of a filter have at most ${FILTER_PATTERNS_BYTES_MAX} bytes`;
+    throw new FilterError(this.#text, pattern.at, 'too many patterns', remedy);
   }
 
   #close(): void {

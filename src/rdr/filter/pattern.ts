@@ -43,48 +43,54 @@ const END = 0x24;
 export function patternError(text: string): string | null {
   const bytes = encodeText(text);
   if (bytes.length > FILTER_PATTERN_BYTES_MAX) return `a pattern of ${bytes.length} bytes`;
-  const made = readPieces(bytes);
-  return typeof made === 'string' ? made : null;
+  const read = readRows(bytes);
+  return typeof read === 'string' ? read : null;
 }
 
 /** Compiles a pattern without an error. */
 export function makePattern(text: string): Pattern {
-  const made = readPieces(encodeText(text));
-  if (typeof made === 'string') throw new RangeError(made);
-  return made;
+  const bytes = encodeText(text);
+  const read = readRows(bytes);
+  if (typeof read === 'string') throw new RangeError(read);
+  const { isTiedToEnd, isTiedToStart, rows } = read;
+  return { isTiedToStart, isTiedToEnd, pieces: rows.map((row) => makePiece(bytes, row)) };
 }
 
-type ByteSet = Uint8Array;
+interface Rows {
+  readonly isTiedToStart: boolean;
+  readonly isTiedToEnd: boolean;
+  /** Of each piece: where each of its sets begins in the pattern. */
+  readonly rows: readonly (readonly number[])[];
+}
 
-function readPieces(bytes: Uint8Array): Pattern | string {
+function readRows(bytes: Uint8Array): Rows | string {
   const isTiedToStart = bytes[0] === START;
   const from = isTiedToStart ? 1 : 0;
   const isTiedToEnd = bytes.length > from && bytes.at(-1) === END;
   const end = bytes.length - (isTiedToEnd ? 1 : 0);
-  const rows: ByteSet[][] = [[]];
+  const rows: number[][] = [[]];
   for (let at = from; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === STAR) {
+    if (bytes[at] === STAR) {
       rows.push([]);
       continue;
     }
-    const set = new Uint8Array(256);
-    rows.at(-1)!.push(set);
-    if (byte === ANY) set.fill(1);
-    else if (byte !== OPEN) set[byte] = 1;
-    else {
-      const behind = readSet(bytes, at + 1, end, set);
-      if (typeof behind === 'string') return behind;
-      at = behind - 1;
-    }
+    rows.at(-1)!.push(at);
+    if (bytes[at] !== OPEN) continue;
+    const behind = readSet(bytes, at + 1, end, () => undefined);
+    if (typeof behind === 'string') return behind;
+    at = behind - 1;
   }
-  return { isTiedToStart, isTiedToEnd, pieces: rows.map(makePiece) };
+  return { isTiedToStart, isTiedToEnd, rows };
 }
 
-/** Reads a set up to its `]`; where it ends, or what is wrong. */
-function readSet(bytes: Uint8Array, from: number, end: number, set: ByteSet): number | string {
-  const isNegated = bytes[from] === NOT;
-  const first = isNegated ? from + 1 : from;
+/** Calls `onRange` for what stands in a set, up to its `]`; where it ends, or what is wrong. */
+function readSet(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  onRange: (low: number, high: number) => void,
+): number | string {
+  const first = bytes[from] === NOT ? from + 1 : from;
   let at = first;
   while (at < end && (bytes[at] !== CLOSE || at === first)) {
     const low = bytes[at]!;
@@ -92,23 +98,36 @@ function readSet(bytes: Uint8Array, from: number, end: number, set: ByteSet): nu
     const high = isRange ? bytes[at + 2]! : low;
     if (low > 0x7f || high > 0x7f) return 'a set holds ASCII only';
     if (high < low) return 'a range of a set that ends before it begins';
-    set.fill(1, low, high + 1);
+    onRange(low, high);
     at += isRange ? 3 : 1;
   }
-  if (at >= end) return 'a set that begins with [ has no ]';
-  if (isNegated) for (let byte = 0; byte < 256; byte++) set[byte] = 1 - set[byte]!;
-  return at + 1;
+  return at >= end ? 'a set that begins with [ has no ]' : at + 1;
 }
 
-function makePiece(sets: readonly ByteSet[]): Piece {
-  const words = Math.max(1, (sets.length + 31) >>> 5);
+function makePiece(bytes: Uint8Array, row: readonly number[]): Piece {
+  const words = Math.max(1, (row.length + 31) >>> 5);
   const masks = new Int32Array(256 * words);
-  sets.forEach((set, index) => {
-    for (let byte = 0; byte < 256; byte++) {
-      if (set[byte] === 1) masks[byte * words + (index >>> 5)]! |= 1 << (index & 31);
+  row.forEach((at, index) => {
+    const word = index >>> 5;
+    const bit = 1 << (index & 31);
+    const byte = bytes[at]!;
+    if (byte !== ANY && byte !== OPEN) {
+      masks[byte * words + word]! |= bit;
+      return;
     }
+    const set = setAt(bytes, at);
+    for (let one = 0; one < 256; one++) if (set[one] === 1) masks[one * words + word]! |= bit;
   });
-  return { length: sets.length, words, masks, state: new Int32Array(words) };
+  return { length: row.length, words, masks, state: new Int32Array(words) };
+}
+
+/** 1 for each byte that the `?` or `[...]` at `at` stands for. */
+function setAt(bytes: Uint8Array, at: number): Uint8Array {
+  if (bytes[at] === ANY) return new Uint8Array(256).fill(1);
+  const isNegated = bytes[at + 1] === NOT;
+  const set = new Uint8Array(256).fill(isNegated ? 1 : 0);
+  readSet(bytes, at + 1, bytes.length, (low, high) => set.fill(isNegated ? 0 : 1, low, high + 1));
+  return set;
 }
 
 /** Does `bytes[from .. from + length)` match? */

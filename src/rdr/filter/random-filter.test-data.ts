@@ -87,7 +87,8 @@ export function randomFilter(random: Prng, depth = 0): string {
 function list(random: Prng, from: readonly string[], operator?: string): string {
   if (operator !== undefined && random.chance(0.6)) return `${operator} ${pick(random, from)}`;
   const word = pick(random, ['in', 'not in']);
-  const values = Array.from({ length: 1 + random.below(9) }, () => pick(random, from));
+  const count = 1 + random.below(random.chance(0.2) ? 30 : 9);
+  const values = Array.from({ length: count }, () => pick(random, from));
   return `${word} (${values.join(', ')})`;
 }
 

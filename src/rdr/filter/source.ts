@@ -9,7 +9,8 @@
  *            return. A field is three locals: type t (0: absent), value offset a, value length n;
  *            and v, its number (NaN: none).
  * INVARIANTS 1. Nothing of a filter's text gets into the source: it is made of our own words and of
- *            numbers; texts, patterns and blocks are constants handed over.  2. No call allocates.
+ *            numbers; texts, patterns, blocks and long lists are constants handed over.  2. No call
+ *            allocates.
  */
 import {
   FIELD_COUNT_OFFSET,
@@ -20,10 +21,17 @@ import {
   TAG_OFFSET,
 } from '../constants.ts';
 import { encodeText } from '../text.ts';
-import { ipv4Mask, ipv4Network, parseBlock } from './address.ts';
-import type { FilterCompare, FilterOperator, FilterValue } from './ast.ts';
+import { type AddressBlock, ipv4Mask, ipv4Network, parseBlock } from './address.ts';
+import {
+  type FilterCompare,
+  type FilterOperator,
+  type FilterValue,
+  INLINE_VALUES_MAX,
+} from './ast.ts';
 import { makePattern } from './pattern.ts';
+import type { FilterPlan, KeyedTest } from './plan.ts';
 import type { Leaf, Test } from './resolve.ts';
+import { networkList, numberList, textList } from './value-lists.ts';
 
 /** A list of so many numbers is searched by halves. */
 const HALVES_MIN = 6;
@@ -40,27 +48,20 @@ const JS_OPERATOR: Readonly<Record<FilterOperator, string>> = {
   'not in': '!==',
 };
 
-/** A tag and what is left to test of a record that has it. */
-export interface TagTest {
-  readonly tag: number;
-  readonly test: Test;
-}
-
 export class FilterSource {
   /** What the source calls `constants`. */
   readonly constants: unknown[] = [];
   readonly #functions: string[] = [];
-  /** Test as text -> the expression that answers it. */
+  /** Key of a test -> the expression that answers it. */
   readonly #answers = new Map<string, string>();
+  /** What is compared with -> its names in the source, by what is made of it. */
+  readonly #names = new Map<object, Map<string, string>>();
 
-  /** A number for each comparison, to tell them apart. */
-  readonly #numbers = new Map<FilterCompare, number>();
-
-  /** Body of a factory that returns the predicate. `others` is for every tag not listed. */
-  make(tests: readonly TagTest[], others: Test): string {
+  /** Body of a factory that returns the predicate. */
+  make({ tests, others }: FilterPlan): string {
     const rest = this.#answer(others);
     const cases = tests
-      .map(({ tag, test }) => ({ tag: tag | 0, answer: this.#answer(test) }))
+      .map((test) => ({ tag: test.tag | 0, answer: this.#answer(test) }))
       .filter(({ answer }) => answer !== rest)
       .sort((a, b) => a.tag - b.tag);
     const names = this.constants.map((_, index) => `k${index} = constants[${index}]`);
@@ -76,9 +77,8 @@ export class FilterSource {
   }
 
   /** An expression; equal tests share one function. */
-  #answer(test: Test): string {
+  #answer({ key, test }: KeyedTest): string {
     if (typeof test === 'boolean') return String(test);
-    const key = this.#keyOf(test);
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
     const name = `test${this.#answers.size}`;
@@ -88,18 +88,6 @@ export class FilterSource {
     return answer;
   }
 
-  /** Equal for tests that read the same fields and compare them alike. */
-  #keyOf(test: Test): string {
-    if (typeof test === 'boolean') return String(test);
-    if (test.kind === 'not') return `!${this.#keyOf(test.term)}`;
-    if ('terms' in test) {
-      return `${test.kind}(${test.terms.map((term) => this.#keyOf(term)).join()})`;
-    }
-    const number = this.#numbers.get(test.compare) ?? this.#numbers.size;
-    this.#numbers.set(test.compare, number);
-    return test.kind === 'field' ? `${number}@${test.place.index}:${test.place.type}` : `${number}`;
-  }
-
   #program(name: string, test: Exclude<Test, boolean>): string {
     const isOr = test.kind === 'or';
     const terms = isOr || test.kind === 'and' ? test.terms : [test];
@@ -107,12 +95,14 @@ export class FilterSource {
     order.sort((a, b) => a.last - b.last);
     const lines: string[] = [];
     let next = 0;
+    let read = 0;
     const fields = fieldsOf(test);
     const numeric = new Set(fields.filter(isNumeric).map((leaf) => leaf.place.index));
     for (const { last, term } of order) {
       // Also those that only later terms need: the walk does not come back.
-      for (const { place } of fields) {
-        if (place.index < next || place.index > last) continue;
+      for (; read < fields.length && fields[read]!.place.index <= last; read++) {
+        const { place } = fields[read]!;
+        if (place.index < next) continue;
         lines.push(...readField(place.index, place.index - next));
         if (numeric.has(place.index)) lines.push(readNumber(place.index, place.type));
         next = place.index + 1;
@@ -146,61 +136,112 @@ export class FilterSource {
         const where = `view.getUint${8 * bytes}(offset + ${offset})`;
         const isLength = test.compare.subject === 'header_length';
         const item = isLength ? `(length - ${PREFIX_BYTES})` : where;
-        return numbers(test.compare.operator, item, numbersOf(test.compare.values), '');
+        return this.#numbers(test.compare, item, '');
       }
       case 'field':
         return this.#field(test);
     }
   }
 
-  #constant(value: unknown): string {
-    this.constants.push(value);
-    return `k${this.constants.length - 1}`;
+  /** Name of a constant, which is made once for all tests that compare with `of`. */
+  #constant(of: object, what: string, make: () => unknown): string {
+    const names = this.#names.get(of) ?? new Map<string, string>();
+    this.#names.set(of, names);
+    const known = names.get(what);
+    if (known !== undefined) return known;
+    const name = `k${this.constants.length}`;
+    this.constants.push(make());
+    names.set(what, name);
+    return name;
   }
 
   #exporter(compare: FilterCompare): string {
-    const inside = compare.values.map((value) => {
-      const block = value.kind === 'address' ? parseBlock(value.text) : null;
-      return `isInBlock(${this.#constant(block)}, exporter)`;
-    });
-    if (!isNegated(compare.operator)) return inside.join(' || ');
-    return `isKnownAddress(exporter) && !(${inside.join(' || ')})`;
+    const inside = isLong(compare.values)
+      ? `isInBlocks(${this.#constant(compare, 'blocks', () => blocksOf(compare))}, exporter)`
+      : compare.values
+          .map((value) => this.#constant(value, 'block', () => blocksOf({ values: [value] })[0]))
+          .map((name) => `isInBlock(${name}, exporter)`)
+          .join(' || ');
+    return isNegated(compare.operator) ? `isKnownAddress(exporter) && !(${inside})` : inside;
   }
 
   #field(leaf: Leaf & { kind: 'field' }): string {
     const { compare, place } = leaf;
-    const { operator, values } = compare;
+    const { operator } = compare;
     const k = place.index;
     const parts: string[] = [];
-    const amounts = numbersOf(values);
-    if (amounts.length > 0) parts.push(numbers(operator, `v${k}`, amounts, `t${k}`));
-    const texts = values.flatMap((value) => (value.kind === 'text' ? [value.text] : []));
-    if (texts.length > 0) {
+    if (isNumeric(leaf)) parts.push(this.#numbers(compare, `v${k}`, `t${k}`));
+    if (compare.values.some(({ kind }) => kind === 'text')) {
       const isString = `t${k} === ${FIELD_TYPE.STRING}`;
-      parts.push(`${isString} && (${this.#texts(operator, `bytes, a${k}, n${k}`, texts)})`);
+      parts.push(`${isString} && (${this.#texts(compare, `bytes, a${k}, n${k}`)})`);
     }
-    const blocks = values.flatMap((value) => (value.kind === 'address' ? [value.text] : []));
+    const blocks = blocksOf(compare);
     if (blocks.length > 0) {
       const isWord = `t${k} === ${FIELD_TYPE.UINT32} || t${k} === ${FIELD_TYPE.INT32}`;
-      parts.push(`(${isWord}) && ${isNegated(operator) ? '!' : ''}(${inBlocks(k, blocks)})`);
+      const word = `view.getInt32(a${k})`;
+      const inside = isLong(blocks)
+        ? `isInNetworks(${this.#constant(compare, 'networks', () => networkList(blocks))}, ${word})`
+        : inBlocks(word, blocks);
+      parts.push(`(${isWord}) && ${isNegated(operator) ? '!' : ''}(${inside})`);
     }
     return parts.map((part) => `(${part})`).join(isNegated(operator) ? ' && ' : ' || ');
   }
 
-  #texts(operator: FilterOperator, where: string, texts: readonly string[]): string {
+  /**
+   * The number `value` (NaN: none) against those of a comparison. `type` is the local that holds
+   * the type byte, or empty: what is compared with a FLOAT is made a single first.
+   */
+  #numbers(compare: FilterCompare, value: string, type: string): string {
+    const wanted = numbersOf(compare.values);
+    const exact = this.#comparison(compare, value, wanted, 'numbers');
+    const singles = wanted.map(Math.fround);
+    if (type === '' || singles.every((single, i) => single === wanted[i])) return exact;
+    const rounded = this.#comparison(compare, value, singles, 'singles');
+    return `${type} === ${FIELD_TYPE.FLOAT} ? (${rounded}) : (${exact})`;
+  }
+
+  #comparison(
+    compare: FilterCompare,
+    value: string,
+    wanted: readonly number[],
+    what: string,
+  ): string {
+    const { operator } = compare;
+    const isEqual = operator === '=' || operator === 'in';
+    if (!isEqual && !isNegated(operator)) {
+      return `${value} ${JS_OPERATOR[operator]} ${literal(wanted[0]!)}`;
+    }
+    const within = isLong(wanted)
+      ? `isOneOf(${this.#constant(compare, what, () => numberList(wanted))}, ${value})`
+      : oneOf(value, wanted);
+    return isEqual ? within : `${value} === ${value} && !(${within})`;
+  }
+
+  #texts(compare: FilterCompare, where: string): string {
+    const { operator } = compare;
+    const values = compare.values.filter((value) => value.kind === 'text');
     if (operator === '~') {
-      const pattern = this.#constant(makePattern(texts[0]!));
-      return `matches(${pattern}, ${where})`;
+      const { text } = values[0]!;
+      return `matches(${this.#constant(compare, 'pattern', () => makePattern(text))}, ${where})`;
     }
     const isEqual = operator === '=' || operator === 'in';
-    const parts = texts.map((text) => {
-      const constant = this.#constant(encodeText(text));
-      if (isEqual) return `isText(${where}, ${constant})`;
-      if (isNegated(operator)) return `!isText(${where}, ${constant})`;
+    const not = isNegated(operator) ? '!' : '';
+    if (isLong(values)) {
+      const make = (): unknown => textList(values.map(({ text }) => encodeText(text)));
+      return `${not}isOneText(${where}, ${this.#constant(compare, 'texts', make)})`;
+    }
+    const parts = values.map((value) => {
+      const constant = this.#constant(value, 'text', () => encodeText(value.text));
+      if (isEqual || not !== '') return `${not}isText(${where}, ${constant})`;
       return `compareText(${where}, ${constant}) ${JS_OPERATOR[operator]} 0`;
     });
     return parts.join(isEqual ? ' || ' : ' && ');
   }
+}
+
+/** Too many to stand in the code. */
+function isLong(values: readonly unknown[]): boolean {
+  return values.length > INLINE_VALUES_MAX;
 }
 
 function isNegated(operator: FilterOperator): boolean {
@@ -212,6 +253,10 @@ function numbersOf(values: readonly FilterValue[]): number[] {
     if (value.kind === 'number') return [value.number];
     return value.kind === 'tag' ? [value.tag] : [];
   });
+}
+
+function blocksOf({ values }: Pick<FilterCompare, 'values'>): AddressBlock[] {
+  return values.flatMap((value) => (value.kind === 'address' ? [parseBlock(value.text)!] : []));
 }
 
 /** Fields that a test needs, in wire order. */
@@ -265,29 +310,6 @@ const READERS: Readonly<Record<number, string | undefined>> = {
   [FIELD_TYPE.UINT32]: 'getUint32',
 };
 
-/**
- * The number `value` (NaN: none) against `wanted`. `type` is the local that holds the type byte,
- * or empty: what is compared with a FLOAT is made a single first.
- */
-function numbers(
-  operator: FilterOperator,
-  value: string,
-  wanted: readonly number[],
-  type: string,
-): string {
-  const exact = comparison(operator, value, wanted);
-  const singles = wanted.map(Math.fround);
-  if (type === '' || singles.every((single, i) => single === wanted[i])) return exact;
-  const rounded = comparison(operator, value, singles);
-  return `${type} === ${FIELD_TYPE.FLOAT} ? (${rounded}) : (${exact})`;
-}
-
-function comparison(operator: FilterOperator, value: string, wanted: readonly number[]): string {
-  if (operator === '=' || operator === 'in') return oneOf(value, wanted);
-  if (isNegated(operator)) return `${value} === ${value} && !(${oneOf(value, wanted)})`;
-  return `${value} ${JS_OPERATOR[operator]} ${literal(wanted[0]!)}`;
-}
-
 /** Is `value` one of these? Long lists by halves; NaN is none of any. */
 function oneOf(value: string, wanted: readonly number[]): string {
   const sorted = [...new Set(wanted)].sort((a, b) => a - b);
@@ -308,11 +330,11 @@ function literal(number: number): string {
   return number < 0 ? `(${text})` : text;
 }
 
-function inBlocks(k: number, texts: readonly string[]): string {
-  const parts = texts.map((text) => {
-    const block = parseBlock(text)!;
+/** Is the 4-byte `word` in one of the blocks? */
+function inBlocks(word: string, blocks: readonly AddressBlock[]): string {
+  const parts = blocks.map((block) => {
     const mask = literal(ipv4Mask(block));
-    return `(view.getInt32(a${k}) & ${mask}) === ${literal(ipv4Network(block))}`;
+    return `(${word} & ${mask}) === ${literal(ipv4Network(block))}`;
   });
   return parts.join(' || ');
 }

@@ -46,21 +46,28 @@ export interface FieldPlace {
   readonly type: number;
 }
 
-function makePlaces(): ReadonlyMap<string, readonly FieldPlace[]> {
-  const places = new Map<string, FieldPlace[]>();
+type Places = ReadonlyMap<number, FieldPlace>;
+
+function makePlaces(): ReadonlyMap<string, Places> {
+  const places = new Map<string, Map<number, FieldPlace>>();
   for (const entry of TABLES) {
     for (const field of entry.fields) {
-      const list = places.get(field.column) ?? [];
+      const byTag = places.get(field.column) ?? new Map<number, FieldPlace>();
       const type = field.type === 'UNKNOWN' ? 0 : FIELD_TYPE[field.type];
-      list.push({ tag: entry.tag!, index: field.index, type });
-      places.set(field.column, list);
+      byTag.set(entry.tag!, { tag: entry.tag!, index: field.index, type });
+      places.set(field.column, byTag);
     }
   }
   return places;
 }
 
-/** Field name -> the record types that have it. */
-export const FIELD_PLACES: ReadonlyMap<string, readonly FieldPlace[]> = makePlaces();
+/** Field name -> the record types that have it, by tag. */
+export const FIELD_PLACES: ReadonlyMap<string, Places> = makePlaces();
+
+/** Where the field stands; none for a name that is no field's. */
+export function fieldPlaces(name: string): readonly FieldPlace[] {
+  return [...(FIELD_PLACES.get(name)?.values() ?? [])];
+}
 
 /** Columns of the store that are no part of the record itself: a filter does not see them. */
 export const OUTSIDE_NAMES: readonly string[] = ['arrival_time', 'connection_id', 'record_ordinal'];
@@ -78,7 +85,7 @@ export function isSubject(name: string): boolean {
 
 /** What all catalogue entries say that the field holds; null when one does not know. */
 export function fieldHolds(name: string): 'text' | 'number' | null {
-  const types = (FIELD_PLACES.get(name) ?? []).map((place) => place.type);
+  const types = fieldPlaces(name).map((place) => place.type);
   if (types.length === 0 || types.includes(0)) return null;
   if (types.every((type) => type === FIELD_TYPE.STRING)) return 'text';
   return types.includes(FIELD_TYPE.STRING) ? null : 'number';

@@ -7,20 +7,22 @@
  */
 import { FIELD_TYPE } from '../constants.ts';
 import type { Filter, FilterCompare, FilterContext, FilterNode, FilterValue } from './ast.ts';
+import { categoriesAsTags } from './categories.ts';
 import { quoted } from './filter-error.ts';
 import { resolve, tagsToldApart } from './resolve.ts';
-import { FIELD_PLACES, HEADER_ITEMS } from './subject.ts';
+import { fieldPlaces, HEADER_ITEMS } from './subject.ts';
 
 const WARNINGS_MAX = 10;
 
 /** Sentences, at most 10; none is the rule. The filter compiles with this context. */
 export function filterWarnings(filter: Filter, context: FilterContext = {}): string[] {
   const found: string[] = [];
+  const ranges = new Map<string, Range | null>();
   const visit = (node: FilterNode): void => {
     if (found.length >= WARNINGS_MAX) return;
     if (node.kind === 'not') visit(node.term);
     else if (node.kind !== 'compare') node.terms.forEach(visit);
-    else for (const value of node.values) found.push(...ofValue(node, value));
+    else for (const value of node.values) found.push(...ofValue(node, value, ranges));
   };
   visit(filter.root);
   if (neverHolds(filter.root, context)) {
@@ -31,14 +33,21 @@ export function filterWarnings(filter: Filter, context: FilterContext = {}): str
 
 /** Is it `false` for every tag, before a field is looked at? */
 function neverHolds(root: FilterNode, context: FilterContext): boolean {
-  const tags = [null, ...tagsToldApart(root, context)];
-  return tags.every((tag) => resolve(root, tag, context) === false);
+  const tree = categoriesAsTags(root, context);
+  const { others, tags } = tagsToldApart(tree);
+  return [others, ...tags].every((tag) => resolve(tree, tag) === false);
 }
 
-function ofValue({ subject, operator }: FilterCompare, value: FilterValue): string[] {
+/** `ranges`: of subjects met before. */
+function ofValue(
+  { subject, operator }: FilterCompare,
+  value: FilterValue,
+  ranges: Map<string, Range | null>,
+): string[] {
   if (value.kind === 'text' && operator === '~') return ofPattern(subject, value.text);
   if (value.kind !== 'number') return [];
-  const range = rangeOf(subject);
+  if (!ranges.has(subject)) ranges.set(subject, rangeOf(subject));
+  const range = ranges.get(subject)!;
   if (range === null || (value.number >= range[0] && value.number <= range[1])) return [];
   return [`${subject} is ${range[0]} to ${range[1]}: ${value.number} is out of its range`];
 }
@@ -73,7 +82,7 @@ const RANGES: ReadonlyMap<number, Range> = new Map<number, Range>([
 function rangeOf(subject: string): Range | null {
   const item = HEADER_ITEMS.get(subject);
   if (item !== undefined) return [0, 256 ** item.bytes - 1];
-  const ranges = (FIELD_PLACES.get(subject) ?? []).map(({ type }) => RANGES.get(type) ?? null);
+  const ranges = fieldPlaces(subject).map(({ type }) => RANGES.get(type) ?? null);
   let range: Range | null = ranges[0] ?? null;
   for (const one of ranges) {
     if (one === null || range === null) return null;
