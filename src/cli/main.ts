@@ -6,7 +6,8 @@
  *             person can meet are printed as code, what was found and what to do; never as a stack.
  * INVARIANTS  Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration
  *             (toolkit/base/errors.ts). A reader of our output that goes away (`| head`) is no
- *             error. A command loads what it needs when it runs: `--help` must not wait for DuckDB.
+ *             error. A command loads what it needs when it runs: `--help` must not wait for DuckDB,
+ *             and where the first word names a command, the files of the others are not read.
  */
 import { Command, CommanderError } from 'commander';
 import {
@@ -16,21 +17,6 @@ import {
   EXIT_USAGE,
   MillraceError,
 } from '../toolkit/base/errors.ts';
-import { registerCpu } from './cpu.ts';
-import { registerDemo } from './demo.ts';
-import { registerDump } from './dump.ts';
-import { registerGenerate } from './generate.ts';
-import { registerGuard } from './guard.ts';
-import { registerJournal } from './journal.ts';
-import { registerNettest } from './nettest.ts';
-import { registerQuery } from './query.ts';
-import { registerReload } from './reload.ts';
-import { registerReplay } from './replay.ts';
-import { registerServe } from './serve.ts';
-import { registerSink } from './sink.ts';
-import { registerStatus } from './status.ts';
-import { registerStore } from './store.ts';
-import { registerTop } from './top.ts';
 import { packageVersion } from './version.ts';
 
 const EXAMPLES = `
@@ -45,7 +31,29 @@ Examples:
 Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 Documentation: docs/tutorial.md, docs/reference/cli.md`;
 
-export function makeProgram(): Command {
+type Register = (program: Command) => void;
+
+/** By the word that a user writes, in the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
+  serve: async () => (await import('./serve.ts')).registerServe,
+  demo: async () => (await import('./demo.ts')).registerDemo,
+  top: async () => (await import('./top.ts')).registerTop,
+  query: async () => (await import('./query.ts')).registerQuery,
+  status: async () => (await import('./status.ts')).registerStatus,
+  reload: async () => (await import('./reload.ts')).registerReload,
+  journal: async () => (await import('./journal.ts')).registerJournal,
+  store: async () => (await import('./store.ts')).registerStore,
+  dump: async () => (await import('./dump.ts')).registerDump,
+  replay: async () => (await import('./replay.ts')).registerReplay,
+  generate: async () => (await import('./generate.ts')).registerGenerate,
+  sink: async () => (await import('./sink.ts')).registerSink,
+  nettest: async () => (await import('./nettest.ts')).registerNettest,
+  cpu: async () => (await import('./cpu.ts')).registerCpu,
+  guard: async () => (await import('./guard.ts')).registerGuard,
+};
+
+/** `word` is the first one of the command line: of a command, that command alone is loaded. */
+async function makeProgram(word: string | undefined): Promise<Command> {
   const program = new Command('millrace')
     .description('Collects Cisco SCE RDRv1 record streams, stores them, answers questions.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -54,21 +62,9 @@ export function makeProgram(): Command {
     // An option behind a command is that command's, also where `cpu` and `cpu audit` have the same.
     .enablePositionalOptions()
     .addHelpText('after', EXAMPLES);
-  registerServe(program);
-  registerDemo(program);
-  registerTop(program);
-  registerQuery(program);
-  registerStatus(program);
-  registerReload(program);
-  registerJournal(program);
-  registerStore(program);
-  registerDump(program);
-  registerReplay(program);
-  registerGenerate(program);
-  registerSink(program);
-  registerNettest(program);
-  registerCpu(program);
-  registerGuard(program);
+  const names = Object.keys(COMMANDS);
+  const wanted = names.filter((name) => name === word);
+  for (const name of wanted.length > 0 ? wanted : names) (await COMMANDS[name]!())(program);
   for (const command of [program, ...program.commands]) overrideExit(command);
   return program;
 }
@@ -105,7 +101,8 @@ async function main(): Promise<void> {
   endQuietlyWithoutReader(process.stdout);
   endQuietlyWithoutReader(process.stderr);
   try {
-    await makeProgram().parseAsync();
+    const program = await makeProgram(process.argv[2]);
+    await program.parseAsync();
   } catch (error) {
     process.exitCode = exitCodeOf(error);
   }
