@@ -3,14 +3,13 @@
  *
  * WHY        The dashboard must not know DuckDB, the supervisor must not know the commit log. The
  *            query engine here is a reader of committed files, as the command line's is; it is
- *            opened when somebody looks for the first time.
+ *            loaded and opened when somebody looks for the first time.
  */
 import { join } from 'node:path';
 import type { TopMeasure, TopRow, TopSubject } from './dashboard/index.ts';
 import type { SeenNumbers } from './journal/recovery.ts';
 import { readStoreState } from './store/commit-log.ts';
-import { QueryEngine } from './store/query.ts';
-import { top } from './store/top.ts';
+import type { QueryEngine } from './store/query.ts';
 import type { Supervisor } from './supervisor.ts';
 
 const QUERY_MEMORY_BYTES = 256 * 1024 * 1024;
@@ -39,10 +38,8 @@ export class StoreDoor {
     measure: TopMeasure,
     count: number,
   ): Promise<readonly TopRow[]> {
-    this.#engine ??= QueryEngine.open(this.#dataDir, {
-      memoryBytes: QUERY_MEMORY_BYTES,
-      threads: 1,
-    });
+    this.#engine ??= openEngine(this.#dataDir);
+    const { top } = await import('./store/top.ts');
     const engine = await this.#engine;
     return top(engine, { subject: by, sinceMs, by: measure, count });
   }
@@ -51,4 +48,9 @@ export class StoreDoor {
     (await this.#engine)?.close();
     this.#engine = null;
   }
+}
+
+async function openEngine(dataDir: string): Promise<QueryEngine> {
+  const { QueryEngine } = await import('./store/query.ts');
+  return QueryEngine.open(dataDir, { memoryBytes: QUERY_MEMORY_BYTES, threads: 1 });
 }
