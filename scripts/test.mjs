@@ -4,6 +4,9 @@
  * WHY         `node --test` finds files by itself differently from version to version, and its
  *             closing lines drown in a thousand test names. Here: one line a file while all is
  *             well, the full report of what failed, and the counts at the end.
+ * ORDER       The run must not end with one long file alone while the other CPUs have nothing to
+ *             do: first the files of LONGEST, then all that crosses modules (test/), then the rest.
+ *             A list, not remembered durations: a clean clone remembers nothing.
  * USAGE       npm test [-- FILTER...]     files whose path contains a FILTER
  *             npm test -- --verbose       one line a test
  *             npm run test:stress         dist/test/stress, which takes minutes
@@ -19,6 +22,34 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FILE_TIMEOUT_MS = 300_000;
 const STRESS_TIMEOUT_MS = 1_800_000;
+
+/** Files of ten seconds of one CPU and more, longest first. */
+const LONGEST = [
+  'test/crash.test.ts',
+  'test/nettest.test.ts',
+  'test/guard/core-checked.test.ts',
+  'test/guard/unwind.test.ts',
+  'test/guarded-server.test.ts',
+  'test/store-maintenance.test.ts',
+  'test/store-commit.test.ts',
+  'test/store-rows.test.ts',
+  'test/store-faults.test.ts',
+  'test/pinning.test.ts',
+  'test/installed-package.test.ts',
+  'test/cli-dump.test.ts',
+  'test/cli-serve.test.ts',
+  'test/e2e-mixed.test.ts',
+  'test/forward-chaos.test.ts',
+  'test/forward-lag.test.ts',
+  'test/cli-cpu.test.ts',
+  'test/browser.test.ts',
+  'test/page-e2e.test.ts',
+  'test/cli-query.test.ts',
+  'test/reload.test.ts',
+  'test/forward-kill.test.ts',
+  'test/forward-serve.test.ts',
+  'test/forward-turns.test.ts',
+];
 
 const CLEAR_LINE = process.stderr.isTTY ? '\r\u001b[K' : '';
 
@@ -45,7 +76,21 @@ function chosenFiles() {
   return testFiles(join(ROOT, 'dist'))
     .filter((path) => sourceOf(path).startsWith('test/stress/') === isStress)
     .filter((path) => filters.length === 0 || filters.some((text) => sourceOf(path).includes(text)))
-    .sort();
+    .sort((a, b) => rankOf(a) - rankOf(b) || byPath([a], [b]));
+}
+
+/** Lower ranks start earlier. */
+function rankOf(path) {
+  const source = sourceOf(path);
+  const place = LONGEST.indexOf(source);
+  if (place >= 0) return place;
+  return LONGEST.length + (source.startsWith('test/') ? 0 : 1);
+}
+
+function checkLongest(files) {
+  const sources = new Set(files.map(sourceOf));
+  const gone = LONGEST.filter((source) => !sources.has(source));
+  if (gone.length > 0) throw new Error(`LONGEST of scripts/test.mjs: no file ${gone.join(', ')}`);
 }
 
 function explainBrowser() {
@@ -149,6 +194,7 @@ async function main() {
     process.exitCode = 1;
     return;
   }
+  if (!isStress && filters.length === 0) checkLongest(files);
   const startedMs = performance.now();
   const report = new Report();
   const stream = run({
