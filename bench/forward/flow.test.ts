@@ -9,6 +9,7 @@ const WHOLE: ChannelReport = {
   group: null,
   mode: 'single',
   state: 'waiting',
+  why: '',
   received: 100,
   pending: 0,
   delivered: 60,

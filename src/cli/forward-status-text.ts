@@ -76,7 +76,7 @@ function headLine({ channels, cpuMs }: ForwardReport, judged: readonly Judged[])
 }
 
 function channelLines(channel: ChannelReport, { tone, text }: ChannelHealth): string[] {
-  const { name, lagRecords, lagBytes, lagMs, delivered, filtered, resent } = channel;
+  const { name, lagRecords, lagBytes, lagMs, delivered, filtered, resent, why } = channel;
   const verdict = tone === 'good' || text === channel.state ? '' : ` (${text})`;
   const lag =
     lagRecords === 0 && lagBytes === 0
@@ -84,6 +84,7 @@ function channelLines(channel: ChannelReport, { tone, text }: ChannelHealth): st
       : `lag ${countText(lagRecords)} records, ${bytesText(lagBytes)}, ${spanText(lagMs)}`;
   return [
     `  ${name}: ${channel.state}${verdict}, ${lag}`,
+    ...(why === '' ? [] : why.split('; ').map((text) => `    ${text}`)),
     `    delivered ${countText(delivered)}, filtered ${countText(filtered)}` +
       `, resent ${countText(resent)}, ${droppedText(channel)}`,
     ...channel.destinations.flatMap((one) => destinationLines(channel, one)),

@@ -4,7 +4,7 @@
  * WHY        An SCE tells its operators by traps that a destination came or went and that it began
  *            or ended to discard. The reports have all of it: the lines are made of them on the
  *            main thread, and the forwarder is left alone. Switch-overs it logs itself.
- * RATE       A subject (a destination's connection, a channel's drops, its holding) is told of
+ * RATE       A subject (a connection, a channel's drops, its holding, its files) is told of
  *            when it changes: LINES_AT_ONCE times at once, and then once in EVENT_EVERY_MS. What
  *            flaps is one line each time in which it stands as it stands then.
  * SHORT      An outage that began and ended between two reports shows in the count of breaks.
@@ -26,6 +26,7 @@ export interface ForwardEvent {
 /** Subjects of a channel beside its destinations: nothing that could be a destination's name. */
 const HOLDING = '(holding)';
 const DROPS = '(drops)';
+const BLOCKED = '(blocked)';
 
 type Standing = 'well' | 'ill';
 
@@ -51,6 +52,7 @@ export class ForwardEvents {
     for (const channel of channels) {
       known.add(channel.name);
       this.#observeHolding(channel, timeMs, events);
+      this.#observeBlocked(channel, timeMs, events);
       this.#observeDrops(channel, timeMs, events);
       for (const one of channel.destinations) this.#observeOne(channel, one, timeMs, events);
     }
@@ -93,6 +95,20 @@ export class ForwardEvents {
     if (standing === 'ill') {
       events.push({ level: 'warn', text: 'a channel lags too far: it holds the journal', fields });
     } else events.push({ level: 'info', text: 'a channel holds the journal no more', fields });
+  }
+
+  /** A file that it waits for, or its position that cannot be written. */
+  #observeBlocked(channel: ChannelReport, timeMs: number, events: ForwardEvent[]): void {
+    const { name, why } = channel;
+    const standing = why === '' ? 'well' : 'ill';
+    if (!this.#turns(`${name}\n${BLOCKED}`, standing, timeMs, 'well')) return;
+    if (standing === 'ill') {
+      const fields = { channel: name, why };
+      events.push({ level: 'warn', text: 'a channel has trouble with its files', fields });
+    } else {
+      const fields = { channel: name };
+      events.push({ level: 'info', text: 'a channel has no more trouble with its files', fields });
+    }
   }
 
   /** Begun: they grew. Ended: they have not grown for EVENT_EVERY_MS. */

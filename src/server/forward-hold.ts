@@ -2,24 +2,34 @@
  * Forward hold: below which journal position no segment may go because a channel still needs it, as
  * the position files of the last life say.
  *
+ * UNREADABLE A file that cannot be read may say anything: all of the journal is held (up to its
+ *            cap), until the forwarder knows better. So is it for a member of a load-balancing
+ *            group without a position: where its share begins stands in the epochs.
+ *
  * WHY      The keeper's first retention comes before the forwarder has opened its channels. What
  *          `hold` promised before a restart must hold over it.
  */
 import { POSITION_MAX } from '../toolkit/base/limits.ts';
 import type { ChannelOptions, ForwardOptions } from './forward/options.ts';
-import type { StoredPosition } from './forward/position-file.ts';
+import type { PositionSeen } from './forward/position-file.ts';
+import { neededPosition } from './forward/start-position.ts';
 
 /** The journal that the server goes on with. */
 export interface HeldJournal {
-  readonly uuid: Uint8Array;
   /** Where the next block goes: what begins `now` begins there. */
   readonly nextPosition: number;
+}
+
+/** The files of the last life, by the names of channels and groups. */
+export interface StoredFiles {
+  readonly position: (channel: string) => PositionSeen;
+  readonly hasEpochs: (group: string) => boolean;
 }
 
 /** POSITION_MAX where no channel holds. */
 export function heldPosition(
   { channels }: ForwardOptions,
-  stored: readonly StoredPosition[],
+  stored: StoredFiles,
   journal: HeldJournal,
 ): number {
   const holding = channels.filter(({ onLag }) => onLag === 'hold');
@@ -27,13 +37,10 @@ export function heldPosition(
 }
 
 function positionOf(
-  { from, name }: ChannelOptions,
-  stored: readonly StoredPosition[],
-  { nextPosition, uuid }: HeldJournal,
+  { from, name, group, balance }: ChannelOptions,
+  stored: StoredFiles,
+  { nextPosition }: HeldJournal,
 ): number {
-  const found = stored.find(({ channel }) => channel === name);
-  const isOurs = found?.uuid != null && Buffer.compare(found.uuid, uuid) === 0;
-  // Below 0 it is not known yet: everything might be needed.
-  if (isOurs && found.position !== null) return Math.max(0, found.position.position);
-  return from === 'journal-start' ? 0 : nextPosition;
+  const startAt = balance !== null && stored.hasEpochs(group!) ? 0 : null;
+  return neededPosition(stored.position(name), from, nextPosition, startAt);
 }

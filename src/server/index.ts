@@ -17,8 +17,9 @@ import type { Config } from './config.ts';
 import { describeCpus, explicitCpus } from './cpu-plan.ts';
 import { type Dashboard, startDashboard } from './dashboard/index.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
+import { hasEpochs } from './forward/group-file.ts';
 import { localAddresses } from './forward/loop.ts';
-import { readPositions } from './forward/position-file.ts';
+import { readPosition } from './forward/position-file.ts';
 import { ForwardDoor } from './forward-door.ts';
 import { tagSets } from './forward-filter.ts';
 import { heldPosition } from './forward-hold.ts';
@@ -181,7 +182,10 @@ class RunningServer implements Server {
     const memory = new Memory(config, recovered, folder.journal, listeners, parts.faults);
     this.#memory = memory;
     pinning.placeArena(memory.pool.bytes);
-    const stored = plan.forward.channels.length === 0 ? [] : readPositions(folder.positions);
+    const stored = {
+      position: (channel: string) => readPosition(folder.positions, channel, recovered.uuid),
+      hasEpochs: (group: string) => hasEpochs(folder.positions, group),
+    };
     memory.journal.forwardPosition = heldPosition(plan.forward, stored, recovered);
     const { forwardWakeFd } = memory.shared;
     this.#door = new ForwardDoor(plan.forward, folder.positions, forwardWakeFd);

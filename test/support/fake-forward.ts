@@ -53,6 +53,7 @@ export function fakeChannel(changes: Partial<ChannelReport> = {}): ChannelReport
     group: null,
     mode: 'single',
     state: 'sending',
+    why: '',
     received: delivered + filtered + lost + pending,
     pending,
     delivered,
@@ -80,6 +81,13 @@ export function fakeDown(name: string, lagMs = 133_000): ChannelReport {
   return fakeChannel({ name, state: 'down', pending: 70_000, lagMs, destinations: [destination] });
 }
 
+/** One that waits for its position file. */
+export function fakeBlocked(name: string, errno = 'EMFILE'): ChannelReport {
+  const why = `its position file cannot be opened: ${errno}; the remedy`;
+  const destination = fakeDestination({ name, state: 'idle', connections: 0 });
+  return fakeChannel({ name, state: 'blocked', why, destinations: [destination] });
+}
+
 /** A group of two, of which the second is active when `isSwitched`. */
 export function fakePair(name: string, isSwitched: boolean): ChannelReport {
   const standby = { state: 'standby', connections: 0, isActive: false } as const;
@@ -94,5 +102,6 @@ export function fakeForward(
   channels: readonly ChannelReport[],
   timeMs = Date.now(),
 ): ForwardReport {
-  return { timeMs, generation: 0, channels, cpuMs: 310, coldReads: 4, catchupBytes: 4_194_304 };
+  const reads = { coldReads: 4, catchupBytes: 4_194_304, catchupAbandoned: 0, openErrors: 0 };
+  return { timeMs, generation: 0, channels, cpuMs: 310, ...reads };
 }

@@ -122,7 +122,8 @@ function stateOf({ channel, health, one }: Row): string {
 }
 
 /** Where it goes; where nothing gets through, the reason, which names the place. */
-function placeOf({ one, health }: Row): string {
+function placeOf({ channel, one, health }: Row): string {
+  if (channel.why !== '') return channel.why;
   const at = one.address === '' || one.address === one.host ? '' : ` (${one.address})`;
   // The last is that of the mechanism.
   const reasons = one.why.split('; ').slice(0, -1);

@@ -214,6 +214,16 @@ const WORKER: readonly Metric[] = [
     'Bytes that the catch-up worker read for them.',
     (r) => r.catchupBytes,
   ),
+  perWorker(
+    'millrace_forward_catchup_abandoned_total',
+    'Ranges that it did not read in time: their channels waited for the disk, and all others, too.',
+    (r) => r.catchupAbandoned,
+  ),
+  perWorker(
+    'millrace_forward_open_errors_total',
+    'Segment files, and listings of them, that could not be opened: tried again.',
+    (r) => r.openErrors,
+  ),
 ];
 
 export const FORWARD_METRICS: readonly Metric[] = [...CHANNEL, ...DESTINATION, ...WORKER];

@@ -26,6 +26,7 @@ const channel = object({
   group: { type: ['string', 'null'] },
   mode: text,
   state: { type: 'string', enum: CHANNEL_STATES },
+  why: text,
   ...numbersOf('received', 'pending', 'delivered', 'filtered'),
   dropped: object(numbersOf(...FORWARD_DROPS)),
   ...numbersOf('resent', 'position', 'lagRecords', 'lagBytes', 'lagMs'),
@@ -39,7 +40,7 @@ export const forwardReportSchema: Schema = {
   ...object({
     ...numbersOf('timeMs', 'generation'),
     channels,
-    ...numbersOf('cpuMs', 'coldReads', 'catchupBytes'),
+    ...numbersOf('cpuMs', 'coldReads', 'catchupBytes', 'catchupAbandoned', 'openErrors'),
   }),
   nullable: true,
 };

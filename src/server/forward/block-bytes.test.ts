@@ -14,18 +14,28 @@ const needsAddon = { skip: addonSkipReason() };
 const LENGTHS = [10, 0, 70_000, 4_096, 300_000, 1];
 
 /** A cursor over one segment of blocks of LENGTHS, one of which is damaged. */
-function cursorOver(t: TestContext, segment: SegmentBuilder, bytes: Uint8Array): BlockCursor {
+function cursorOver(
+  t: TestContext,
+  segment: SegmentBuilder,
+  bytes: Uint8Array,
+  position = 0,
+): BlockCursor {
   const folder = temporaryFolder(t);
   segment.writeTo(folder, bytes);
   const files = new SegmentFiles(folder);
   const cursor = new BlockCursor({
     files,
     limitPosition: () => segment.endPosition,
-    position: 0,
+    position,
   });
   cursor.waitBelow(segment.endPosition);
   t.after(() => cursor.close());
   return cursor;
+}
+
+/** The block of a segment that stands at `index`. */
+function cursorAt(t: TestContext, segment: SegmentBuilder, index: number): BlockCursor {
+  return cursorOver(t, segment, segment.bytes, segment.blocks[index]!.position);
 }
 
 function segmentOf(lengths: readonly number[]): SegmentBuilder {
@@ -53,10 +63,9 @@ test('a payload is read once for all who ask, whole', needsAddon, (t) => {
 
 test('the one that was asked for longest ago makes room', needsAddon, (t) => {
   const segment = segmentOf([10, 20, 30]);
-  const cursor = cursorOver(t, segment, segment.bytes);
   const blocks = new BlockBytes(2);
   const readAt = (index: number): void => {
-    cursor.seek(segment.blocks[index]!.position);
+    const cursor = cursorAt(t, segment, index);
     assert.equal(cursor.next(), CURSOR_BLOCK);
     const payload = blocks.read(cursor.block);
     assert.deepEqual(payload!.bytes.slice(0, payload!.length), segment.blocks[index]!.payload);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, truncateSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, renameSync, truncateSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
@@ -9,8 +9,10 @@ import {
   type WrittenBlock,
 } from '../../../test/support/journal-files.ts';
 import { JournalRig } from '../../../test/support/journal-rig.ts';
+import { withoutFds } from '../../../test/support/without-fds.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
-import { addonSkipReason, pread } from '../../toolkit/sys/index.ts';
+import { failCall } from '../../toolkit/sys/faults.ts';
+import { addonSkipReason, EACCES, pread } from '../../toolkit/sys/index.ts';
 import { native, replaceNative } from '../../toolkit/sys/load.ts';
 import { segmentName } from '../journal/format.ts';
 import { JournalReader } from '../journal/reader.ts';
@@ -21,7 +23,7 @@ import {
   type LostRecords,
   ORDINAL_UNKNOWN,
 } from './block-cursor.ts';
-import { SegmentFiles } from './segment-files.ts';
+import { AGAIN_MS_MAX, SegmentFiles } from './segment-files.ts';
 
 const needsAddon = { skip: addonSkipReason() };
 const SEED = Number(process.env.MILLRACE_TEST_SEED ?? Date.now() % 2 ** 31);
@@ -220,15 +222,14 @@ test('a segment cut anywhere: likewise', needsAddon, (t) => {
 test('any start gives the blocks from there on', needsAddon, (t) => {
   for (const gap of [0, 300]) {
     const journal = makeJournal(t, gap);
-    const cursor = cursorOf(journal);
     for (let position = 4_900; position <= journal.endPosition + 100; position++) {
       const after = journal.blocks.filter((block) => block.position >= position);
-      cursor.seek(position);
+      const cursor = cursorOf(journal, position, ORDINAL_UNKNOWN);
       const { positions, lost } = walk(cursor);
       assert.deepEqual(positions, positionsOf(after), `from ${position}`);
       assert.deepEqual(lost, { retention: 0, damaged: 0 }, `from ${position}`);
+      cursor.close();
     }
-    cursor.close();
   }
 });
 
@@ -247,8 +248,9 @@ test('segments that are gone before they are read are lost to retention', needsA
       positionsOf([...first!.blocks.slice(1), ...journal.segments[2]!.blocks]),
     );
     assert.deepEqual(lost, { retention: recordsOf(second!.blocks), damaged: 0 });
-    cursor.seek(0, FIRST_ORDINAL);
-    const again = walk(cursor);
+    const late = cursorOf(journal);
+    const again = walk(late);
+    late.close();
     assert.equal(again.lost.retention, recordsOf([...first!.blocks, ...second!.blocks]));
     cursor.close();
   }
@@ -298,6 +300,94 @@ test('without any segment there is nothing, until the limit moves', needsAddon, 
   limit = first!.blocks[1]!.endPosition;
   assert.equal(walk(cursor).positions.length, 2);
   cursor.close();
+});
+
+/** A cursor at the beginning of its second segment, whose files live by a clock of the test. */
+function blockedRig(t: TestContext) {
+  const journal = makeJournal(t);
+  const clock = { ms: 1_000 };
+  const files = new SegmentFiles(journal.folder, null, () => clock.ms);
+  const limitPosition = (): number => journal.endPosition;
+  const cursor = new BlockCursor({ files, limitPosition, position: 0, ordinal: FIRST_ORDINAL });
+  for (const _ of journal.segments[0]!.blocks) assert.equal(cursor.next(), CURSOR_BLOCK);
+  const rest = positionsOf(journal.blocks.slice(journal.segments[0]!.blocks.length));
+  t.after(() => cursor.close());
+  return { clock, files, cursor, rest };
+}
+
+test('a segment that cannot be opened is waited for, with back-off', needsAddon, (t) => {
+  const { clock, files, cursor, rest } = blockedRig(t);
+  const fault = failCall({ call: 'openFile', nth: 1, errno: EACCES, count: 1e9 });
+  t.after(() => fault.restore());
+  for (let i = 0; i < 50; i++) assert.equal(cursor.next(), CURSOR_NOTHING);
+  assert.match(cursor.problem, /^the segment \S+\.seg cannot be opened: EACCES; check the perm/);
+  assert.equal(fault.calls, 1, 'asked once, until its time has come');
+  for (let ms = 0; ms < 60_000; ms += 10) {
+    clock.ms += 10;
+    assert.equal(cursor.next(), CURSOR_NOTHING);
+  }
+  assert.ok(fault.calls > 25 && fault.calls < 40, `${fault.calls} calls in a minute`);
+  assert.equal(files.openErrors, fault.calls);
+  fault.restore();
+  clock.ms += AGAIN_MS_MAX;
+  // No record has come meanwhile.
+  const { positions, lost } = walk(cursor);
+  assert.deepEqual(positions, rest);
+  assert.deepEqual(lost, { retention: 0, damaged: 0 });
+  assert.equal(cursor.problem, '');
+});
+
+test('EMFILE: the folder cannot even be listed', needsAddon, (t) => {
+  const { clock, cursor, rest } = blockedRig(t);
+  withoutFds(() => assert.equal(cursor.next(), CURSOR_NOTHING));
+  assert.match(cursor.problem, /^the journal folder \S+ cannot be read: EMFILE; raise the limit/);
+  clock.ms += AGAIN_MS_MAX;
+  assert.deepEqual(walk(cursor).positions, rest);
+});
+
+test('EMFILE while damage is looked behind is no damage', needsAddon, (t) => {
+  const journal = makeJournal(t);
+  const [segment] = journal.segments;
+  const bytes = segment!.bytes.slice();
+  bytes[segment!.blocks[1]!.position - segment!.position]! ^= 1;
+  segment!.writeTo(journal.folder, bytes);
+  const clock = { ms: 1_000 };
+  const files = new SegmentFiles(journal.folder, null, () => clock.ms);
+  const limitPosition = (): number => journal.endPosition;
+  const cursor = new BlockCursor({ files, limitPosition, position: 0, ordinal: FIRST_ORDINAL });
+  t.after(() => cursor.close());
+  assert.equal(cursor.next(), CURSOR_BLOCK);
+  withoutFds(() => assert.equal(cursor.next(), CURSOR_NOTHING));
+  assert.match(cursor.problem, /journal folder .* EMFILE/);
+  clock.ms += AGAIN_MS_MAX;
+  // There is one for the list of segments; when the search opens its file somebody has taken it.
+  const nextPosition = files.nextPosition.bind(files);
+  let taken = -1;
+  files.nextPosition = (position) => {
+    const next = nextPosition(position);
+    taken = openSync('/dev/null', 'r');
+    return next;
+  };
+  withoutFds(() => assert.equal(cursor.next(), CURSOR_NOTHING), 1);
+  closeSync(taken);
+  files.nextPosition = nextPosition;
+  assert.match(cursor.problem, /segment .* EMFILE/);
+  clock.ms += AGAIN_MS_MAX;
+  const { positions, lost } = walk(cursor);
+  assert.deepEqual(positions, positionsOf(journal.blocks.slice(2)));
+  assert.equal(lost.damaged, segment!.blocks[1]!.recordCount);
+});
+
+test('one that cannot be opened costs a cursor elsewhere nothing', needsAddon, (t) => {
+  const { files, cursor, rest } = blockedRig(t);
+  const fault = failCall({ call: 'openFile', nth: 1, errno: EACCES });
+  t.after(() => fault.restore());
+  assert.equal(cursor.next(), CURSOR_NOTHING);
+  const position = rest.at(-1)!;
+  const other = new BlockCursor({ files, limitPosition: () => position + 1e6, position });
+  t.after(() => other.close());
+  assert.equal(other.next(), CURSOR_BLOCK);
+  assert.equal(other.block.position, position);
 });
 
 test(`follows a journal that rolls over (seed ${SEED})`, needsAddon, (t) => {

@@ -6,7 +6,7 @@
  * LAYOUT      journal/format.ts. `position`: the next byte of the log to be looked at.
  * OWNERSHIP   One channel of the forward worker; holds the segment that it reads (segment-files.ts)
  *             and whoever needs a block's file for longer retains it. The block view is reused: it
- *             is valid until the next call of next, seek or close.
+ *             is valid until the next call of next or close.
  * INVARIANTS  1. Nothing at or above limitPosition() is read: what the journal has published.
  *             2. A block that is returned fulfils VALIDITY 1-3 of format.ts. Its payload checksum
  *                is NOT verified: that is the business of whoever reads the payload
@@ -16,6 +16,8 @@
  *                header that can be read.
  *             4. Nothing blocks on the disk, but for the search behind damage, and positions below
  *                what waitBelow() was told. CURSOR_COLD says that the disk would be needed.
+ * OPENING     What cannot be opened (EMFILE, EACCES) is neither lost nor damaged: CURSOR_NOTHING,
+ *             and `problem` says what it is, until it can be opened: SegmentFiles says when to try.
  * LOST        `retention`: segments were removed before they were read. Retention removes the
  *             oldest first; so a hole behind a segment that still has its name is not its doing.
  *             `damaged`: all else.
@@ -44,7 +46,8 @@ import {
 } from '../journal/format.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { isFresh } from './fresh.ts';
-import type { OpenSegment, SegmentFiles } from './segment-files.ts';
+import { errnoOf } from './open-problem.ts';
+import { NEXT_UNKNOWN, type OpenSegment, type SegmentFiles } from './segment-files.ts';
 
 /** Nothing new below the limit. */
 export const CURSOR_NOTHING = 0;
@@ -89,6 +92,9 @@ export interface BlockCursorOptions {
   readonly ordinal?: number;
 }
 
+/** The file is there, and would be opened if there were room for it. */
+const NO_FD: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
 const NO_SEGMENT: OpenSegment = { fd: -1, position: -1 };
 
 export class BlockCursor {
@@ -115,6 +121,9 @@ export class BlockCursor {
   #gapReason: keyof LostRecords = 'damaged';
   /** With this limit there was nothing to go on with: no use to list the folder again. */
   #barrenLimit = -1;
+  /** What could not be opened, or '', and when that is tried again. */
+  #problem = '';
+  #againMs = 0;
 
   constructor(options: BlockCursorOptions) {
     this.#files = options.files;
@@ -148,25 +157,23 @@ export class BlockCursor {
     return this.#coldLength;
   }
 
-  /**
-   * The next block below the limit. Throws MR_INPUT when the folder of the journal cannot be read.
-   */
+  /** After CURSOR_NOTHING: why what comes next cannot be opened; or '': there is nothing. */
+  get problem(): string {
+    return this.#problem;
+  }
+
+  /** The next block below the limit. */
   next(): CursorStep {
+    if (this.#problem !== '') {
+      if (this.#files.nowMs() < this.#againMs) return CURSOR_NOTHING;
+      this.#problem = '';
+    }
     for (;;) {
       const limit = this.#limitPosition();
       if (this.#position >= limit) return CURSOR_NOTHING;
       const step = this.#segment === null ? this.#open(limit) : this.#step(this.#segment, limit);
       if (step !== AGAIN) return step;
     }
-  }
-
-  /** Goes to `position`, forward or back; see START. */
-  seek(position: number, ordinal = ORDINAL_UNKNOWN): void {
-    this.close();
-    this.#position = position;
-    this.#ordinal = ordinal;
-    this.#gapReason = 'damaged';
-    this.#barrenLimit = -1;
   }
 
   /**
@@ -202,10 +209,7 @@ export class BlockCursor {
   #open(limit: number): Step {
     if (limit === this.#barrenLimit) return CURSOR_NOTHING;
     const segment = this.#files.open(this.#position);
-    if (segment === null) {
-      this.#barrenLimit = limit;
-      return CURSOR_NOTHING;
-    }
+    if (segment === null) return this.#nothing(limit);
     // With nothing older left, retention has been here.
     return this.#enter(segment, 'retention');
   }
@@ -214,14 +218,20 @@ export class BlockCursor {
   #leave(segment: OpenSegment, limit: number): Step {
     if (limit === this.#barrenLimit) return CURSOR_NOTHING;
     const next = this.#files.openNext(segment.position);
-    if (next === null) {
-      this.#barrenLimit = limit;
-      return CURSOR_NOTHING;
-    }
+    if (next === null) return this.#nothing(limit);
     // After the look for the next one: what is gone between them went after this one.
     const isRemoved = fstatSync(segment.fd).nlink === 0;
     this.#files.release(segment);
     return this.#enter(next, isRemoved ? 'retention' : 'damaged');
+  }
+
+  /** SegmentFiles had none: there is none, or it cannot be opened now. */
+  #nothing(limit: number): Step {
+    const { problem, againMs } = this.#files;
+    this.#problem = problem;
+    this.#againMs = againMs;
+    if (problem === '') this.#barrenLimit = limit;
+    return CURSOR_NOTHING;
   }
 
   /** `reason`: what it means if records are missing between the cursor and the segment. */
@@ -291,7 +301,12 @@ export class BlockCursor {
   #search(segment: OpenSegment, limit: number): Step {
     if (limit === this.#barrenLimit) return CURSOR_NOTHING;
     const next = this.#files.nextPosition(segment.position);
+    if (next === NEXT_UNKNOWN) return this.#nothing(limit);
     const found = findHeader(segment, next, this.#position, limit);
+    if (typeof found === 'string') {
+      this.#files.refuse(segment.position, found);
+      return this.#nothing(limit);
+    }
     if (found < 0) return this.#leave(segment, limit);
     if (found <= this.#position) {
       this.#barrenLimit = limit;
@@ -332,10 +347,15 @@ export class BlockCursor {
 
 /**
  * Position of the next block header above `position` in a segment, whose payload may be damaged;
- * where the settled bytes end, when there is none; -1: the rest cannot be read. `next` is where the
- * next segment begins, or -1.
+ * where the settled bytes end, when there is none; -1: the rest cannot be read; an errno name: it
+ * cannot be opened. `next` is where the next segment begins, or -1.
  */
-function findHeader(segment: OpenSegment, next: number, position: number, limit: number): number {
+function findHeader(
+  segment: OpenSegment,
+  next: number,
+  position: number,
+  limit: number,
+): number | string {
   // By its fd: the name may be gone. The second entry says where the first ends; it is not opened.
   const path = `/proc/self/fd/${segment.fd}`;
   const files = [{ path, position: segment.position }];
@@ -354,8 +374,9 @@ function findHeader(segment: OpenSegment, next: number, position: number, limit:
     if (found >= 0) return found;
     return block === null ? reader.position : block.header.position;
   } catch (error) {
-    if (error instanceof MillraceError) return -1;
-    throw error;
+    if (!(error instanceof MillraceError)) throw error;
+    const errno = errnoOf(error);
+    return NO_FD.has(errno) ? errno : -1;
   } finally {
     reader.close();
   }

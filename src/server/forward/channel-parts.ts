@@ -52,6 +52,9 @@ export interface ChannelOutput {
 }
 
 /** Blocks in the order of the journal: BlockCursor, WarmingCursor. */
-export type ChannelCursor = Pick<BlockCursor, 'block' | 'next' | 'takeLost' | 'close' | 'position'>;
+export type ChannelCursor = Pick<
+  BlockCursor,
+  'block' | 'next' | 'takeLost' | 'close' | 'position' | 'problem'
+>;
 
 export type SegmentHolder = Pick<SegmentFiles, 'retain' | 'release'>;

@@ -26,6 +26,7 @@ import type {
 import { type GatherPool, HeldBuffers } from './gather.ts';
 import { isTooOld, type LagLimits } from './lag.ts';
 import { type Ledger, type LedgerEntry, makePassed } from './ledger.ts';
+import { errnoOf, openProblem } from './open-problem.ts';
 import type { Parcel, Settlement } from './parcel.ts';
 import type { PositionFile } from './position-file.ts';
 
@@ -48,7 +49,7 @@ export interface ChannelDependencies {
 }
 
 /** What the channel waits for; `''`: it has just worked. */
-export type ChannelWait = '' | 'journal' | 'output' | 'cold' | 'memory' | 'disk';
+export type ChannelWait = '' | 'journal' | 'output' | 'cold' | 'memory' | 'disk' | 'segment';
 
 export class Channel {
   readonly ledger: Ledger;
@@ -67,8 +68,7 @@ export class Channel {
   /** The output had no room, and nothing was settled since. */
   #isRefused = false;
   #writtenPosition: number;
-  #writeErrors = 0;
-  #writeError = '';
+  #writeProblem = '';
   /** The connection of the last block, and its exporter. */
   #keyedConnection = -1;
   #exporterKey = '';
@@ -102,13 +102,14 @@ export class Channel {
     return Math.max(this.ledger.readPosition, this.#deps.cursor.position);
   }
 
-  /** Writes of the position that failed, and what the last one said. */
-  get writeErrors(): number {
-    return this.#writeErrors;
+  /** What keeps it from reading on, or its position from being kept; or ''. */
+  get problem(): string {
+    return this.#waitsFor === 'segment' ? this.#deps.cursor.problem : this.#writeProblem;
   }
 
-  get writeError(): string {
-    return this.#writeError;
+  /** It does not go on before that is mended. */
+  get isBlocked(): boolean {
+    return this.#waitsFor === 'segment' || this.#waitsFor === 'disk';
   }
 
   /** When the journal got the oldest block that is not settled, or not read; -1: there is none. */
@@ -211,15 +212,15 @@ export class Channel {
     this.#deps.file.remove();
   }
 
-  /** False: the disk does not take it (full, or gone): counted, tried again. */
+  /** False: the disk does not take it (full, or gone): said, tried again. */
   #tryWrite(): boolean {
     try {
       this.#deps.file.write(this.ledger.committed);
     } catch (error) {
-      this.#writeErrors++;
-      this.#writeError = String(error);
+      this.#writeProblem = openProblem('its position cannot be written', errnoOf(error));
       return false;
     }
+    this.#writeProblem = '';
     this.ledger.written();
     this.#writtenPosition = this.ledger.committed.position;
     return true;
@@ -253,7 +254,8 @@ export class Channel {
     const { cursor } = this.#deps;
     const step = cursor.next();
     if (step !== CURSOR_BLOCK) {
-      this.#waitsFor = step === CURSOR_COLD ? 'cold' : 'journal';
+      const end = cursor.problem === '' ? 'journal' : 'segment';
+      this.#waitsFor = step === CURSOR_COLD ? 'cold' : end;
       return false;
     }
     this.#hasBlock = true;

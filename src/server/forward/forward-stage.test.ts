@@ -34,6 +34,7 @@ function sleepOf(turn: Turn, isDraining = false, isWoken = false): readonly stri
     resolver: { answer: () => {} },
     lanes,
     catchup: null,
+    segments: { openErrors: 0 },
     control: { isDraining },
     tell: () => {},
     nowMs: () => 1000,

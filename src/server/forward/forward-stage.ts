@@ -26,6 +26,7 @@ import type { DoorResolver } from './door-resolver.ts';
 import type { Lanes } from './lanes.ts';
 import { FORWARD_DRAIN_MS } from './options.ts';
 import type { Poller } from './poller.ts';
+import type { SegmentFiles } from './segment-files.ts';
 
 /** Blocks that one lane reads in a turn: of 256 KiB each they are more than a socket takes. */
 export const BLOCKS_PER_TURN = 16;
@@ -42,6 +43,7 @@ export interface ForwardStageParts {
   readonly lanes: Lanes;
   /** null: nobody reads for us. */
   readonly catchup: CatchupClient | null;
+  readonly segments: Pick<SegmentFiles, 'openErrors'>;
   readonly control: Control;
   readonly tell: Tell;
   readonly nowMs: () => number;
@@ -136,9 +138,14 @@ export class ForwardStage implements Stage {
   }
 
   #report(): void {
-    const { tell, lanes, shared, door, catchup, nowMs } = this.#parts;
+    const { tell, lanes, shared, door, catchup, segments, nowMs } = this.#parts;
     this.#reportMs = nowMs() + REPORT_EVERY_MS;
-    const cold = { coldReads: catchup?.asked ?? 0, catchupBytes: catchup?.bytes ?? 0 };
-    tell({ kind: 'forward', report: { ...lanes.report(shared, door.generation), ...cold } });
+    const reads = {
+      coldReads: catchup?.asked ?? 0,
+      catchupBytes: catchup?.bytes ?? 0,
+      catchupAbandoned: catchup?.abandoned ?? 0,
+      openErrors: segments.openErrors,
+    };
+    tell({ kind: 'forward', report: { ...lanes.report(shared, door.generation), ...reads } });
   }
 }

@@ -7,7 +7,15 @@
  * REFUSED    Slots, as the position files have (its length varies, and it is written once in a
  *            change of members).
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Epoch } from './epochs.ts';
@@ -55,6 +63,11 @@ export class GroupFile {
   remove(): void {
     rmSync(this.path, { force: true });
   }
+}
+
+/** A group of that name has had members. */
+export function hasEpochs(folder: string, group: string): boolean {
+  return existsSync(join(folder, `${group}${SUFFIX}`));
 }
 
 /** Removes the files of all groups but these; what cannot be removed now, stays. */

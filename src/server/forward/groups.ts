@@ -3,6 +3,12 @@
  *
  * WHY        The members of a group are lanes that do not wait for each other; what they have to
  *            agree on is here: the epochs, on disk before anybody goes by them.
+ * BIRTH      The first epoch begins where its members do: at what was published when the group was
+ *            first configured, or at 0 if one of them begins with the journal. So a member that has
+ *            no position yet, as it could not be opened, or the server was killed between the
+ *            writing of the epochs and of the positions, begins there after a restart, too.
+ * BOUND      At EPOCHS_MAX nobody is left out or taken back, until the member that is furthest
+ *            behind has passed some: shares wait. Only a reload adds more.
  * RELOAD     Other members, an epoch more: lanes whose destination stays go on untouched.
  * OWNERSHIP  The forward worker.
  */
@@ -10,10 +16,13 @@ import { type Epoch, Epochs } from './epochs.ts';
 import { GroupFile, removeUnknownGroups } from './group-file.ts';
 import type { Lane } from './lane.ts';
 import { Membership } from './membership.ts';
+import { errnoOf, openProblem } from './open-problem.ts';
 import type { ChannelOptions } from './options.ts';
 
 /** How often the groups look at their members. */
 const LOOK_EVERY_MS = 20;
+/** 400 KiB of file, written anew with each; a flapping member makes one in 17 s by default. */
+export const EPOCHS_MAX = 4_096;
 
 export interface GroupsContext {
   readonly folder: string;
@@ -34,13 +43,15 @@ interface Group {
   readonly membership: Membership;
   /** Names of the members' destinations, as configured; none before they were looked at. */
   members: readonly string[];
-  /** Epochs were there before its first member: a member without a position begins at the last. */
-  readonly isOld: boolean;
+  /** Its last change of members could not be made, and that was said. */
+  isStuck: boolean;
 }
 
 export class Groups {
   readonly #context: GroupsContext;
   readonly #groups = new Map<string, Group>();
+  /** Why a group could not be opened, and what was published when it was configured first. */
+  readonly #unopened = new Map<string, { error: unknown; readonly bornPosition: number }>();
   #lookMs = 0;
   /** Published when this life began: a killed one before it may have read, and sent, up to here. */
   #readBefore = -1;
@@ -68,8 +79,12 @@ export class Groups {
       group.file.remove();
       this.#groups.delete(name);
     }
+    for (const name of this.#unopened.keys()) if (!wanted.has(name)) this.#unopened.delete(name);
     for (const [name, channel] of wanted) {
-      const group = this.#groups.get(name) ?? this.#tryOpen(name, channel);
+      const isMember = ({ balance, group }: ChannelOptions): boolean =>
+        balance !== null && group === name;
+      const group =
+        this.#groups.get(name) ?? this.#tryOpen(name, channels.filter(isMember), publishedPosition);
       if (group === null) continue;
       const { members } = channel.balance!;
       // Who is new in the configuration begins as a member: whether it is down is found out.
@@ -85,25 +100,28 @@ export class Groups {
     }
   }
 
-  /** Throws when the group could not be opened: configure() tries it again. */
+  /** Throws what opening the group said: configure() tries it again. */
   epochsOf(group: string): Epochs {
     return this.#groupOf(group).epochs;
   }
 
   /** Where a member without a position begins; null: as any other channel. Throws as epochsOf. */
   startOf(group: string): number | null {
-    const { isOld, epochs } = this.#groupOf(group);
-    return isOld || epochs.list.length > 1 ? epochs.last.position : null;
+    const { epochs } = this.#groupOf(group);
+    return epochs.last.position > 0 ? epochs.last.position : null;
   }
 
   /**
-   * Looks who is there, and changes epochs where it has to be. `lanes` are all of each group: what
-   * one that is left out has not read would be decided, and forgotten, without it.
+   * Looks who is there, and changes epochs where it has to be. `lanes` are all of each group, but
+   * of those `away`, which stay as they are: what a member that is not there has not read would be
+   * decided, and forgotten, without it.
    */
-  turn(lanes: readonly GroupLane[], nowMs: number): void {
+  turn(lanes: readonly GroupLane[], away: ReadonlySet<string>, nowMs: number): void {
     if (this.#groups.size === 0 || nowMs < this.#lookMs) return;
     this.#lookMs = nowMs + LOOK_EVERY_MS;
-    for (const group of this.#groups.values()) this.#look(group, lanes, nowMs);
+    for (const group of this.#groups.values()) {
+      if (!away.has(group.name)) this.#look(group, lanes, nowMs);
+    }
   }
 
   #look(group: Group, all: readonly GroupLane[], nowMs: number): void {
@@ -115,19 +133,29 @@ export class Groups {
       if (!epochs.last.members.includes(lane.member)) lane.probe(nowMs);
     }
     const members = membership.decide(group.members, epochs.last.members, nowMs);
-    this.#change(group, members, Math.max(...lanes.map((lane) => lane.readPosition)));
+    const readTo = Math.max(...lanes.map((lane) => lane.readPosition));
+    this.#change(group, members, readTo, EPOCHS_MAX);
     if (epochs.list.length > 1) {
       const lowest = Math.min(...lanes.map((lane) => lane.writtenPosition));
       if (epochs.prune(lowest)) this.#tryWrite(group, epochs.list);
     }
   }
 
-  /** `readTo`: above all that any member has read. */
-  #change(group: Group, members: readonly string[], readTo: number): void {
+  /** `readTo`: above all that any member has read. No more than `most` epochs come of it. */
+  #change(
+    group: Group,
+    members: readonly string[],
+    readTo: number,
+    most = Number.POSITIVE_INFINITY,
+  ): void {
     const { epochs } = group;
     const before = epochs.last.members;
     const after = [...members].sort();
     if (after.length === 0 || after.join() === before.join()) return;
+    if (epochs.list.length >= most) {
+      this.#tellStuck(group, `a member is ${epochs.list.length} changes behind`);
+      return;
+    }
     const position = Math.max(epochs.last.position, readTo, this.#readBefore);
     const next = new Epochs(epochs.list);
     next.add(position, after);
@@ -144,45 +172,59 @@ export class Groups {
   #tryWrite(group: Group, epochs: readonly Epoch[]): boolean {
     try {
       group.file.write(epochs);
-      return true;
     } catch (error) {
-      this.#context.warn('the epochs of a group cannot be written: its members stay', {
-        group: group.name,
-        error: String(error),
-      });
+      this.#tellStuck(group, openProblem('its epochs cannot be written', errnoOf(error)));
       return false;
     }
+    if (group.isStuck) {
+      this.#context.warn('the members of a group can change again', { group: group.name });
+    }
+    group.isStuck = false;
+    return true;
+  }
+
+  /** Tried many times a second, said once. */
+  #tellStuck(group: Group, why: string): void {
+    if (group.isStuck) return;
+    group.isStuck = true;
+    this.#context.warn('the members of a group stay as they are', { group: group.name, why });
   }
 
   #groupOf(name: string): Group {
     const group = this.#groups.get(name);
-    if (group === undefined) throw new Error(`the epochs of group ${name} cannot be written`);
+    if (group === undefined) throw this.#unopened.get(name)?.error ?? new Error(`no group ${name}`);
     return group;
   }
 
   /** Null: the disk does not take it, or does not give it. */
-  #tryOpen(name: string, channel: ChannelOptions): Group | null {
+  #tryOpen(
+    name: string,
+    channels: readonly ChannelOptions[],
+    publishedPosition: number,
+  ): Group | null {
+    const bornPosition = this.#unopened.get(name)?.bornPosition ?? publishedPosition;
     try {
-      const group = this.#open(name, channel);
+      const isFromStart = channels.some(({ from }) => from === 'journal-start');
+      const group = this.#open(name, channels[0]!, isFromStart ? 0 : bornPosition);
       this.#groups.set(name, group);
+      this.#unopened.delete(name);
       return group;
     } catch (error) {
-      this.#context.warn('the epochs of a group cannot be opened: its members wait', {
-        group: name,
-        error: String(error),
-      });
+      this.#unopened.set(name, { error, bornPosition });
       return null;
     }
   }
 
-  #open(name: string, channel: ChannelOptions): Group {
+  #open(name: string, channel: ChannelOptions, bornPosition: number): Group {
     const { folder, uuid, warn } = this.#context;
     const { members } = channel.balance!;
     const file = new GroupFile(folder, name, uuid);
     const found = file.read();
-    const isOld = found.kind === 'found';
-    const list = isOld ? found.epochs : [{ position: 0, members: [...members].sort() }];
-    if (!isOld) {
+    const isKnown = found.kind === 'found';
+    const list = isKnown
+      ? found.epochs
+      : [{ position: bornPosition, members: [...members].sort() }];
+    if (!isKnown) {
       if (found.kind !== 'new') {
         warn('the epochs of a group are gone: its members begin anew', {
           group: name,
@@ -192,6 +234,6 @@ export class Groups {
       file.write(list);
     }
     const membership = new Membership(channel);
-    return { name, file, epochs: new Epochs(list), membership, members: [], isOld };
+    return { name, file, epochs: new Epochs(list), membership, members: [], isStuck: false };
   }
 }

@@ -44,13 +44,15 @@ export function isDown({ state, isActive }: DestinationReport): boolean {
 
 /** The worst that there is to say of it. */
 export function channelHealth(channel: ChannelReport): ChannelHealth {
-  const { destinations, state, lagMs } = channel;
+  const { destinations, state, why, lagMs } = channel;
   const difference = channelDifference(channel);
   if (difference !== 0) return { tone: 'bad', text: `ledger open by ${difference}` };
   if (destinations.some((one) => one.state === 'loop'))
     return { tone: 'bad', text: 'is ourselves' };
+  if (state === 'blocked') return { tone: 'bad', text: 'blocked' };
   if (state === 'down') return { tone: 'bad', text: 'down' };
   if (state === 'held') return { tone: 'warn', text: 'holds the journal' };
+  if (why !== '') return { tone: 'warn', text: 'its position is not kept' };
   const dropped = droppedRecords(channel);
   if (dropped > 0) return { tone: 'warn', text: 'has dropped' };
   if (lagMs > FORWARD_LAG_SLOW_MS) return { tone: 'warn', text: 'lags' };

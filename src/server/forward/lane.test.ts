@@ -254,10 +254,7 @@ for (const filter of ['', FILTER]) {
         if (second.heldCount > 0) second.settleFirst();
       }
       assert.ok(Buffer.concat(rig.received).equals(rig.expected(filter)), 'no gap, no double');
-      const { pending, received, delivered, filtered } = rig.lane.report(
-        rig.feed.shared.publishedPosition,
-        rig.feed.shared.publishedOrdinal,
-      );
+      const { pending, received, delivered, filtered } = rig.lane.report(rig.feed.shared);
       assert.deepEqual([pending, received], [0, delivered + filtered]);
       rig.lane.close(2 + SWITCH_MS);
       assert.equal(rig.segments.openCount, 0, 'nothing is held any more');

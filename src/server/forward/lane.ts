@@ -13,6 +13,7 @@ import { wallMs } from '../../toolkit/base/clock.ts';
 import { Channel } from './channel.ts';
 import { orderOf } from './channel-changes.ts';
 import type { BlockSelector, ChannelCursor, SegmentHolder } from './channel-parts.ts';
+import { ledgerNumbers, type PublishedEnd } from './channel-report.ts';
 import { describeDestination } from './destination-text.ts';
 import type { GatherPool } from './gather.ts';
 import type { LaneDestination, MakeDestination } from './lane-parts.ts';
@@ -54,7 +55,6 @@ export class Lane {
   #leaving = NOBODY;
   #leavingEndMs = 0;
   #isEnding = false;
-  #writeErrors = 0;
   /** Of its destinations, as last seen. */
   #changes = 0;
   /** Of the turn. */
@@ -187,7 +187,7 @@ export class Lane {
   isStuck(publishedPosition: number): boolean {
     const { channel } = this;
     if (channel.isSettled && channel.ledger.readPosition >= publishedPosition) return true;
-    return this.state === 'down';
+    return channel.isBlocked || this.state === 'down';
   }
 
   advance(blocks: number, publishedPosition: number, nowMs: number): number {
@@ -205,7 +205,6 @@ export class Lane {
       work += 1;
     }
     this.channel.writePosition(nowMs);
-    this.#tellWriteErrors();
     return work;
   }
 
@@ -237,31 +236,17 @@ export class Lane {
     return this.channel.ledger.totals().removed + unread;
   }
 
-  report(publishedPosition: number, publishedOrdinal: number): ChannelReport {
-    const { ledger } = this.channel;
-    const at = ledger.committed;
-    const isStarted = ledger.readOrdinal >= 0;
-    const unread = isStarted ? Math.max(0, publishedOrdinal - ledger.readOrdinal) : 0;
-    const pending = unread + ledger.waiting;
-    const totals = ledger.totals();
-    const { cut, interrupted, lag, retention, damaged, removed } = totals;
-    const lagBytes = Math.max(0, publishedPosition - at.position);
+  report(published: PublishedEnd): ChannelReport {
+    const numbers = ledgerNumbers(this.channel.ledger, published);
     const oldestMs = this.channel.oldestArrivalMs;
     const lagMs = oldestMs < 0 ? 0 : Math.max(0, wallMs() - oldestMs);
     return {
       name: this.name,
       group: this.options.group,
       mode: this.options.mode,
-      state: this.#channelState(pending, lagBytes, lagMs),
-      received: isStarted ? Math.max(publishedOrdinal, ledger.readOrdinal) - at.startOrdinal : 0,
-      pending,
-      delivered: totals.delivered,
-      filtered: totals.filtered,
-      dropped: { cut, interrupted, lag, retention, damaged, removed },
-      resent: at.resent,
-      position: at.position,
-      lagRecords: pending,
-      lagBytes,
+      state: this.#channelState(numbers.pending, numbers.lagBytes, lagMs),
+      why: this.channel.problem,
+      ...numbers,
       lagMs,
       destinations: this.#destinations.map((one, index) =>
         describeDestination(
@@ -358,21 +343,10 @@ export class Lane {
     const { lagBytesMax, lagMsMax } = this.options;
     const isTooMuch =
       (lagBytesMax > 0 && lagBytes > lagBytesMax) || (lagMsMax > 0 && lagMs > lagMsMax);
+    if (this.channel.isBlocked) return 'blocked';
     if (isTooMuch && this.isHolding) return 'held';
     if (this.state === 'down') return 'down';
     return pending > 0 ? 'sending' : 'waiting';
-  }
-
-  #tellWriteErrors(): void {
-    const { writeErrors, writeError } = this.channel;
-    if (writeErrors === this.#writeErrors) return;
-    if (this.#writeErrors === 0) {
-      this.#context.warn('the position of a channel cannot be written', {
-        channel: this.name,
-        error: writeError,
-      });
-    }
-    this.#writeErrors = writeErrors;
   }
 }
 

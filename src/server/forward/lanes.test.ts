@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -13,9 +13,11 @@ import {
   EngineLife,
   JournalFeed,
 } from '../../../test/support/forward-engine.ts';
+import { withoutFds } from '../../../test/support/without-fds.ts';
+import { POSITION_MAX } from '../../toolkit/base/limits.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
-import { channelDifference } from './health.ts';
+import { channelDifference, channelHealth } from './health.ts';
 import type { ChannelOptions } from './options.ts';
 import { makePosition, PositionFile } from './position-file.ts';
 import { startPosition } from './start-position.ts';
@@ -97,9 +99,12 @@ class Rig {
     return this.#life;
   }
 
-  restart(channels: readonly ChannelOptions[]): void {
+  /** `within`: the circumstances in which it starts. */
+  restart(channels: readonly ChannelOptions[], within = (start: () => void) => start()): void {
     this.#life.close();
-    this.#life = new EngineLife(this.feed, channels, new Prng(2));
+    within(() => {
+      this.#life = new EngineLife(this.feed, channels, new Prng(2));
+    });
   }
 
   append(bytes = 2_000): void {
@@ -164,7 +169,9 @@ test('a group whose epochs cannot be written keeps nobody from forwarding, and i
   rig.life.reload([alone, ...farm({ a: port, b: port })]);
   rig.append();
   await rig.until('the others go on', () => rig.channel('alone').delivered > 0);
-  assert.equal(rig.channel('farm/a'), undefined);
+  const { state, why } = rig.channel('farm/a');
+  assert.equal(state, 'blocked');
+  assert.match(why, /farm\.epochs\.new cannot be opened: EISDIR; something else/);
   rmSync(inTheWay, { recursive: true });
   await rig.until('the group is there', () => rig.channel('farm/b')?.delivered > 0);
 });
@@ -182,9 +189,131 @@ test('a channel that cannot be opened is tried again and leaves no fd open', {
     rig.life.reload([channelOptions('alone', [port]), channelOptions('broken', [port])]);
   }
   assert.equal(open(), before);
+  const blocked = rig.channel('broken');
+  assert.equal(blocked.state, 'blocked');
+  assert.match(blocked.why, /position file cannot be opened: ESPIPE; something else/);
+  assert.equal(channelDifference(blocked), 0);
+  assert.deepEqual(channelHealth(blocked), { tone: 'bad', text: 'blocked' });
+  assert.equal(rig.life.lanes.heldPosition, 0, 'nobody knows what the file says');
   rmSync(pipe);
   rig.append();
   await rig.until('it is there', () => rig.channel('broken')?.delivered > 0);
+  assert.equal(rig.channel('broken').why, '');
+  assert.deepEqual(rig.life.warnings, [], 'the log is written by the reports');
+});
+
+test('EMFILE: what lies behind the position of each channel is held, and then sent', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const names = ['one', 'two'];
+  const channels = (from: ChannelOptions['from']) =>
+    names.map((name) => channelOptions(name, [port], { from }));
+  const rig = new Rig(t, channels('journal-start'));
+  rig.append(20_000);
+  await rig.until('all is sent', () => rig.life.isSettled);
+  const { position, delivered } = rig.channel('one');
+  assert.ok(position > 0 && delivered > 0);
+  rig.append(20_000);
+  const { publishedOrdinal } = rig.feed.shared;
+  // Its epoll has a descriptor, its channels have none.
+  rig.restart(channels('now'), (start) => withoutFds(start, 1));
+  const [one, two] = names.map((name) => rig.channel(name));
+  for (const { state, why, received } of [one!, two!]) {
+    assert.deepEqual([state, received], ['blocked', 0], 'its ledger cannot be read either');
+    assert.match(why, /position cannot be opened: EMFILE; raise the limit of open files/);
+  }
+  assert.equal(rig.life.lanes.heldPosition, 0, 'it is not known from where on');
+  await rig.until('all is sent then', () => rig.channel('two').delivered === publishedOrdinal);
+  await rig.until('both', () => rig.life.isSettled);
+  assert.equal(rig.channel('one').delivered, publishedOrdinal, 'no gap');
+  assert.equal(rig.life.lanes.all.length, 2);
+});
+
+test('a new channel that cannot be opened holds, and begins, where it was configured', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const alone = channelOptions('alone', [port]);
+  const rig = new Rig(t, [alone]);
+  rig.append();
+  await rig.until('all is sent', () => rig.life.isSettled);
+  const { publishedPosition, publishedOrdinal } = rig.feed.shared;
+  const late = channelOptions('late', [port], { from: 'now' });
+  withoutFds(() => rig.life.reload([alone, late]));
+  const { state, position } = rig.channel('late');
+  assert.deepEqual([state, position], ['blocked', 0]);
+  rig.append();
+  await rig.until('the journal goes on', () => rig.life.lanes.all[0]!.channel.isSettled);
+  await rig.until('it is there', () => rig.channel('late').state !== 'blocked');
+  await rig.until('all is sent', () => rig.life.isSettled);
+  const { received } = rig.channel('late');
+  assert.equal(received, rig.feed.shared.publishedOrdinal - publishedOrdinal);
+  assert.ok(rig.life.lanes.heldPosition >= publishedPosition);
+});
+
+test('what holds and what does not: a folder in the place of a position file', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const inTheWay = (feed: JournalFeed): void => mkdirSync(join(feed.positions, 'odd.position'));
+  const odd = (more: Partial<ChannelOptions>) => [
+    channelOptions('plain', [port], { onLag: 'drop-oldest' }),
+    channelOptions('odd', [port], more),
+  ];
+  const rig = new Rig(t, odd({ onLag: 'hold', from: 'now' }), inTheWay);
+  assert.equal(rig.life.lanes.heldPosition, 0);
+  rig.life.reload(odd({ onLag: 'drop-oldest' }));
+  assert.equal(rig.life.lanes.heldPosition, POSITION_MAX);
+  rig.life.reload(odd({ onLag: 'hold' }));
+  assert.equal(rig.life.lanes.heldPosition, 0);
+  rig.life.reload([channelOptions('plain', [port], { onLag: 'drop-oldest' })]);
+  assert.equal(rig.channel('odd'), undefined);
+  assert.equal(rig.life.lanes.heldPosition, POSITION_MAX);
+});
+
+test('a reload that cannot open a channel again holds what it had not written', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const rig = new Rig(t, [channelOptions('one', [port], { from: 'journal-start' })]);
+  rig.append(20_000);
+  await rig.until('all is sent', () => rig.life.isSettled);
+  await rig.until('it is written', () => rig.life.lanes.heldPosition > 0);
+  const { heldPosition } = rig.life.lanes;
+  const { delivered } = rig.channel('one');
+  const reopened = channelOptions('one', [port], {}, { connections: 'per-exporter' });
+  const path = join(rig.feed.positions, 'one.position');
+  rig.life.reload([reopened]);
+  renameSync(path, `${path}.away`);
+  mkdirSync(path);
+  await rig.until('it is blocked', () => rig.channel('one')?.state === 'blocked');
+  assert.equal(rig.life.lanes.heldPosition, heldPosition);
+  assert.equal(rig.channel('one').delivered, delivered, 'its ledger is known');
+  assert.equal(channelDifference(rig.channel('one')), 0);
+  rmSync(path, { recursive: true });
+  renameSync(`${path}.away`, path);
+  rig.append();
+  const { publishedOrdinal } = rig.feed.shared;
+  await rig.until('it goes on', () => rig.channel('one').delivered === publishedOrdinal);
+});
+
+test('a group whose member cannot be opened keeps no other group from changing', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const down = await closedPort();
+  const other = farm({ a: port, b: down }).map((one) => ({
+    ...one,
+    name: one.name.replace('farm', 'barn'),
+    group: 'barn',
+  }));
+  const rig = new Rig(t, [...farm({ a: port, b: down }), ...other], (feed) =>
+    mkdirSync(join(feed.positions, 'farm@a.position')),
+  );
+  rig.append();
+  await rig.until('barn goes on without b', () => rig.life.warnings.length > 0);
+  assert.equal(rig.channel('farm/a').state, 'blocked');
 });
 
 test('the epochs of a group that went while no server ran do not come back', {

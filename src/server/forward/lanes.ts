@@ -6,24 +6,25 @@
  *            (channel-changes.ts); a new one begins by `from`. One that is gone, or is to be
  *            reopened, ends first: its connections end at a record boundary, for at most ENDING_MS.
  *            Then the position file of the first goes, and the second is opened from its position.
+ * UNOPENED   What cannot be opened waits apart (unopened.ts): held, reported, tried again.
  */
 import { wallMs } from '../../toolkit/base/clock.ts';
-import { POSITION_MAX } from '../../toolkit/base/limits.ts';
 import { threadCpuUs } from '../../toolkit/sys/index.ts';
 import { channelChanges } from './channel-changes.ts';
 import type { Groups } from './groups.ts';
 import { Lane, type LaneContext } from './lane.ts';
 import type { ChannelOptions, ForwardOptions } from './options.ts';
-import { readPositions, removePosition } from './position-file.ts';
-import type { ForwardReport } from './report.ts';
+import { listPositions, removePosition } from './position-file.ts';
+import type { ChannelReport, ForwardReport } from './report.ts';
+import { type Awaited, Unopened } from './unopened.ts';
 
 /** What a lane that ends has, for the record that is under way and its acknowledgement. */
 const ENDING_MS = 3_000;
-/** A channel whose position file could not be opened. */
-const OPEN_AGAIN_MS = 1_000;
+/** Position files of channels that are configured no more, when they could not be removed. */
+const REMOVE_AGAIN_MS = 10_000;
 
 /** But for what others count. */
-type LanesReport = Omit<ForwardReport, 'coldReads' | 'catchupBytes'>;
+type LanesReport = Pick<ForwardReport, 'timeMs' | 'generation' | 'channels' | 'cpuMs'>;
 
 /** What the journal has published: JournalShared. */
 export interface Published {
@@ -44,9 +45,9 @@ export class Lanes {
   #lanes: Lane[] = [];
   #endings: Ending[] = [];
   #options: ForwardOptions;
-  /** Channels that could not be opened, and when to try again. */
-  #unopened: ChannelOptions[] = [];
-  #openAgainMs = 0;
+  readonly #unopened: Unopened;
+  /** When files that belong to nobody are looked for again. */
+  #removeMs = Number.POSITIVE_INFINITY;
   #first = 0;
   readonly #startCpuUs = threadCpuUs();
 
@@ -60,7 +61,8 @@ export class Lanes {
     this.#context = context;
     this.#groups = groups;
     this.#options = options;
-    this.#removeUnknown(options);
+    this.#unopened = new Unopened(context);
+    this.#removeUnknown(nowMs);
     this.#openAll(options.channels, published, nowMs);
   }
 
@@ -69,7 +71,7 @@ export class Lanes {
   }
 
   get nextTimerMs(): number {
-    let nextMs = Number.POSITIVE_INFINITY;
+    let nextMs = Math.min(this.#unopened.nextTimerMs, this.#removeMs);
     for (const lane of this.#lanes) nextMs = Math.min(nextMs, lane.nextTimerMs);
     for (const { lane, endMs } of this.#endings) nextMs = Math.min(nextMs, lane.nextTimerMs, endMs);
     return nextMs;
@@ -88,7 +90,7 @@ export class Lanes {
 
   /** The lowest position that a holding lane needs; POSITION_MAX: none. */
   get heldPosition(): number {
-    let lowest = POSITION_MAX;
+    let lowest = this.#unopened.heldPosition;
     for (const lane of this.#lanes)
       if (lane.isHolding) lowest = Math.min(lowest, lane.writtenPosition);
     for (const { lane, next } of this.#endings) {
@@ -115,20 +117,17 @@ export class Lanes {
       if (blocks > 0) work += lane.advance(blocks, published.publishedPosition, nowMs);
       work += lane.turn(nowMs);
     }
-    if (!this.#isMemberAway) this.#groups.turn(this.#lanes, nowMs);
+    this.#groups.turn(this.#lanes, this.#groupsAway, nowMs);
     if (this.#endings.length > 0) work += this.#end(published, nowMs);
-    if (this.#unopened.length > 0 && nowMs >= this.#openAgainMs) {
-      const again = this.#unopened;
-      this.#unopened = [];
-      this.#openAll(again, published, nowMs);
-    }
+    if (nowMs >= this.#unopened.nextTimerMs) this.#openAgain(published, nowMs);
+    if (nowMs >= this.#removeMs) this.#removeUnknown(nowMs);
     return work;
   }
 
   reload(options: ForwardOptions, published: Published, nowMs: number): void {
     this.#options = options;
     const wanted = new Map(options.channels.map((channel) => [channel.name, channel]));
-    this.#unopened = [];
+    this.#unopened.reload(wanted, nowMs);
     for (const ending of this.#endings) {
       ending.next = wanted.get(ending.lane.name) ?? null;
       wanted.delete(ending.lane.name);
@@ -142,7 +141,10 @@ export class Lanes {
       return false;
     });
     this.#context.keepSelectors(options.channels);
-    this.#openAll([...wanted.values()], published, nowMs);
+    const isNew = ({ name }: ChannelOptions): boolean => !this.#unopened.has(name);
+    this.#openAll([...wanted.values()].filter(isNew), published, nowMs);
+    this.#openAgain(published, nowMs);
+    this.#removeUnknown(nowMs);
   }
 
   /** False: it must be reopened. */
@@ -162,47 +164,61 @@ export class Lanes {
     for (const { lane } of this.#endings) lane.close(nowMs);
   }
 
-  report({ publishedPosition, publishedOrdinal }: Published, generation: number): LanesReport {
+  /** Channels in the order of the configuration. */
+  report(published: Published, generation: number): LanesReport {
+    const lanes = new Map(this.#lanes.map((lane) => [lane.name, lane]));
+    const channels: ChannelReport[] = [];
+    for (const { name } of this.#options.channels) {
+      const lane = lanes.get(name);
+      const report = lane?.report(published) ?? this.#unopened.report(name, published);
+      if (report !== null) channels.push(report);
+    }
     return {
       timeMs: wallMs(),
       generation,
-      channels: this.#lanes.map((lane) => lane.report(publishedPosition, publishedOrdinal)),
+      channels,
       cpuMs: (threadCpuUs() - this.#startCpuUs) / 1000,
     };
   }
 
   /**
-   * A member of a load-balancing group is to be opened, again or still. Its group stays as it is
+   * Load-balancing groups of which a member is to be opened, again or still. They stay as they are
    * meanwhile: what it has not read goes by epochs that nobody else may need any more.
    */
-  get #isMemberAway(): boolean {
-    return (
-      this.#unopened.some(({ balance }) => balance !== null) ||
-      this.#endings.some(({ next }) => next !== null && next.balance !== null)
-    );
+  get #groupsAway(): ReadonlySet<string> {
+    const away = this.#unopened.groups;
+    if (this.#endings.length === 0) return away;
+    const all = new Set(away);
+    for (const { next } of this.#endings) {
+      if (next !== null && next.balance !== null) all.add(next.group!);
+    }
+    return all;
   }
 
   /** All begin at the same place, wherever the journal is meanwhile. */
   #openAll(
     channels: readonly ChannelOptions[],
-    { publishedPosition, publishedOrdinal }: Published,
+    { publishedPosition: beginPosition }: Published,
     nowMs: number,
   ): void {
-    const published = { publishedPosition, publishedOrdinal };
-    this.#groups.configure(this.#options.channels, publishedPosition);
-    for (const channel of channels) this.#open(channel, published, nowMs);
+    this.#groups.configure(this.#options.channels, beginPosition);
+    for (const channel of channels) this.#open({ channel, beginPosition, before: null }, nowMs);
   }
 
-  #open(channel: ChannelOptions, { publishedPosition }: Published, nowMs: number): void {
+  #openAgain({ publishedPosition }: Published, nowMs: number): void {
+    const due = this.#unopened.due(nowMs);
+    if (due.length === 0) return;
+    this.#groups.configure(this.#options.channels, publishedPosition);
+    for (const awaited of due) this.#open(awaited, nowMs);
+  }
+
+  #open(awaited: Awaited, nowMs: number): void {
+    const { channel, beginPosition } = awaited;
     try {
-      this.#lanes.push(new Lane(channel, this.#context, publishedPosition, nowMs));
+      this.#lanes.push(new Lane(channel, this.#context, beginPosition, nowMs));
+      this.#unopened.opened(channel.name);
     } catch (error) {
-      this.#openAgainMs = nowMs + OPEN_AGAIN_MS;
-      this.#unopened.push(channel);
-      this.#context.warn('a channel cannot be opened: it is tried again', {
-        channel: channel.name,
-        error: String(error),
-      });
+      this.#unopened.add(awaited, error, nowMs);
     }
   }
 
@@ -220,7 +236,8 @@ export class Lanes {
       if (next === null) this.#remove(lane, published.publishedOrdinal, nowMs);
       else {
         lane.close(nowMs);
-        this.#open(next, published, nowMs);
+        const { publishedPosition: beginPosition } = published;
+        this.#open({ channel: next, beginPosition, before: lane }, nowMs);
       }
     }
     return work;
@@ -234,13 +251,26 @@ export class Lanes {
     });
   }
 
-  /** Position files of channels that were removed while no server ran would hold the journal. */
-  #removeUnknown(options: ForwardOptions): void {
-    const known = new Set(options.channels.map((channel) => channel.name));
-    for (const { channel } of readPositions(this.#context.folder)) {
-      if (known.has(channel)) continue;
-      removePosition(this.#context.folder, channel);
-      this.#context.warn('a position is removed: its channel is configured no more', { channel });
+  /**
+   * A channel that comes back under its name would go on where one went on long ago: the files of
+   * those that were removed while no server ran, or while they could not be opened, go.
+   */
+  #removeUnknown(nowMs: number): void {
+    const { folder, warn } = this.#context;
+    const known = new Set(this.#options.channels.map((channel) => channel.name));
+    for (const { lane } of this.#endings) known.add(lane.name);
+    const isFirst = this.#removeMs === Number.POSITIVE_INFINITY;
+    this.#removeMs = Number.POSITIVE_INFINITY;
+    try {
+      for (const channel of listPositions(folder)) {
+        if (known.has(channel)) continue;
+        removePosition(folder, channel);
+        warn('a position is removed: its channel is configured no more', { channel });
+      }
+    } catch (error) {
+      this.#removeMs = nowMs + REMOVE_AGAIN_MS;
+      const fields = { folder, error: String(error) };
+      if (isFirst) warn('positions of channels that are gone cannot be removed yet', fields);
     }
   }
 }

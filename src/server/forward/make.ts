@@ -52,6 +52,7 @@ export function makeStage(setup: WorkerSetup, tell: Tell): Stage {
     door,
     resolver,
     catchup,
+    segments,
     lanes: makeLanes(options, makings, nowMs()),
     control: new Control(setup.commands),
     tell,

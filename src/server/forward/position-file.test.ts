@@ -2,15 +2,17 @@
  * Position file: written in turn, torn or flipped anywhere, of another journal.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import {
+  listPositions,
   makePosition,
   PositionFile,
   positionPath,
-  readPositions,
+  readPosition,
   removePosition,
 } from './position-file.ts';
 
@@ -119,15 +121,41 @@ test('positions are listed with their channels, and removed', () => {
   writeTwice('farm/left');
   writeTwice('mediation');
   writeFileSync(join(folder, 'bad.position'), 'x');
-  const listed = readPositions(folder).map((one) => [one.channel, one.position?.position ?? null]);
-  assert.deepEqual(listed, [
-    ['bad', null],
-    ['farm/left', 2000],
-    ['mediation', 2000],
-  ]);
-  assert.deepEqual(readPositions(folder)[1]!.uuid, UUID);
+  assert.deepEqual(listPositions(folder), ['bad', 'farm/left', 'mediation']);
   removePosition(folder, 'farm/left');
   removePosition(folder, 'farm/left');
-  assert.equal(readPositions(folder).length, 2, 'removed by whomever');
-  assert.deepEqual(readPositions(join(folder, 'none')), []);
+  assert.equal(listPositions(folder).length, 2, 'removed by whomever');
+  assert.deepEqual(listPositions(join(folder, 'none')), []);
+});
+
+test('who only reads sees what the one who opens it finds, or why nobody can read it', () => {
+  const seen = (channel: string, uuid = UUID): string => {
+    const found = readPosition(folder, channel, uuid);
+    if (found.kind === 'unreadable') return (found.error as NodeJS.ErrnoException).code ?? '';
+    return found.kind === 'found' ? `${found.position.position}` : found.kind;
+  };
+  writeTwice('farm/left');
+  assert.equal(seen('farm/left'), '2000');
+  assert.equal(seen('farm/left', new Uint8Array(16).fill(8)), 'other-journal');
+  assert.equal(seen('none'), 'new');
+  writeFileSync(positionPath(folder, 'bad'), 'x');
+  assert.equal(seen('bad'), 'damaged');
+  mkdirSync(positionPath(folder, 'folder'));
+  assert.equal(seen('folder'), 'EISDIR');
+  execFileSync('mkfifo', [positionPath(folder, 'pipe')]);
+  assert.equal(seen('pipe'), 'ESPIPE', 'and it was not waited for');
+  assert.deepEqual(readPosition(join(folder, 'bad.position'), 'a', UUID).kind, 'unreadable');
+});
+
+test('a file that was made and never written says so, whoever reads it', () => {
+  for (const length of [1, 300, 768]) {
+    writeFileSync(positionPath(folder, 'g'), new Uint8Array(length));
+    assert.equal(readPosition(folder, 'g', UUID).kind, 'blank', `${length} bytes`);
+    assert.equal(reopen('g'), 'blank', `${length} bytes`);
+    writeFileSync(positionPath(folder, 'g'), new Uint8Array(length).fill(1, -1));
+    assert.equal(reopen('g'), 'damaged', `${length} bytes, one of them not 0`);
+  }
+  const { file } = PositionFile.open(folder, 'killed', UUID);
+  file.close();
+  assert.equal(reopen('killed'), 'blank', 'opened and killed');
 });

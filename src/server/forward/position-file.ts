@@ -26,10 +26,10 @@
  */
 import {
   closeSync,
+  constants,
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   readSync,
   rmSync,
   writeSync,
@@ -96,6 +96,8 @@ export function makePosition(position: number, ordinal: number): ChannelPosition
 export type PositionFound =
   | { readonly kind: 'found'; readonly position: ChannelPosition }
   | { readonly kind: 'new' }
+  /** It was made and never written: a kill came between, or a power loss took what was written. */
+  | { readonly kind: 'blank' }
   /** Neither slot is valid, or the file is of another journal: a fresh start, to be said. */
   | { readonly kind: 'damaged' | 'other-journal' };
 
@@ -138,7 +140,7 @@ export class PositionFile {
     const bytes = Buffer.alloc(FILE_BYTES, ABSENT);
     const length = readSync(fd, bytes, 0, bytes.length, 0);
     const { newest, slot } = newestSlot(bytes);
-    const found = judge(newest, length, uuid);
+    const found = judge(newest, bytes.subarray(0, length), uuid);
     // Both slots get their place on the disk now: a disk that is full later does not matter.
     if (length < FILE_BYTES)
       writeSync(fd, new Uint8Array(FILE_BYTES - length), 0, FILE_BYTES - length, length);
@@ -179,15 +181,28 @@ export function positionPath(folder: string, channel: string): string {
   return join(folder, `${channel.replaceAll('/', '@')}${SUFFIX}`);
 }
 
-export interface StoredPosition {
-  readonly channel: string;
-  /** null: the file is damaged. */
-  readonly position: ChannelPosition | null;
-  readonly uuid: Uint8Array | null;
+/** What a file says to one who only reads it; `unreadable`: nobody knows what it says. */
+export type PositionSeen = PositionFound | { readonly kind: 'unreadable'; readonly error: unknown };
+
+/** Reads the file of a channel and changes nothing. Does not throw, and waits for nobody. */
+export function readPosition(folder: string, channel: string, uuid: Uint8Array): PositionSeen {
+  let fd = -1;
+  try {
+    // A pipe in its place would be waited for.
+    fd = openSync(positionPath(folder, channel), constants.O_RDONLY | constants.O_NONBLOCK);
+    const bytes = Buffer.alloc(FILE_BYTES, ABSENT);
+    const length = readSync(fd, bytes, 0, bytes.length, 0);
+    return judge(newestSlot(bytes).newest, bytes.subarray(0, length), uuid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'new' };
+    return { kind: 'unreadable', error };
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
 }
 
-/** All position files of a folder, by channel; nothing when there is no such folder. */
-export function readPositions(folder: string): StoredPosition[] {
+/** Channels that have a position file; none when there is no such folder. Throws as readdir(3). */
+export function listPositions(folder: string): string[] {
   let names: string[];
   try {
     names = readdirSync(folder);
@@ -195,16 +210,8 @@ export function readPositions(folder: string): StoredPosition[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
-  const all: StoredPosition[] = [];
-  for (const name of names.sort()) {
-    if (!name.endsWith(SUFFIX)) continue;
-    const channel = name.slice(0, -SUFFIX.length).replaceAll('@', '/');
-    const bytes = Buffer.alloc(FILE_BYTES, ABSENT);
-    readFileSync(join(folder, name)).copy(bytes);
-    const { newest } = newestSlot(bytes);
-    all.push({ channel, position: newest?.position ?? null, uuid: newest?.uuid ?? null });
-  }
-  return all;
+  const ours = names.filter((name) => name.endsWith(SUFFIX)).sort();
+  return ours.map((name) => name.slice(0, -SUFFIX.length).replaceAll('@', '/'));
 }
 
 /** Removes the position of a channel that the configuration no longer has. Throws as remove(). */
@@ -244,9 +251,9 @@ function readSlot(bytes: Buffer, start: number): Slot | null {
   };
 }
 
-function judge(newest: Slot | null, length: number, uuid: Uint8Array): PositionFound {
-  if (length === 0) return { kind: 'new' };
-  if (newest === null) return { kind: 'damaged' };
+function judge(newest: Slot | null, bytes: Buffer, uuid: Uint8Array): PositionFound {
+  if (bytes.length === 0) return { kind: 'new' };
+  if (newest === null) return { kind: bytes.every((byte) => byte === 0) ? 'blank' : 'damaged' };
   if (Buffer.compare(newest.uuid, uuid) !== 0) return { kind: 'other-journal' };
   return { kind: 'found', position: newest.position };
 }

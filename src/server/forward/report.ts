@@ -20,9 +20,10 @@ export const FORWARD_DROPS = [
 export type ForwardDrop = (typeof FORWARD_DROPS)[number];
 
 /**
- * waiting: nothing is pending; held: it lags beyond its limits and holds segments of the journal.
+ * waiting: nothing is pending; held: it lags beyond its limits and holds segments of the journal;
+ * blocked: it waits for a file that cannot be opened or written, `why` says which.
  */
-export const CHANNEL_STATES = ['sending', 'waiting', 'down', 'held'] as const;
+export const CHANNEL_STATES = ['sending', 'waiting', 'down', 'held', 'blocked'] as const;
 export type ChannelState = (typeof CHANNEL_STATES)[number];
 
 /**
@@ -75,6 +76,8 @@ export interface ChannelReport {
   readonly group: string | null;
   readonly mode: ForwardingMode | 'single';
   readonly state: ChannelState;
+  /** A file that cannot be opened or written, errno name and remedy; empty: there is none. */
+  readonly why: string;
   /** Records, since the channel began. */
   readonly received: number;
   readonly pending: number;
@@ -104,4 +107,8 @@ export interface ForwardReport {
   /** Ranges that were not in the page cache, and bytes that the catch-up worker read for them. */
   readonly coldReads: number;
   readonly catchupBytes: number;
+  /** Ranges that nobody read in time: their channels read them, and waited for the disk. */
+  readonly catchupAbandoned: number;
+  /** Segment files that could not be opened, and listings of them: tried again. */
+  readonly openErrors: number;
 }

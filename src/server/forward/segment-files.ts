@@ -9,23 +9,35 @@
  *            2. Retention may unlink a segment at any time. One that is open stays readable here,
  *               for those who look for it too; its disk space is free when the last holder goes.
  *            3. A segment that is gone is no error: the next one is taken, and its reader finds the
- *               gap by ordinals. One that cannot be opened (EMFILE) is waited for, and counted.
+ *               gap by ordinals. One that cannot be opened (EMFILE, EACCES), or a folder that
+ *               cannot be listed, is waited for, with back-off, counted and said: it is not lost.
  * REFUSED    Keeping segments open for later (fds and disk space for nothing: opening one costs a
  *            readdir and 20 us, once in 256 MiB).
  */
 import { join } from 'node:path';
 import { assert } from '../../toolkit/base/assert.ts';
+import { monotonicMs } from '../../toolkit/base/clock.ts';
 import {
   closeFd,
   EAGAIN,
   ENOENT,
   EOPNOTSUPP,
+  errnoName,
   openFile,
   preadNoWait,
 } from '../../toolkit/sys/index.ts';
 import { segmentName } from '../journal/format.ts';
 import { listSegments } from '../journal/reader.ts';
 import type { FdTable } from './fd-table.ts';
+import { errnoOf, openProblem } from './open-problem.ts';
+
+/** Between two attempts at what cannot be opened; doubled from one to the other. */
+const AGAIN_MS_MIN = 50;
+export const AGAIN_MS_MAX = 2_000;
+/** In the place of a segment's position: the folder, which cannot be listed. */
+const FOLDER = -1;
+/** No answer: the folder cannot be listed. */
+export const NEXT_UNKNOWN = -2;
 
 /** A segment file that is held. */
 export interface OpenSegment {
@@ -38,6 +50,13 @@ interface HeldSegment extends OpenSegment {
   holders: number;
 }
 
+/** What could not be opened. */
+interface Refusal {
+  readonly problem: string;
+  readonly waitMs: number;
+  readonly againMs: number;
+}
+
 export class SegmentFiles {
   readonly folder: string;
   /** False once the file system has said that it cannot tell what is cached (EOPNOTSUPP). */
@@ -45,12 +64,17 @@ export class SegmentFiles {
   readonly #fds: FdTable | null;
   readonly #byte = new Uint8Array(1);
   readonly #held = new Map<number, HeldSegment>();
+  readonly #refusals = new Map<number, Refusal>();
+  #refusal: Refusal | null = null;
   #openErrors = 0;
+  /** For those who wait for `againMs`. */
+  readonly nowMs: () => number;
 
-  /** `fds`: where the supervisor finds what this thread left open. */
-  constructor(folder: string, fds: FdTable | null = null) {
+  /** `fds`: where the supervisor finds what this thread left open. `nowMs` is for tests. */
+  constructor(folder: string, fds: FdTable | null = null, nowMs: () => number = monotonicMs) {
     this.folder = folder;
     this.#fds = fds;
+    this.nowMs = nowMs;
   }
 
   /** Segments that are open now. */
@@ -58,14 +82,25 @@ export class SegmentFiles {
     return this.#held.size;
   }
 
-  /** Opens that failed, but for segments that were gone. */
+  /** Opens and listings that failed, but for segments that were gone. */
   get openErrors(): number {
     return this.#openErrors;
+  }
+
+  /** Of the last open or openNext: why it gave none, when something could not be opened; or ''. */
+  get problem(): string {
+    return this.#refusal?.problem ?? '';
+  }
+
+  /** When that is tried again; before, the answer is the same. */
+  get againMs(): number {
+    return this.#refusal?.againMs ?? 0;
   }
 
   /** The segment that holds `position`, or the next one above it; null: none now. */
   open(position: number): OpenSegment | null {
     const positions = this.#positions();
+    if (positions === null) return null;
     const at = positions.findLastIndex((start) => start <= position);
     return this.#openFirst(positions, Math.max(0, at));
   }
@@ -73,13 +108,21 @@ export class SegmentFiles {
   /** The next segment above the one that begins at `position`; null: none now. */
   openNext(position: number): OpenSegment | null {
     const positions = this.#positions();
+    if (positions === null) return null;
     const at = positions.findIndex((start) => start > position);
     return at < 0 ? null : this.#openFirst(positions, at);
   }
 
-  /** Where the next segment above the one at `position` begins, or -1. */
+  /** Where the next segment above the one at `position` begins; -1: nowhere; NEXT_UNKNOWN. */
   nextPosition(position: number): number {
-    return this.#positions().find((start) => start > position) ?? -1;
+    const positions = this.#positions();
+    if (positions === null) return NEXT_UNKNOWN;
+    return positions.find((start) => start > position) ?? -1;
+  }
+
+  /** Somebody else could not open what belongs to the segment at `position`. */
+  refuse(position: number, errno: string): void {
+    this.#refuse(position, `the segment ${segmentName(position)} cannot be opened`, errno);
   }
 
   /** The disk would be needed for the byte at `fileOffset` of a segment that is held. */
@@ -111,20 +154,53 @@ export class SegmentFiles {
     return held;
   }
 
-  /** Beginnings of all segments, of those too that are unlinked and still open; growing. */
-  #positions(): number[] {
+  /**
+   * Beginnings of all segments, of those too that are unlinked and still open; growing. Null: the
+   * folder cannot be listed now.
+   */
+  #positions(): number[] | null {
+    this.#refusal = null;
+    if (this.#mustWait(FOLDER)) return null;
     const found = new Set(this.#held.keys());
-    for (const { position } of listSegments(this.folder)) found.add(position);
+    try {
+      for (const { position } of listSegments(this.folder)) found.add(position);
+    } catch (error) {
+      this.#refuse(FOLDER, `the journal folder ${this.folder} cannot be read`, errnoOf(error));
+      return null;
+    }
+    for (const refused of this.#refusals.keys()) {
+      if (!found.has(refused)) this.#refusals.delete(refused);
+    }
     return [...found].sort((a, b) => a - b);
+  }
+
+  #mustWait(position: number): boolean {
+    const refusal = this.#refusals.get(position);
+    if (refusal === undefined || this.nowMs() >= refusal.againMs) return false;
+    this.#refusal = refusal;
+    return true;
+  }
+
+  #refuse(position: number, what: string, errno: string): void {
+    this.#openErrors++;
+    const before = this.#refusals.get(position)?.waitMs ?? 0;
+    const waitMs = Math.min(AGAIN_MS_MAX, Math.max(AGAIN_MS_MIN, 2 * before));
+    const againMs = this.nowMs() + waitMs;
+    this.#refusal = { problem: openProblem(what, errno), waitMs, againMs };
+    this.#refusals.set(position, this.#refusal);
   }
 
   #openFirst(positions: readonly number[], from: number): OpenSegment | null {
     for (let i = from; i < positions.length; i++) {
-      const segment = this.#openOne(positions[i]!);
+      const position = positions[i]!;
+      if (!this.#held.has(position) && this.#mustWait(position)) return null;
+      const segment = this.#openOne(position);
+      if (typeof segment === 'number' && segment !== -ENOENT) {
+        this.refuse(position, errnoName(segment));
+        return null;
+      }
+      this.#refusals.delete(position);
       if (typeof segment !== 'number') return segment;
-      if (segment === -ENOENT) continue;
-      this.#openErrors++;
-      return null;
     }
     return null;
   }

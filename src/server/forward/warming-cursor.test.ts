@@ -64,13 +64,13 @@ class Rig {
     });
   }
 
-  block(): BlockCursor {
+  block(position = 0): BlockCursor {
     const limitPosition = (): number => this.endPosition;
-    return new BlockCursor({ files: this.files, limitPosition, position: 0 });
+    return new BlockCursor({ files: this.files, limitPosition, position });
   }
 
-  cursor(): WarmingCursor {
-    return new WarmingCursor(this.block(), this.client);
+  cursor(position = 0): WarmingCursor {
+    return new WarmingCursor(this.block(position), this.client);
   }
 
   stage(): CatchupStage {
@@ -225,8 +225,7 @@ test('a full ring is an answer, and a closed cursor leaves no fd', needsAddon, (
   const { segment } = other.block;
   while (rig.client.request(segment, 0, 100) !== NO_REQUEST);
   assert.equal(rig.requests, rig.handle.ring.capacity);
-  const cursor = rig.cursor();
-  cursor.seek(rig.positions[10]!);
+  const cursor = rig.cursor(rig.positions[10]!);
   for (let i = 0; i < 3; i++) assert.equal(cursor.next(), CURSOR_COLD);
   while (rig.requests > 0) stage.doWork();
   assert.equal(cursor.next(), CURSOR_COLD);

@@ -54,6 +54,10 @@ export class WarmingCursor {
     return this.#cursor.ordinal;
   }
 
+  get problem(): string {
+    return this.#cursor.problem;
+  }
+
   /** As BlockCursor.next; CURSOR_COLD: the catch-up worker is at it, and wakes the forwarder. */
   next(): CursorStep {
     if (this.#request !== NO_REQUEST && this.#client.isDone(this.#request)) {
@@ -65,11 +69,6 @@ export class WarmingCursor {
     if (step === CURSOR_COLD) return this.#onCold();
     if (step === CURSOR_BLOCK) this.#askAhead();
     return step;
-  }
-
-  seek(position: number, ordinal?: number): void {
-    this.#forget();
-    this.#cursor.seek(position, ordinal);
   }
 
   takeLost(): Readonly<LostRecords> {

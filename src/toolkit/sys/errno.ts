@@ -61,7 +61,7 @@ export class SyscallError extends MillraceError {
   constructor(syscall: string, result: number, what = '') {
     const [name, text] = getSystemErrorMap().get(result) ?? [`errno ${-result}`, 'unknown error'];
     const on = what === '' ? '' : ` on ${what}`;
-    super('MR_SYSCALL', `${syscall}${on} failed: ${name}, ${text}`, remedyOf(name));
+    super('MR_SYSCALL', `${syscall}${on} failed: ${name}, ${text}`, errnoRemedy(name));
     this.name = 'SyscallError';
     this.errnoName = name;
     this.errno = -result;
@@ -80,17 +80,28 @@ export function errnoName(result: number): string {
   return getSystemErrorMap().get(result)?.[0] ?? `errno ${-result}`;
 }
 
-function remedyOf(name: string): string {
+/** What helps against an error of that name; empty: nobody knows. */
+export function errnoRemedy(name: string): string {
   switch (name) {
     case 'EMFILE':
       return 'raise the limit of open files of this process (ulimit -n, LimitNOFILE=)';
     case 'ENFILE':
       return 'raise the limit of open files of the machine (sysctl fs.file-max)';
     case 'ENOSPC':
+    case 'EDQUOT':
       return 'free some space on the disk';
     case 'EPERM':
     case 'EACCES':
       return 'check the permissions of the user that runs this, and any seccomp profile';
+    case 'EROFS':
+      return 'mount the file system so that it can be written';
+    case 'EIO':
+      return 'look at the disk, and at what the kernel says of it (dmesg)';
+    case 'EISDIR':
+    case 'ENOTDIR':
+    case 'ESPIPE':
+    case 'ELOOP':
+      return 'something else stands in its place: move it away';
     case 'ENOSYS':
       return 'the kernel, or a seccomp profile of the container, does not offer this call';
     default:
