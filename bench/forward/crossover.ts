@@ -5,13 +5,14 @@
  *          Every second run of one length goes to a sink over loopback: by one sendfile(2) each, or
  *          copied into a buffer of a block's size that goes by one send(2). CPU of this thread,
  *          both ways in turn; a row is the quotient of sendfile and copy.
- * RESULT   GATHER_BELOW_BYTES of src/server/forward/selection.ts is the length at which the median
- *          quotient passes 1.
+ * RESULT   GATHER_BELOW_BYTES of src/server/forward/selection.ts is the length from which on
+ *          sendfile costs less: the last rows are that of each round, and the constant as it is.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAll } from '../../src/nettest/connect.ts';
+import { GATHER_BELOW_BYTES } from '../../src/server/forward/selection.ts';
 import {
   checked,
   closeFd,
@@ -35,7 +36,7 @@ const FILE_BYTES = 8 << 20;
 const BLOCK_BYTES = 256 << 10;
 /** Sent by each way in a round. */
 const ROUND_BYTES = 64 << 20;
-const RUN_KIB = [0.25, 1, 2, 4, 8, 16, 32, 64, 128] as const;
+const RUN_KIB = [0.25, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128] as const;
 const WAIT_MS = 1000;
 
 type Take = (offset: number, length: number) => number;
@@ -118,10 +119,24 @@ function cpuMsPerGb(work: () => number): number {
   return msPerGb(threadCpuUs() - beforeUs, sent);
 }
 
+/**
+ * Length from which on the quotient stays at 1 or below, between two lengths by the logarithms of
+ * both; 0 when it does for all, the last one when it does for none. `lengths` ascend.
+ */
+export function crossoverOf(lengths: readonly number[], quotients: readonly number[]): number {
+  const above = quotients.findLastIndex((quotient) => quotient > 1);
+  if (above < 0) return 0;
+  if (above === lengths.length - 1) return lengths[above]!;
+  const [high, low] = [Math.log(quotients[above]!), Math.log(quotients[above + 1]!)];
+  const [from, to] = [Math.log(lengths[above]!), Math.log(lengths[above + 1]!)];
+  return Math.exp(from + ((to - from) * high) / (high - low));
+}
+
 function measure(socket: Socket, fd: number, source: Source, rounds: number): BenchRow[] {
-  return RUN_KIB.flatMap((kib) => {
+  /** Of each round, in the order of RUN_KIB. */
+  const quotients = Array.from({ length: rounds }, () => [] as number[]);
+  const rows = RUN_KIB.flatMap((kib, length) => {
     const runBytes = kib * 1024;
-    const ratios: number[] = [];
     const copies: number[] = [];
     for (let round = -1; round < rounds; round++) {
       const copy = cpuMsPerGb(() => sendCopies(socket, fd, source, runBytes));
@@ -129,13 +144,20 @@ function measure(socket: Socket, fd: number, source: Source, rounds: number): Be
       // The first one warms up.
       if (round < 0) continue;
       copies.push(copy);
-      ratios.push(file / copy);
+      quotients[round]!.push(file / copy);
     }
+    const ratios = quotients.map((all) => all[length]!);
     return [
       makeRow(`runs of ${kib} KiB: copy and send`, copies, 'ms/GB'),
       makeRow(`runs of ${kib} KiB: sendfile each / copy and send`, ratios, 'x'),
     ];
   });
+  const found = quotients.map((all) => crossoverOf(RUN_KIB, all));
+  return [
+    ...rows,
+    makeRow('sendfile costs less from runs of', found, 'KiB'),
+    makeRow('GATHER_BELOW_BYTES is', [GATHER_BELOW_BYTES / 1024], 'KiB'),
+  ];
 }
 
 export async function measureCrossover(options: CrossoverOptions): Promise<BenchRow[]> {

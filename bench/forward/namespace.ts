@@ -8,6 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { MillraceError } from '../../src/toolkit/base/errors.ts';
 import type { BenchResult, BenchRow } from '../lib/result.ts';
 
 const CONGESTION = 'reno';
@@ -34,11 +35,22 @@ export function endWithParent(): void {
   process.stdin.unref();
 }
 
-/** The same command in a namespace: its rows, or a sentence that says why there are none. */
+/**
+ * The same command in a namespace: its rows, or a sentence that says why there can be none here.
+ * Throws when the bench fails there: it must not be tried elsewhere until it gives a figure.
+ */
 export async function runInNamespace(parameters: readonly string[]): Promise<BenchRow[] | string> {
-  const command = ['sh', '-c', SET_UP, 'sh', process.execPath, process.argv[1]!, ...parameters];
-  const child = spawn('unshare', ['--net', ...command, '--json'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+  const { code: refusal } = await runThere(['true'], 'ignore');
+  if (refusal !== 0) return `no namespace of its own (unshare --net: ${refusal})`;
+  const bench = [process.execPath, process.argv[1]!, ...parameters, '--json'];
+  const { code, text } = await runThere(bench, 'inherit');
+  if (code === 0) return [...(JSON.parse(text) as BenchResult).rows];
+  throw new MillraceError('MR_INPUT', `the bench ended with ${code} in its network namespace`);
+}
+
+async function runThere(command: readonly string[], errors: 'ignore' | 'inherit') {
+  const child = spawn('unshare', ['--net', 'sh', '-c', SET_UP, 'sh', ...command], {
+    stdio: ['pipe', 'pipe', errors],
     env: { ...process.env, [MARK]: '1' },
   });
   let text = '';
@@ -49,6 +61,5 @@ export async function runInNamespace(parameters: readonly string[]): Promise<Ben
     child.once('error', (error) => resolve(error.message));
     child.once('close', resolve);
   });
-  if (code !== 0) return `no namespace of its own (unshare --net: ${code})`;
-  return [...(JSON.parse(text) as BenchResult).rows];
+  return { code, text };
 }

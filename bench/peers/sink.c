@@ -4,8 +4,8 @@
  *   sink
  *
  * Listens on 127.0.0.1, prints {"port":P}, accepts whoever comes and reads 256 KiB at a time. For
- * each line on its standard input it prints {"bytes":N,"connections":N}, both from its start on; at
- * the end of its input it ends.
+ * each line on its standard input it prints {"bytes":N,"each":[N,...]}, all bytes and those of each
+ * connection in the order in which they came, from its start on; at the end of its input it ends.
  *
  * WHY         What a receiver does decides who pays for what on loopback: both sides meet the same.
  */
@@ -24,9 +24,14 @@
 #define READ_BYTES (256 * 1024)
 #define EVENTS_MAX 64
 #define BACKLOG 128
+#define CONNECTIONS_MAX 4096
+#define FD_COUNT 8192
 
 static uint8_t bytes[READ_BYTES];
-static uint64_t total_bytes, connections;
+static uint64_t total_bytes, each[CONNECTIONS_MAX];
+static size_t connections;
+/* Which connection a descriptor is. */
+static size_t index_of[FD_COUNT];
 
 static void fail(const char *what)
 {
@@ -65,8 +70,10 @@ static void answer(void)
 
 	if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
 		exit(0);
-	printf("{\"bytes\":%llu,\"connections\":%llu}\n", (unsigned long long)total_bytes,
-	       (unsigned long long)connections);
+	printf("{\"bytes\":%llu,\"each\":[", (unsigned long long)total_bytes);
+	for (size_t i = 0; i < connections; i++)
+		printf("%s%llu", i > 0 ? "," : "", (unsigned long long)each[i]);
+	printf("]}\n");
 	fflush(stdout);
 }
 
@@ -74,10 +81,12 @@ static void receive(int fd)
 {
 	ssize_t got = read(fd, bytes, sizeof(bytes));
 
-	if (got > 0)
+	if (got > 0) {
 		total_bytes += (uint64_t)got;
-	else if (got == 0 || errno != EINTR)
+		each[index_of[fd]] += (uint64_t)got;
+	} else if (got == 0 || errno != EINTR) {
 		close(fd);
+	}
 }
 
 int main(void)
@@ -102,7 +111,11 @@ int main(void)
 
 				if (source == -1)
 					fail("accept");
-				connections++;
+				if (connections == CONNECTIONS_MAX || source >= FD_COUNT) {
+					errno = EMFILE;
+					fail("accept");
+				}
+				index_of[source] = connections++;
 				watch(epoll, source);
 			} else {
 				receive(fd);
