@@ -1,6 +1,7 @@
 /**
  * Forwarding to a peer that vanishes without FIN or RST: keep-alive ends a connection that is
- * silent, TCP_USER_TIMEOUT one that waits for an acknowledgement, and neither one the other's.
+ * silent, userTimeoutMs one that waits for an acknowledgement, and neither one the other's. A peer
+ * that is there and reads nothing is not gone, however long; but when it vanishes meanwhile it is.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -40,6 +41,9 @@ test('a peer that vanishes is noticed, idle or not', { skip, timeout: 90_000 }, 
   assert.equal(found.keepAlive.state, 'idle', 'nothing to send: nothing is tried');
   assert.equal(found.userTimeout.state, 'waiting');
   assert.equal(found.userTimeout.parcels, 1, 'what was not acknowledged is sent again');
+  assert.equal(found.paused.breaksBefore, 0, 'it was there, and read nothing');
+  assert.equal(found.paused.breaks, 1, text);
+  assert.match(found.paused.reason, /ETIMEDOUT/);
   for (const { state, breaks } of [found.idle, found.sending]) {
     assert.deepEqual([state, breaks], ['up', 0], text);
   }

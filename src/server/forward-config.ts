@@ -78,7 +78,9 @@ export const destinationSchema = z.strictObject({
     .describe('TCP keep-alive: idle time before the first probe; 0 = off'),
   userTimeoutMs: ms(0, 3_600_000)
     .default(30_000)
-    .describe('bytes unacknowledged for so long end the connection; 0 = as TCP has it'),
+    .describe(
+      'a destination that answers nothing for so long ends the connection; 0 = as TCP has it',
+    ),
   sendBufferBytes: bytes(0, 1_073_741_824)
     .default(0)
     .describe('SO_SNDBUF; 0 = the kernel tunes it'),

@@ -21,6 +21,8 @@ export interface Vanished {
   /** From the moment when the peer was gone. */
   readonly afterMs: number;
   readonly parcels: number;
+  /** When the peer went, after PAUSE_MS in which it read nothing. */
+  readonly breaksBefore: number;
 }
 
 const CASES = {
@@ -30,11 +32,14 @@ const CASES = {
   /** Something on the way. */
   userTimeout: { keepAliveMs: 0, userTimeoutMs: 1_000 },
   sending: { keepAliveMs: 0, userTimeoutMs: 0 },
+  /** The same behind a closed window: it reads nothing, for longer than userTimeoutMs. */
+  paused: { keepAliveMs: 0, userTimeoutMs: 1_000, sendBufferBytes: 8_192 },
 } as const;
 export type VanishCase = keyof typeof CASES;
 const HAS_PARCEL: readonly string[] = ['userTimeout', 'sending'];
 /** Those end; the others are to stand until these have ended. */
-const ENDING: readonly VanishCase[] = ['keepAlive', 'userTimeout'];
+const ENDING: readonly VanishCase[] = ['keepAlive', 'userTimeout', 'paused'];
+const PAUSE_MS = 3_000;
 
 function link(state: 'up' | 'down'): void {
   execFileSync('ip', ['link', 'set', 'lo', state], { timeout: 10_000 });
@@ -49,25 +54,43 @@ export function run(): Record<VanishCase, Vanished> {
     rig.until(() => rig.connection.state === 'up');
     return { name: name as VanishCase, rig, afterMs: -1 };
   });
-  peer.pump();
+  peer.accept();
+  const bytes = someRecords(new Prng(1), 0, RECORDS);
+  // All clocks go as the kernel's does.
+  const zeroMs = Date.now();
+  const turn = (): void => {
+    for (const { rig } of rigs) {
+      rig.nowMs = Date.now() - zeroMs + 1_000;
+      rig.poller.wait(1);
+      rig.connection.turn(rig.nowMs);
+    }
+  };
+  const paused = rigs.find(({ name }) => name === 'paused')!.rig;
+  while (Date.now() < zeroMs + PAUSE_MS) {
+    while (paused.connection.tryAdd(memoryParcel(bytes, RECORDS))) {
+      // As many as it takes.
+    }
+    turn();
+  }
+  const breaksBefore = rigs.map(({ rig }) => rig.counts.breaks);
   link('down');
   const startMs = Date.now();
   for (const { name, rig } of rigs) {
-    const bytes = someRecords(new Prng(1), 0, RECORDS);
     if (HAS_PARCEL.includes(name)) rig.connection.tryAdd(memoryParcel(bytes, RECORDS));
   }
   const hasEnded = (name: VanishCase): boolean =>
     rigs.find((one) => one.name === name)!.afterMs >= 0;
   while (!ENDING.every(hasEnded) && Date.now() < startMs + WAIT_MS) {
+    turn();
     for (const one of rigs) {
-      one.rig.poller.wait(5);
-      one.rig.connection.turn(one.rig.nowMs);
       if (one.afterMs < 0 && one.rig.counts.breaks > 0) one.afterMs = Date.now() - startMs;
     }
   }
-  const found = rigs.map(({ name, rig: { connection, counts }, afterMs }) => {
+  const found = rigs.map(({ name, rig: { connection, counts }, afterMs }, index) => {
     const { state, reason, parcelCount: parcels } = connection;
-    return [name, { state, reason, breaks: counts.breaks, afterMs, parcels }] as const;
+    const { breaks } = counts;
+    const before = breaksBefore[index]!;
+    return [name, { state, reason, breaks, afterMs, parcels, breaksBefore: before }] as const;
   });
   for (const { rig } of rigs) rig.close();
   peer.close();

@@ -49,7 +49,7 @@ export class Connection implements PollHandler {
     const { destination, counts, localAddress, poller, resolver, random } = options;
     this.#options = options;
     this.#backOff = new BackOff(destination.reconnectMsMin, destination.reconnectMsMax, random);
-    this.#stream = new OutgoingStream(options, () => this.#backOff.reset());
+    this.#stream = new OutgoingStream(options);
     this.#dialer = new Dialer({
       destination,
       localAddress,
@@ -254,13 +254,12 @@ export class Connection implements PollHandler {
     if (this.#isReadable && !this.#listen(nowMs)) return 0;
     const stream = this.#stream;
     const sent = stream.send(nowMs);
-    if (stream.breakReason !== null) {
-      this.#break(stream.breakReason, nowMs);
-      return sent;
+    if (stream.breakReason === null) {
+      if (this.#drainMs !== null) stream.shutIfWhole(nowMs);
+      stream.look(nowMs);
     }
-    if (this.#drainMs !== null) stream.shutIfWhole(nowMs);
-    if (nowMs >= stream.ackDueMs) stream.askAcked(nowMs);
-    this.#quiet(nowMs);
+    if (stream.breakReason === null) this.#quiet(nowMs);
+    else this.#break(stream.breakReason, nowMs);
     return sent;
   }
 
@@ -297,6 +296,7 @@ export class Connection implements PollHandler {
   /** The connection is gone. Its parcels go on where `resend` says. */
   #break(reason: string, nowMs: number): void {
     this.#leave(nowMs);
+    if (this.#stream.isProved(nowMs)) this.#backOff.reset();
     this.#options.counts.breaks += 1;
     this.#wasBroken = true;
     this.#fail(reason, nowMs);

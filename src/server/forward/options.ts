@@ -38,7 +38,7 @@ export interface DestinationOptions {
   readonly idleTimeoutMs: number;
   /** TCP keep-alive: idle time before the first probe; 0: off. */
   readonly keepAliveMs: number;
-  /** TCP_USER_TIMEOUT: sent bytes unacknowledged for so long end the connection. */
+  /** A peer that owes an answer, and gives none for so long, ends the connection: peer-watch.ts. */
   readonly userTimeoutMs: number;
   /** SO_SNDBUF; 0: the kernel tunes it. */
   readonly sendBufferBytes: number;

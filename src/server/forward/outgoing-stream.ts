@@ -12,7 +12,7 @@
  *             2. parcels are settled in the order of tryAdd, each once; but for those that
  *             giveBack() takes from behind.
  */
-import { errnoName, shutdown } from '../../toolkit/sys/index.ts';
+import { errnoName, setLinger, shutdown } from '../../toolkit/sys/index.ts';
 import { BrokenStream } from './broken-stream.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { COLD_MS, FULL_MS, READ_ATTEMPTS, SHORTAGE_MS } from './connection-waits.ts';
@@ -20,6 +20,7 @@ import { SOCKET_EVENTS } from './dialer.ts';
 import { OUTBOX_COUNT_MAX, Outbox, type OutboxEntry, settlementOf } from './outbox.ts';
 import { OutboxWarmth } from './outbox-warmth.ts';
 import type { Parcel } from './parcel.ts';
+import { PeerWatch } from './peer-watch.ts';
 import { RecordWalk } from './record-walk.ts';
 import { sendError } from './send-errors.ts';
 import { StreamAcks } from './stream-acks.ts';
@@ -32,6 +33,14 @@ export const TURN_BYTES_MAX = 512 << 10;
 /** Worth a call at once: below 13 MB/s the linger time decides, at 200 calls a second. */
 export const LINGER_BYTES = 64 << 10;
 
+/** So long after it was made a connection is new: peers that accept and close are gone by then. */
+export const NEW_MS = 1_000;
+/**
+ * `resend: none`: what a new connection has on its way at most. A peer that accepts and closes
+ * costs so much, and what its kernel took, rather than a full socket of some MiB.
+ */
+export const NEW_BYTES_MAX = LINGER_BYTES;
+
 /** What it needs of its connection's options. */
 export type StreamOptions = Pick<
   ConnectionOptions,
@@ -40,26 +49,27 @@ export type StreamOptions = Pick<
 
 export class OutgoingStream {
   #options: StreamOptions;
-  /** Bytes of the stream went through. */
-  readonly #onProgress: () => void;
   readonly #broken: BrokenStream;
   readonly #outbox: Outbox;
   readonly #acks: StreamAcks;
+  readonly #watch = new PeerWatch();
   readonly #warmth: OutboxWarmth;
   #fd = -1;
   /** Nothing is sent before: 0 now; a full socket: the next event, or this. */
   #sendMs = 0;
   #isFull = false;
   #lingerFromMs = -1;
+  /** From then on it is not new; and whether it has more on its way than a new one should. */
+  #provedMs = 0;
+  #isHeld = false;
   #lastUseMs = 0;
   #isEnding = false;
   #hasShut = false;
   #breakReason: string | null = null;
 
-  constructor(options: StreamOptions, onProgress: () => void) {
+  constructor(options: StreamOptions) {
     const { resend } = options.destination;
     this.#options = options;
-    this.#onProgress = onProgress;
     this.#outbox = new Outbox(OUTBOX_COUNT_MAX[resend]);
     this.#acks = new StreamAcks(resend === 'unacked');
     this.#warmth = new OutboxWarmth(options.warmth);
@@ -105,6 +115,8 @@ export class OutgoingStream {
     this.#warmth.forget();
     this.#lingerFromMs = -1;
     this.#lastUseMs = nowMs;
+    this.#provedMs = nowMs + NEW_MS;
+    this.#isHeld = false;
     this.#hasShut = false;
     this.#breakReason = null;
   }
@@ -127,10 +139,27 @@ export class OutgoingStream {
 
   /** Asks TCP how far the peer's acknowledgements go, and settles what they cover. */
   askAcked(nowMs: number): void {
+    const { counts, destination } = this.#options;
     const newly = this.#acks.ask(this.#fd, nowMs);
-    this.#options.counts.ackedBytes += newly;
-    if (newly === 0 || this.#options.destination.resend === 'none') return;
-    this.#settleTo(this.#acks.ackedBytes);
+    if (newly === 0) return;
+    counts.ackedBytes += newly;
+    this.#watch.heard(nowMs);
+    this.#isHeld = false;
+    if (destination.resend === 'unacked') this.#settleTo(this.#acks.ackedBytes);
+  }
+
+  /** The same when it is time, and looks whether the peer is still there; see breakReason. */
+  look(nowMs: number): void {
+    const acks = this.#acks;
+    if (nowMs < acks.dueMs) return;
+    const before = acks.ackedBytes;
+    this.askAcked(nowMs);
+    if (acks.ackedBytes > before || !acks.isAtRarest) return;
+    const { userTimeoutMs } = this.#options.destination;
+    if (!this.#watch.isSilent(this.#fd, nowMs, userTimeoutMs)) return;
+    this.#breakReason = 'ETIMEDOUT: no answer for userTimeoutMs';
+    // As TCP would: what the socket holds is given up.
+    setLinger(this.#fd, 0);
   }
 
   /** When to ask; Infinity: nothing is on its way. */
@@ -166,6 +195,7 @@ export class OutgoingStream {
   get sendTimerMs(): number {
     const entry = this.#outbox.unsent;
     if (entry === null) return Infinity;
+    if (this.#isHeld) return this.#provedMs;
     if (entry.sentOffset > entry.startOffset) return this.#sendMs;
     if (this.#isEnding) return Infinity;
     const isEnough = this.#outbox.isFull || this.#outbox.unsentBytes >= LINGER_BYTES;
@@ -179,6 +209,12 @@ export class OutgoingStream {
     this.#options.counts.unackedBytesAtLoss += this.#acks.onTheWayBytes;
   }
 
+  /** Whether it stood for NEW_MS, and what was sent on it, if anything was, came through. */
+  isProved(nowMs: number): boolean {
+    const { ackedBytes, sentBytes } = this.#acks;
+    return nowMs >= this.#provedMs && (ackedBytes > 0 || sentBytes === 0);
+  }
+
   /** Its parcels go on where `resend` says. False: a file could not be read; to be tried again. */
   rewind(mustEnd: boolean): boolean {
     return this.#broken.rewind(this.#outbox, this.#acks.ackedBytes, mustEnd);
@@ -189,6 +225,8 @@ export class OutgoingStream {
     const outbox = this.#outbox;
     const entry = outbox.unsent;
     if (entry === null || (nowMs < this.#sendMs && !this.#warmth.hasCome)) return false;
+    if (this.#isHeld && nowMs < this.#provedMs) return false;
+    this.#isHeld = false;
     if (this.#isFull) {
       this.#askForRoom(nowMs);
       return false;
@@ -203,7 +241,7 @@ export class OutgoingStream {
   #send(nowMs: number): number {
     const { bucket, sender } = this.#options;
     const outbox = this.#outbox;
-    let budget = TURN_BYTES_MAX;
+    let budget = this.#roomBytes(nowMs);
     if (bucket !== null && !this.#isEnding) {
       budget = Math.min(budget, bucket.available(nowMs));
       if (budget === 0) this.#sendMs = bucket.readyMs;
@@ -232,12 +270,24 @@ export class OutgoingStream {
     return sent;
   }
 
+  /** What a turn may send; a new connection waits for acknowledgements in between. */
+  #roomBytes(nowMs: number): number {
+    const { resend } = this.#options.destination;
+    if (resend === 'unacked' || nowMs >= this.#provedMs) return TURN_BYTES_MAX;
+    const room = NEW_BYTES_MAX - this.#acks.onTheWayBytes;
+    if (room > 0) return room;
+    this.#isHeld = true;
+    this.#acks.hurry(nowMs);
+    return 0;
+  }
+
   /** TCP took so many bytes, of one or more parcels. */
   #advance(took: number, nowMs: number): void {
     const { counts } = this.#options;
     const outbox = this.#outbox;
     let left = took;
     let at = this.#acks.sentBytes;
+    if (this.#acks.onTheWayBytes === 0) this.#watch.heard(nowMs);
     this.#acks.took(took, nowMs);
     counts.sentBytes += took;
     for (let entry = outbox.unsent; entry !== null; entry = outbox.unsent) {
@@ -281,7 +331,6 @@ export class OutgoingStream {
   #settleTo(streamBytes: number): void {
     const outbox = this.#outbox;
     while (outbox.sendIndex > 0 && outbox.at(0).streamEnd <= streamBytes) {
-      this.#onProgress();
       this.#settleFront();
     }
   }

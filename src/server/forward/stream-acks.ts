@@ -47,6 +47,11 @@ export class StreamAcks {
     return this.#ackedBytes === this.#sentBytes ? Number.POSITIVE_INFINITY : this.#dueMs;
   }
 
+  /** The last one that asked has waited for as long as anybody does. */
+  get isAtRarest(): boolean {
+    return this.#gapMs === ACK_MS_MAX;
+  }
+
   /** TCP took so many bytes. */
   took(bytes: number, nowMs: number): void {
     if (this.#ackedBytes === this.#sentBytes) {

@@ -1,6 +1,7 @@
 /**
  * TCP options of a destination, for a socket that is about to connect or one that stands: a reload
  * sets them anew. One that the kernel refuses is left as it is: it tunes, and decides nothing.
+ * userTimeoutMs is none of them: see peer-watch.ts.
  */
 import { setKeepAlive, setSocketOption } from '../../toolkit/sys/index.ts';
 import type { DestinationOptions } from './options.ts';
@@ -8,11 +9,10 @@ import type { DestinationOptions } from './options.ts';
 const KEEP_ALIVE_PROBES = 3;
 
 export function setTcpOptions(fd: number, destination: DestinationOptions): void {
-  const { keepAliveMs, userTimeoutMs, sendBufferBytes } = destination;
+  const { keepAliveMs, sendBufferBytes } = destination;
   setSocketOption(fd, 'noDelay', 1);
   // Once set the kernel tunes it no more: 0 is for the next socket.
   if (sendBufferBytes > 0) setSocketOption(fd, 'sendBufferBytes', sendBufferBytes);
-  setSocketOption(fd, 'userTimeoutMs', userTimeoutMs);
   if (keepAliveMs <= 0) {
     setSocketOption(fd, 'keepAlive', 0);
     return;

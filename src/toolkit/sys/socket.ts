@@ -226,6 +226,10 @@ const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
 const TCP_ULP = 31;
 const TCP_ULP_BYTES = 16;
+/** Offsets in struct tcp_info: tcpi_probes (u8), tcpi_unacked, tcpi_last_ack_recv (u32). */
+const TCP_INFO_PROBES = 3;
+const TCP_INFO_UNACKED = 24;
+const TCP_INFO_LAST_ACK_RECV = 56;
 /** Offset of tcpi_bytes_acked in struct tcp_info, u64. */
 const TCP_INFO_BYTES_ACKED = 120;
 /** Bytes of struct tcp_info that we ask for; older kernels give fewer. */
@@ -306,6 +310,16 @@ export function reportsErrors(fd: number): number {
 /** Bytes that the peer has acknowledged, the SYN included, of what tcpInfo wrote. */
 export function tcpBytesAcked(info: DataView): number {
   return Number(info.getBigUint64(TCP_INFO_BYTES_ACKED, true));
+}
+
+/** Whether TCP waits for an answer, to data or to a probe of a closed window; of tcpInfo. */
+export function tcpWaits(info: DataView): boolean {
+  return info.getUint8(TCP_INFO_PROBES) > 0 || info.getUint32(TCP_INFO_UNACKED, true) > 0;
+}
+
+/** Milliseconds since the peer's last segment with an ACK, a repeated one included; of tcpInfo. */
+export function tcpLastAckMs(info: DataView): number {
+  return info.getUint32(TCP_INFO_LAST_ACK_RECV, true);
 }
 
 /**
