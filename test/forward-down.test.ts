@@ -10,6 +10,8 @@ import { Prng } from '../src/toolkit/base/prng.ts';
 import { addonSkipReason } from '../src/toolkit/sys/load.ts';
 import { ForwardDestination } from './support/forward-destination.ts';
 import { channelOptions, EngineLife, JournalFeed } from './support/forward-engine.ts';
+import { judge } from './support/forward-judge.ts';
+import { truthOfJournal } from './support/forward-truth.ts';
 
 const skip = addonSkipReason();
 const TIMEOUT_MS = 20_000;
@@ -202,5 +204,55 @@ test('redundancy: with all down the stream stays, and goes to the first that com
   rig.peers[1]!.start();
   rig.until('the second takes over', () => rig.life.isSettled);
   assert.equal(active(), 1);
+  rig.life.close();
+});
+
+test('redundancy, none: one that dies unread behind a switch leaves its gap between two others', {
+  skip,
+}, (t) => {
+  const options = { resend: 'none', connections: 'merged' } as const;
+  const rig = new Rig(t, 2, (ports) =>
+    channelOptions('pair', ports, { group: 'pair', mode: 'redundancy' }, options),
+  );
+  const [first, second] = rig.peers as [ForwardDestination, ForwardDestination];
+  const active = (): number => rig.report.destinations.findIndex(({ isActive }) => isActive);
+  const settle = (): void => rig.until('all is sent', () => rig.life.isSettled);
+  const hasRead = (peer: ForwardDestination): boolean => {
+    settle();
+    const { unackedBytesAtLoss, sentBytes } = rig.report.destinations[rig.peers.indexOf(peer)]!;
+    return unackedBytesAtLoss === 0 && peer.bytes === sentBytes;
+  };
+  second.start();
+  rig.append(3);
+  rig.until('the second has it', () => hasRead(second));
+  first.isReading = false;
+  first.start();
+  rig.until('the first takes over', () => active() === 0);
+  rig.until('the second was left', () => second.connections.every(({ end }) => end === 'fin'));
+  rig.append(1);
+  settle();
+  first.kill('unread');
+  rig.until('it is seen', () => rig.report.destinations[0]!.state !== 'up');
+  first.isReading = true;
+  first.start();
+  rig.append(3);
+  rig.until('all is sent, to somebody', () => {
+    settle();
+    return first.openCount + second.openCount > 0;
+  });
+  rig.life.drain();
+  rig.until('all has ended', () => {
+    return rig.life.lanes.areClosed && first.openCount + second.openCount === 0;
+  });
+  const verdict = judge({
+    truth: truthOfJournal(rig.feed.journal),
+    members: rig.peers,
+    mode: 'redundancy',
+    resend: 'none',
+    connections: 'merged',
+    underWayBytesMax: 2 * BLOCK_BYTES,
+  });
+  assert.ok(verdict.missing > 0 && verdict.received > 0, JSON.stringify(verdict));
+  assert.deepEqual(verdict.findings, []);
   rig.life.close();
 });

@@ -235,6 +235,32 @@ test('redundancy: members together got everything; a second time only behind a b
   assert.deepEqual(kindsOf({ ...options, members: [first, late] }), ['gap']);
 });
 
+test('redundancy: a broken connection may have lost whole what lies between two others', () => {
+  const left = connection(exporterTwo(0, 200));
+  const lost = connection([], 'broken');
+  const cut = connection([STREAMS[0]![200]!.subarray(0, 9)], 'broken');
+  const next = connection(exporterTwo(201));
+  const first = (...ones: ReceivedConnection[]) => ({ name: 'first', connections: ones });
+  const second = { name: 'second', connections: [left, other()] };
+  const options = { mode: 'redundancy', resend: 'none', underWayBytesMax: 2_000 } as const;
+  for (const between of [lost, cut]) {
+    assert.deepEqual(kindsOf({ ...options, members: [first(between, next), second] }), []);
+  }
+  const none = { ...options, underWayBytesMax: 0 };
+  assert.deepEqual(kindsOf({ ...none, members: [first(lost, next), second] }), ['gap']);
+  assert.deepEqual(kindsOf({ ...options, members: [first(next), second] }), ['gap']);
+  // One that came when all was over explains nothing, nor does one that carried what is behind.
+  const late = connection([], 'broken');
+  assert.deepEqual(kindsOf({ ...options, members: [first(next, late), second] }), ['gap']);
+  const carried = connection(exporterTwo(300, 310), 'broken');
+  const rest = [...exporterTwo(201, 300), ...exporterTwo(310)];
+  const split = [carried, connection(rest)];
+  assert.deepEqual(kindsOf({ ...options, members: [first(...split), second] }), ['gap']);
+  // In the midst of a connection nothing is between.
+  const whole = connection([...exporterTwo(0, 200), ...exporterTwo(201)]);
+  assert.deepEqual(kindsOf({ ...options, members: [first(lost, whole, other())] }), ['gap']);
+});
+
 /** Both members by a rule of who takes a record; `keyed` or not. */
 function farm(takes: (stream: TrueStream, sequence: number) => number): ReceivedDestination[] {
   const parts: Buffer[][][] = [0, 1].map(() => [[], []]);

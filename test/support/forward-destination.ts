@@ -71,6 +71,8 @@ export class ForwardDestination implements ReceivedDestination {
   #open: Open[] = [];
   #isServerKilled = false;
   #listener = -1;
+  /** Bound and never listening: while it is dead nobody else gets its port. */
+  #reservation = -1;
 
   /** An address of this machine's, of either family. */
   readonly #host: string;
@@ -107,15 +109,24 @@ export class ForwardDestination implements ReceivedDestination {
 
   /** Listens, on the port of the last time. */
   start(): void {
+    if (this.#reservation < 0) {
+      this.#reservation = this.#bound();
+      this.port = localPort(this.#reservation);
+    }
+    const fd = this.#bound();
+    const result = listen(fd, BACKLOG);
+    if (result < 0) throw new Error(`${this.name}: cannot listen on port ${this.port}: ${result}`);
+    this.#listener = fd;
+  }
+
+  #bound(): number {
     const family = this.#host.includes(':') ? 6 : 4;
     const fd = socketCreate(family);
     setSocketOption(fd, 'reuseAddress', 1);
     setSocketOption(fd, 'receiveBufferBytes', this.#receiveBufferBytes);
-    const bound = bind(fd, family, addressBytes(this.#host)!, 0, this.port);
-    const result = bound < 0 ? bound : listen(fd, BACKLOG);
-    if (result < 0) throw new Error(`${this.name}: cannot listen on port ${this.port}: ${result}`);
-    this.port = localPort(fd);
-    this.#listener = fd;
+    const result = bind(fd, family, addressBytes(this.#host)!, 0, this.port);
+    if (result < 0) throw new Error(`${this.name}: cannot bind port ${this.port}: ${result}`);
+    return fd;
   }
 
   /** One turn: takes connections and reads; the bytes read. */
@@ -178,8 +189,8 @@ export class ForwardDestination implements ReceivedDestination {
     for (let reads = 0; reads < readsMax && connection.end === 'open'; reads++) {
       const count = recv(fd, this.#buffer, 0, this.#buffer.length);
       if (count === -EAGAIN) break;
-      if (count === 0) connection.finish('fin');
-      else if (count === -ECONNRESET) connection.finish('rst');
+      if (count === 0) connection.finish('fin', this.#clock.next);
+      else if (count === -ECONNRESET) connection.finish('rst', this.#clock.next);
       else if (count < 0) throw new Error(`${this.name}: recv: ${count}`);
       else {
         connection.push(this.#buffer.subarray(0, count));
@@ -203,7 +214,7 @@ export class ForwardDestination implements ReceivedDestination {
       connection.lossBytesMax = Math.min(roomBytes, bytesUnread(fd) + RACE_BYTES);
     }
     setLinger(fd, 0);
-    connection.finish('broken');
+    connection.finish('broken', this.#clock.next);
   }
 
   #forgetEnded(): void {

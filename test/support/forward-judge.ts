@@ -9,8 +9,8 @@
  *           2. Each record is one that was taken in, byte for byte, and one that was chosen.
  *           3. Records of one incoming connection rise on each connection.
  *           4. Nothing is missing, but what TCP had acknowledged when the destination broke the
- *              connection (`unacked`), or what was under way when it broke (`none`), or as many as
- *              the ledger says were dropped.
+ *              connection (`unacked`), or what was under way when it broke (`none`), where
+ *              forward-gaps.ts says, or as many as the ledger says were dropped.
  *           5. A double comes only with `unacked`, only at the start of a connection behind a
  *              broken one, and in a balanced group from one member only.
  *           6. Hash: in the order of the journal the records of one key change their destination
@@ -18,6 +18,7 @@
  *           7. One connection for each exporter carries records of that exporter alone.
  */
 
+import { ForwardGaps } from './forward-gaps.ts';
 import type { ReceivedConnection } from './forward-received.ts';
 import { type ForwardTruth, HOLE, type TrueStream } from './forward-truth.ts';
 
@@ -77,6 +78,8 @@ interface Seen {
   readonly stream: TrueStream;
   /** By ordinal: index + 1 of the member that got it first; 0: nobody. */
   readonly member: Uint8Array;
+  /** By ordinal: the ordinal of the connection on which that was. */
+  readonly connection: Uint32Array;
 }
 
 const FINDINGS_MAX = 50;
@@ -98,7 +101,9 @@ class Judge {
   constructor(options: JudgeOptions) {
     this.#options = options;
     for (const [mark, stream] of options.truth.streams) {
-      this.#seen.set(mark, { stream, member: new Uint8Array(stream.checksums.length) });
+      const { length } = stream.checksums;
+      const member = new Uint8Array(length);
+      this.#seen.set(mark, { stream, member, connection: new Uint32Array(length) });
     }
   }
 
@@ -154,9 +159,9 @@ class Judge {
         this.#find('order', `${name}: stream ${mark} has ${sequence} behind ${before}`);
       }
       last.set(mark, Math.max(before, sequence));
-      const isDouble = this.#checkDouble(name, seen, sequence, member, {
-        isAllowed: isBehindBreak && (doubling.get(mark) ?? true),
-      });
+      const isAllowed = isBehindBreak && (doubling.get(mark) ?? true);
+      const isDouble = this.#checkDouble(name, seen, sequence, member, isAllowed);
+      if (!isDouble) seen.connection[sequence] = connection.ordinal;
       doubling.set(mark, isDouble);
     }
     if (this.#options.connections !== 'merged' && exporters.size > 1) {
@@ -189,7 +194,7 @@ class Judge {
     seen: Seen,
     sequence: number,
     member: number,
-    place: { isAllowed: boolean },
+    isAllowed: boolean,
   ): boolean {
     const { resend = 'unacked', mode = 'single' } = this.#options;
     const owner = seen.member[sequence]!;
@@ -200,7 +205,7 @@ class Judge {
     this.#doubles++;
     const isBalanced = mode === 'hash' || mode === 'block';
     const isShared = isBalanced && owner !== member + 1;
-    if (resend === 'none' || !place.isAllowed || isShared) {
+    if (resend === 'none' || !isAllowed || isShared) {
       this.#find('double', `${name}: record ${sequence} of stream ${seen.stream.mark} twice`);
     }
     return true;
@@ -208,8 +213,9 @@ class Judge {
 
   /** Rule 4. */
   #checkGaps(connections: readonly ReceivedConnection[]): void {
-    const ends = this.#options.mode === 'hash' || this.#options.mode === 'block';
-    const lastOf = ends ? null : lastRecords(connections);
+    const isBalanced = this.#options.mode === 'hash' || this.#options.mode === 'block';
+    const isSettled = isBalanced || this.#options.droppedRecords !== undefined;
+    const gaps = isSettled ? null : new ForwardGaps(connections);
     for (const seen of this.#seen.values()) {
       const { stream, member } = seen;
       let previous = -1;
@@ -223,27 +229,15 @@ class Judge {
           if (begin < 0) begin = sequence;
           continue;
         }
-        if (begin >= 0) this.#checkRun(stream, begin, previous, lastOf);
+        if (begin >= 0 && previous >= 0) {
+          const found = gaps?.find(seen, begin, sequence, previous) ?? '';
+          if (found !== '') this.#find('gap', found);
+        }
         begin = -1;
         if (sequence < member.length && member[sequence] !== 0) previous = sequence;
       }
     }
     this.#checkMissingSum(connections);
-  }
-
-  /** A run of missing records begins where a broken connection ended, or the ledger knows it. */
-  #checkRun(
-    stream: TrueStream,
-    begin: number,
-    previous: number,
-    lastOf: Map<number, Set<number>> | null,
-  ): void {
-    if (lastOf === null || this.#options.droppedRecords !== undefined || previous < 0) return;
-    if (lastOf.get(stream.mark)?.has(previous) === true) return;
-    this.#find(
-      'gap',
-      `stream ${stream.mark}: ${begin} is missing behind ${previous}, in the midst`,
-    );
   }
 
   #checkMissingSum(connections: readonly ReceivedConnection[]): void {
@@ -289,21 +283,4 @@ class Judge {
       }
     }
   }
-}
-
-/** mark -> the highest ordinal of it on each broken connection. */
-function lastRecords(connections: readonly ReceivedConnection[]): Map<number, Set<number>> {
-  const lastOf = new Map<number, Set<number>>();
-  for (const connection of connections) {
-    if (!connection.isBroken) continue;
-    const last = new Map<number, number>();
-    for (let i = 0; i < connection.records; i++) {
-      last.set(connection.marks[i]!, connection.sequences[i]!);
-    }
-    for (const [mark, sequence] of last) {
-      const known = lastOf.get(mark) ?? new Set<number>();
-      lastOf.set(mark, known.add(sequence));
-    }
-  }
-  return lastOf;
 }

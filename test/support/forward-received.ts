@@ -26,6 +26,8 @@ export class ReceivedConnection {
   readonly sequences: number[] = [];
   readonly checksums: number[] = [];
   end: ReceivedEnd = 'open';
+  /** Connections below it were accepted before this one ended. */
+  endOrdinal: number = Number.MAX_SAFE_INTEGER;
   /** The server was killed while it was open. */
   isOrphan = false;
   /** Bytes that TCP may have acknowledged and nobody read, at the break. */
@@ -76,9 +78,10 @@ export class ReceivedConnection {
     this.#framer.push(piece);
   }
 
-  finish(end: ReceivedEnd): void {
+  finish(end: ReceivedEnd, endOrdinal: number = this.ordinal + 1): void {
     if (this.end !== 'open') return;
     this.end = end;
+    this.endOrdinal = endOrdinal;
     this.#framer.finish();
   }
 }
