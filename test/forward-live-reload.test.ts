@@ -136,7 +136,7 @@ for (const resend of ['none', 'unacked'] as const) {
     const { received, delivered, filtered, dropped, resent, destinations } = report;
     assert.equal(received, delivered + filtered, JSON.stringify(dropped));
     assert.ok(filtered > 0 && delivered > 0 && resent === 0);
-    assert.equal(destinations[0]!.reconnects, 0);
+    assert.equal(destinations[0]!.breaks, 0);
   });
 }
 
@@ -156,7 +156,7 @@ test('limits of a reload hold from then on', { skip }, (t) => {
   const { dropped, delivered, received, destinations } = life.report()[0]!;
   assert.ok(dropped.lag > 0);
   assert.equal(received, delivered + dropped.lag);
-  assert.deepEqual([peers[0]!.streams.length, destinations[0]!.reconnects], [1, 0]);
+  assert.deepEqual([peers[0]!.streams.length, destinations[0]!.breaks], [1, 0]);
 });
 
 test('priorities change: the stream stays until the better one has proved itself', {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  fakeBlocked,
   fakeChannel,
   fakeDestination,
   fakeDown,
@@ -20,7 +21,7 @@ test('a channel and its destination say all that is known of them', () => {
       dropped: fakeDropped({ lag: 12, cut: 1 }),
       resent: 34,
       destinations: [
-        fakeDestination({ reconnects: 2, talkedBackBytes: 5, sentBytes: 1e9, cpuMs: 250 }),
+        fakeDestination({ breaks: 3, reconnects: 2, cutRecords: 1, sentBytes: 1e9, cpuMs: 250 }),
       ],
     }),
   ]);
@@ -31,7 +32,7 @@ test('a channel and its destination say all that is known of them', () => {
     '    > mediation mediation.example:33000 (192.0.2.7), up, 3 connections',
     '      sent 1.0 GB, 1,000,000 records; acked 247.9 MB; CPU 250 ms/GB',
     '      by sendfile: whole blocks from the page cache',
-    '      reconnects 2, bytes said back 5',
+    '      breaks 3, reconnects 2, records cut 1',
   ]);
 });
 
@@ -40,6 +41,16 @@ test('what is wrong with a connection comes before the reason of the mechanism',
   const at = lines.indexOf('      192.0.2.9 port 33000: ECONNREFUSED');
   assert.ok(at > 0, lines.join('\n'));
   assert.equal(lines[at + 1], '      by sendfile: whole blocks from the page cache');
+});
+
+test('a file that a channel waits for is named, with what helps', () => {
+  const lines = forwardLines(fakeForward([fakeBlocked('mediation')]), false);
+  assert.deepEqual(lines.slice(1, 4), [
+    '  mediation: blocked, lag 400 records, 99.2 kB, 12 ms',
+    '    its position file cannot be opened: EMFILE',
+    '    the remedy',
+  ]);
+  assert.match(lines[0]!, /0 fine/);
 });
 
 test('CPU time per GB is told once there are some', () => {

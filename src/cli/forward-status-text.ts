@@ -104,7 +104,9 @@ function destinationLines(channel: ChannelReport, one: DestinationReport): strin
   const connections = `${one.connections} ${one.connections === 1 ? 'connection' : 'connections'}`;
   const state = one.state === 'standby' ? ', standby' : `${role}, ${one.state}`;
   const troubles = [
+    ['breaks', one.breaks],
     ['reconnects', one.reconnects],
+    ['records cut', one.cutRecords],
     ['connect errors', one.connectErrors],
     ['resolve errors', one.resolveErrors],
     ['bytes said back', one.talkedBackBytes],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  fakeBlocked,
   fakeChannel,
   fakeDestination,
   fakeDown,
@@ -40,8 +41,7 @@ test('a short outage is told of at once, one that flaps once in a while, as it s
 });
 
 test('an outage between two reports shows in the breaks', () => {
-  const broken = (reconnects: number) =>
-    fakeChannel({ destinations: [fakeDestination({ reconnects })] });
+  const broken = (breaks: number) => fakeChannel({ destinations: [fakeDestination({ breaks })] });
   const lines = linesOf([0, broken(3)], [200, broken(3)], [200, broken(4)], [200, broken(4)]);
   const again = ['info: a destination is connected again'];
   assert.deepEqual(lines, [[CONNECTED], [], again, []]);
@@ -55,6 +55,31 @@ test('idle, connecting and standby are neither up nor down', () => {
   );
   const lines = linesOf([0, DOWN], ...still.map((one) => [EVENT_EVERY_MS, one] as const));
   assert.deepEqual(lines, [[IS_DOWN], [], [], [], []]);
+});
+
+test('a file that cannot be opened is told of when it begins and when it ends', () => {
+  const events = new ForwardEvents();
+  const tell = (timeMs: number, channel: ChannelReport) =>
+    events.observe(fakeForward([channel], timeMs)).filter(({ text }) => text.includes('files'));
+  const blocked = fakeBlocked('mediation');
+  const { why } = blocked;
+  assert.deepEqual(tell(0, blocked), [
+    {
+      level: 'warn',
+      text: 'a channel has trouble with its files',
+      fields: { channel: 'mediation', why },
+    },
+  ]);
+  for (let ms = 200; ms < 60_000; ms += 200) assert.deepEqual(tell(ms, blocked), []);
+  const [line, ...more] = tell(60_000, UP);
+  assert.deepEqual(more, []);
+  assert.equal(line!.text, 'a channel has no more trouble with its files');
+  assert.deepEqual(tell(60_200, UP), []);
+  let lines = 0;
+  for (let ms = 0; ms < 60_000; ms += 200) {
+    lines += tell(60_400 + ms, ms % 400 === 0 ? blocked : UP).length;
+  }
+  assert.ok(lines <= LINES_AT_ONCE + 60_000 / EVENT_EVERY_MS, `${lines} lines`);
 });
 
 test('a channel says when it begins to drop, why, and how many it was in the end', () => {

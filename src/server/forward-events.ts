@@ -67,7 +67,7 @@ export class ForwardEvents {
     timeMs: number,
     events: ForwardEvent[],
   ): void {
-    const { name: destination, host, port, address, connections, reconnects, why } = one;
+    const { name: destination, host, port, address, connections, breaks, reconnects, why } = one;
     const isIll = isDown(one);
     // What tries, or has nothing to send, stands as it stood.
     if (!isIll && connections === 0) return;
@@ -75,13 +75,13 @@ export class ForwardEvents {
     const key = `${channel.name}\n${destination}`;
     // The first connection is told of, too.
     const isTurn = this.#turns(key, isIll ? 'ill' : 'well', timeMs, null);
-    if (!isTurn && (isIll || !this.#hasBroken(key, reconnects, timeMs))) return;
-    this.#subjects.get(key)!.breaks = reconnects;
+    if (!isTurn && (isIll || !this.#hasBroken(key, breaks, timeMs))) return;
+    this.#subjects.get(key)!.breaks = breaks;
     if (isIll) {
       const fields = { ...at, why };
       events.push({ level: 'warn', text: 'a destination is down', fields });
     } else {
-      const fields = { ...at, address, connections, reconnects };
+      const fields = { ...at, address, connections, breaks, reconnects };
       const text = isTurn ? 'a destination is connected' : 'a destination is connected again';
       events.push({ level: 'info', text, fields });
     }

@@ -30,6 +30,8 @@ export function fakeDestination(changes: Partial<DestinationReport> = {}): Desti
     sentRecords: 1_000_000,
     ackedBytes: 247_900_000,
     unackedBytesAtLoss: 0,
+    cutRecords: 0,
+    breaks: 0,
     reconnects: 0,
     connectErrors: 0,
     resolveErrors: 0,

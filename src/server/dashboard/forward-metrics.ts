@@ -158,8 +158,18 @@ const DESTINATION: readonly Metric[] = [
     (d) => d.unackedBytesAtLoss,
   ),
   perDestination(
+    'millrace_forward_cut_records_total',
+    'Records in which a connection broke: it has got a part of one.',
+    (d) => d.cutRecords,
+  ),
+  perDestination(
+    'millrace_forward_breaks_total',
+    'Connections lost: broken, or closed by the other end.',
+    (d) => d.breaks,
+  ),
+  perDestination(
     'millrace_forward_reconnects_total',
-    'Connections that broke and are made again.',
+    'Connections that took the place of a lost one.',
     (d) => d.reconnects,
   ),
   perDestination(

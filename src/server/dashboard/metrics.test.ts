@@ -106,7 +106,9 @@ test('the ledger of a channel closes in what is scraped', async () => {
     name: 'farm/left',
     filtered: 500,
     dropped: fakeDropped({ lag: 3, cut: 1 }),
-    destinations: [fakeDestination({ name: 'left', reconnects: 2, cpuMs: 1_500 })],
+    destinations: [
+      fakeDestination({ name: 'left', breaks: 3, reconnects: 2, cutRecords: 1, cpuMs: 1_500 }),
+    ],
   });
   source.set({ forward: fakeForward([lossy, fakePair('pair', true)]) });
   const samples = await samplesOf(new MetricsPage(), source);
@@ -128,7 +130,10 @@ test('the ledger of a channel closes in what is scraped', async () => {
   assert.equal(of('difference_records'), 0);
   assert.equal(of('lag_seconds'), 0.012);
   const left = ',destination="left"';
-  assert.equal(of('reconnects_total', left), 2);
+  assert.deepEqual(
+    ['breaks_total', 'reconnects_total', 'cut_records_total'].map((noun) => of(noun, left)),
+    [3, 2, 1],
+  );
   assert.equal(of('destination_cpu_seconds_total', left), 1.5);
   assert.equal(of('destination_state', `${left},state="up"`), 1);
   assert.equal(of('destination_state', `${left},state="waiting"`), 0);

@@ -91,7 +91,6 @@ export class BrokenStream {
       this.#counts.cutRecords += isCut ? 1 : 0;
     }
     entry.resent += again;
-    this.#counts.resentRecords += again;
     entry.startRecords += records;
     entry.startOffset = boundary;
     entry.sentOffset = boundary;

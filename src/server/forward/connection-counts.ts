@@ -9,22 +9,16 @@ export interface ConnectionCounts {
   sentRecords: number;
   /** Records in which a connection broke: its stream ends with a part of one. */
   cutRecords: number;
-  /** Records sent again after a break, counted at the break. */
-  resentRecords: number;
-  /** Records that the journal's file did not give back. */
-  damagedRecords: number;
   /** Bytes on their way when a connection was lost: nobody knows whether they arrived. */
   unackedBytesAtLoss: number;
   connects: number;
-  /** Of these, the ones after a break. */
+  /** Of these, the ones that took the place of a lost one. */
   reconnects: number;
   /** Connections lost, the peer's closing of its end included. */
   breaks: number;
   /** Addresses that could not be connected to. */
   connectErrors: number;
   resolveErrors: number;
-  /** Times that a destination turned out to be ourselves. */
-  loops: number;
   /** Bytes that destinations said, read and thrown away. */
   talkedBackBytes: number;
 }
@@ -35,15 +29,12 @@ export function makeConnectionCounts(): ConnectionCounts {
     ackedBytes: 0,
     sentRecords: 0,
     cutRecords: 0,
-    resentRecords: 0,
-    damagedRecords: 0,
     unackedBytesAtLoss: 0,
     connects: 0,
     reconnects: 0,
     breaks: 0,
     connectErrors: 0,
     resolveErrors: 0,
-    loops: 0,
     talkedBackBytes: 0,
   };
 }

@@ -90,7 +90,7 @@ function live(life: Life, faults: readonly CallFault[]): Outcome {
   }
   peer.pump();
   assert.equal(rig.poller.size, 0, `${where}: nothing is watched any more`);
-  const { damagedRecords } = rig.counts;
+  const damagedRecords = rig.settled.reduce((sum, one) => sum + one.settlement.damaged, 0);
   if (damagedRecords === 0) checkPieces(peer.streams.map(bytesOf), all, life, where);
   for (const { parcel, settlement } of rig.settled) {
     const { delivered, cut, damaged } = settlement;

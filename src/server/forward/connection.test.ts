@@ -316,7 +316,6 @@ test('a destination that is one of our listeners is a loop', needsAddon, (t) => 
   assert.match(rig.connection.reason, /this server itself/);
   peer.pump();
   assert.equal(peer.last!.bytes, 0);
-  assert.equal(rig.counts.loops, 1);
 });
 
 test('drain ends behind the parcel under way, and gives up the others', needsAddon, (t) => {
@@ -392,6 +391,5 @@ test('a file that is cut short: its rest is damaged, the next parcel goes on', n
     assert.deepEqual({ delivered, cut, damaged }, { delivered: 100, cut: 0, damaged: 3 });
     peer.pump();
     assert.deepEqual(bytesOf(peer.last!).subarray(-nextBytes.length), nextBytes);
-    assert.equal(rig.counts.damagedRecords, 3);
   }
 });

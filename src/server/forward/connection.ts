@@ -227,7 +227,6 @@ export class Connection implements PollHandler {
       return;
     }
     if (loop === LOOP_LISTENER) {
-      counts.loops += 1;
       this.#closeSocket();
       this.#fail('the destination is this server itself', nowMs);
       this.#state = 'loop';

@@ -8,7 +8,8 @@ import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../../../test/support/journal-files.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
 import type { Epoch } from './epochs.ts';
-import { type GroupLane, Groups } from './groups.ts';
+import { GroupFile } from './group-file.ts';
+import { EPOCHS_MAX, type GroupLane, Groups } from './groups.ts';
 import type { ChannelOptions } from './options.ts';
 import type { MemberState } from './redundancy.ts';
 
@@ -17,12 +18,18 @@ const ALL = ['a', 'b', 'c'];
 /** More than a look of the groups at their members takes. */
 const LOOK_MS = 100;
 
-type Options = Pick<ChannelOptions, 'group' | 'balance' | 'switchOverMs' | 'switchBackMs'>;
+type Options = Pick<ChannelOptions, 'group' | 'balance' | 'from' | 'switchOverMs' | 'switchBackMs'>;
 
-function optionsOf(members: readonly string[], switchOverMs = 0): readonly ChannelOptions[] {
+type From = ChannelOptions['from'];
+
+function optionsOf(
+  members: readonly string[],
+  switchOverMs = 0,
+  from: From = 'last-position',
+): readonly ChannelOptions[] {
   return members.map((_, self) => {
     const balance = { by: 'hash', field: 'subscriber_id', members, self } as const;
-    const options: Options = { group: 'farm', balance, switchOverMs, switchBackMs: 0 };
+    const options: Options = { group: 'farm', balance, from, switchOverMs, switchBackMs: 0 };
     return options as ChannelOptions;
   });
 }
@@ -58,15 +65,20 @@ class Rig {
     this.groups = this.live(members, publishedPosition);
   }
 
-  live(members: readonly string[], publishedPosition: number): Groups {
+  live(members: readonly string[], publishedPosition: number, from?: From): Groups {
     const warn = (text: string): void => void this.warnings.push(text);
     this.groups = new Groups({ folder: this.folder, uuid: UUID, warn });
-    this.configure(members, publishedPosition);
+    this.configure(members, publishedPosition, 0, from);
     return this.groups;
   }
 
-  configure(members: readonly string[], publishedPosition: number, switchOverMs = 0): void {
-    const options = optionsOf(members, switchOverMs);
+  configure(
+    members: readonly string[],
+    publishedPosition: number,
+    switchOverMs = 0,
+    from?: From,
+  ): void {
+    const options = optionsOf(members, switchOverMs, from);
     this.groups.configure(options, publishedPosition);
     this.lanes = options.map((one) => new FakeLane(one));
   }
@@ -160,7 +172,61 @@ test('a disk that takes no epoch leaves the members as they are', (t) => {
   rig.lane('a').state = 'down';
   rig.look();
   assert.deepEqual(rig.epochs.at(-1)!.members, ALL);
-  assert.ok(rig.warnings.some((text) => text.includes('stay as they are')));
+  for (let i = 0; i < 20; i++) rig.look();
+  assert.deepEqual(rig.warnings, ['the members of a group stay as they are'], 'said once');
+  rmSync(inTheWay, { recursive: true });
+  rig.look();
+  assert.deepEqual(rig.epochs.at(-1)!.members, ['b', 'c']);
+  assert.match(rig.warnings[1]!, /can change again/);
+});
+
+test('killed before its members had positions, a group goes on where it began', (t) => {
+  const rig = new Rig(t, ALL, 700);
+  assert.equal(rig.groups.startOf('farm'), 700);
+  rig.live(ALL, 900);
+  assert.equal(rig.groups.startOf('farm'), 700, 'not at the beginning of the journal');
+  const other = new Rig(t);
+  rmSync(join(other.folder, 'farm.epochs'));
+  other.live(ALL, 900, 'journal-start');
+  other.live(ALL, 950, 'journal-start');
+  assert.deepEqual(other.epochs, [{ position: 0, members: ALL }]);
+  assert.equal(other.groups.startOf('farm'), null, 'as it is configured');
+});
+
+test('a group that could not be opened begins where it was configured', (t) => {
+  const rig = new Rig(t);
+  rmSync(join(rig.folder, 'farm.epochs'));
+  const inTheWay = join(rig.folder, 'farm.epochs.new');
+  mkdirSync(inTheWay);
+  rig.live(ALL, 700);
+  assert.throws(() => rig.groups.startOf('farm'), { code: 'EISDIR', path: inTheWay });
+  rmSync(inTheWay, { recursive: true });
+  rig.configure(ALL, 900);
+  assert.equal(rig.groups.startOf('farm'), 700);
+});
+
+test('epochs are bounded: at the most nobody is left out, but by a reload', (t) => {
+  const rig = new Rig(t);
+  const many = Array.from({ length: EPOCHS_MAX - 2 }, (_, i) => ({
+    position: 10 * i,
+    members: i % 2 === 0 ? ALL : ['a', 'c'],
+  }));
+  new GroupFile(rig.folder, 'farm', UUID).write(many);
+  rig.live(ALL, 1e5);
+  rig.warnings.length = 0;
+  for (let i = 0; i < 20; i++) {
+    for (const lane of rig.lanes) lane.readPosition = 2e5 + i;
+    // a is far behind, and not waited for.
+    rig.lane('b').state = i % 2 === 0 ? 'down' : 'up';
+    rig.look();
+  }
+  assert.equal(rig.epochs.length, EPOCHS_MAX);
+  assert.equal(rig.warnings.filter((text) => text.includes('stay as they are')).length, 1);
+  rig.configure(['a', 'd'], 1e6);
+  assert.equal(rig.epochs.length, EPOCHS_MAX + 1);
+  for (const lane of rig.lanes) lane.writtenPosition = 1e6;
+  rig.look();
+  assert.deepEqual(rig.epochs, [{ position: 1e6, members: ['a', 'd'] }]);
 });
 
 test('model: members that come, go and are killed take each block once, and one of them', (t) => {

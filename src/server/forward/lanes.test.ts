@@ -334,10 +334,40 @@ test('the epochs of a group that went while no server ran do not come back', {
   assert.equal(rig.channel('farm/b').received, 0, 'it begins as a new one');
 });
 
+test('a kill between epochs and positions gives no member the whole journal', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const both = farm({ a: port, b: port }, {}, { from: 'now' });
+  const alone = channelOptions('alone', [port]);
+  const rig = new Rig(t, [alone]);
+  rig.append(20_000);
+  await rig.until('all is sent', () => rig.life.isSettled);
+  const { publishedOrdinal } = rig.feed.shared;
+  rig.life.reload([alone, ...both]);
+  // As if it had been killed when the epochs were there, one position was begun, and one was not.
+  rig.restart([alone, ...both], (start) => {
+    writeFileSync(join(rig.feed.positions, 'farm@a.position'), new Uint8Array(768));
+    rmSync(join(rig.feed.positions, 'farm@b.position'));
+    rig.append(20_000);
+    start();
+  });
+  await rig.until('all is sent', () => rig.life.isSettled);
+  const after = rig.feed.shared.publishedOrdinal - publishedOrdinal;
+  const [a, b] = ['farm/a', 'farm/b'].map((name) => rig.channel(name));
+  assert.deepEqual([a!.received, b!.received], [after, after]);
+  assert.equal(a!.delivered + b!.delivered, after, 'each record once, and none is missing');
+  assert.match(rig.life.warnings[0]!, /was made and never written/);
+});
+
 test('a member begins where its epoch does, and anew when its file is damaged', () => {
   const begin = (kind: 'new' | 'damaged' | 'other-journal') =>
     startPosition({ kind }, 'now', 900, 100).position.position;
   assert.deepEqual([begin('new'), begin('damaged'), begin('other-journal')], [100, 900, 900]);
+  const blank = startPosition({ kind: 'blank' }, 'now', 900, 100);
+  assert.equal(blank.position.position, 100);
+  const { position } = startPosition({ kind: 'new' }, 'now', 50, 100).position;
+  assert.equal(position, 50, 'the journal has lost its end');
 });
 
 test('a ledger from before a power loss that took its records closes', { skip }, async (t) => {

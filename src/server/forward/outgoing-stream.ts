@@ -339,7 +339,6 @@ export class OutgoingStream {
     const entry = this.#outbox.at(0);
     const isWhole = this.#outbox.sendIndex > 0;
     const settlement = settlementOf(entry, isWhole);
-    this.#options.counts.damagedRecords += settlement.damaged;
     this.#options.onSettled(this.#outbox.shift(), settlement);
   }
 }

@@ -59,6 +59,10 @@ export interface DestinationReport {
   readonly ackedBytes: number;
   /** Bytes sent and not acknowledged when connections broke. */
   readonly unackedBytesAtLoss: number;
+  /** Records in which a connection broke: the other end has got a part of one. */
+  readonly cutRecords: number;
+  /** Connections that were lost, and that took the place of a lost one. */
+  readonly breaks: number;
   readonly reconnects: number;
   readonly connectErrors: number;
   readonly resolveErrors: number;
