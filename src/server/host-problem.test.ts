@@ -15,7 +15,8 @@ test('names and addresses are hosts', () => {
   const more = [
     '2001:db8::1',
     '::ffff:10.0.0.1',
-    'fe80::1%eth0',
+    'fd00::1',
+    'fe00.example',
     '3com.example',
     'b\u00fccher.example',
   ];
@@ -32,6 +33,10 @@ test('what is neither says what it is, and what to write', () => {
     ['10.0.0.', /not an IPv4 address/],
     ['10.0.0.1.1', /not an IPv4 address/],
     ['2001:db8:::1', /not an IPv6 address/],
+    ['fe80::1%eth0', /link-local .* write a global/],
+    ['fe80::1', /link-local/],
+    ['FEBF::1', /link-local/],
+    ['2001:db8::1%eth0', /write 2001:db8::1$/],
     ['tcp://cm.example:33000', /not a URL/],
     ['a b', /not a name of a host/],
     [' a', /not a name of a host/],

@@ -6,8 +6,18 @@ import { isIPv4, isIPv6 } from 'node:net';
 /** Names of hosts as they are in use: also with `_`, also with a dot at the end. */
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}._-]*[\p{L}\p{N}.])?$/u;
 
+/** fe80::/10: of one link, whichever. */
+const LINK_LOCAL = /^fe[89ab][0-9a-f]:/i;
+
 /** What a text is instead of a name or an address, with what to write; null when it is one. */
 export function hostProblem(text: string): string | null {
+  // Only a number of this machine's interface would say which link is meant.
+  if (isIPv6(text) && LINK_LOCAL.test(text)) {
+    return 'link-local (fe80::) is not supported: write a global or unique local (fd00::) address';
+  }
+  if (isIPv6(text) && text.includes('%')) {
+    return `zones are for link-local addresses only: write ${text.slice(0, text.indexOf('%'))}`;
+  }
   if (isIPv4(text) || isIPv6(text)) return null;
   const inBrackets = /^\[(.*)\]$/.exec(text)?.[1];
   if (inBrackets !== undefined && isIPv6(inBrackets)) {

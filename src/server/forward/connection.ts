@@ -7,7 +7,9 @@
  * STATES      idle -> resolving -> connecting -> up -> (idle after idleTimeoutMs)
  *             any of the three -> waiting (back-off) -> resolving ...; loop: waiting, because the
  *             destination is ourselves; closed: for good. up -> idle, too, when it breaks with
- *             nothing to send: whether the destination is down is not known before it is tried.
+ *             nothing to send: whether the destination is down is not known before it is tried,
+ *             which is at once where somebody goes by it (isWatched), and the peer did not close
+ *             a connection in order that had stood (stream.isProved).
  * OWNERSHIP   Owns its socket and, from tryAdd to onSettled, the parcels. Used by one thread.
  * INVARIANTS  1. a stream begins at a record boundary, and ends at one unless the connection broke
  *             2. parcels are settled in the order of tryAdd, each once; close() settles the rest
@@ -268,7 +270,8 @@ export class Connection implements PollHandler {
     if (talk === 'more') return true;
     this.#isReadable = false;
     if (talk === 'quiet') return true;
-    this.#break(talk.goneFor, nowMs);
+    if (talk === 'closed') this.#hungUp(nowMs);
+    else this.#break(talk.goneFor, nowMs);
     return false;
   }
 
@@ -290,6 +293,14 @@ export class Connection implements PollHandler {
     const { ackDueMs, idleFromMs, mayShut } = this.#stream;
     if (this.#drainMs !== null) return Math.min(this.#drainMs, mayShut ? 0 : ackDueMs);
     return idleTimeoutMs === 0 ? ackDueMs : Math.min(ackDueMs, idleFromMs + idleTimeoutMs);
+  }
+
+  /** One that stood and had nothing to do was closed as idle, no failure: it is made again. */
+  #hungUp(nowMs: number): void {
+    this.#break('the destination closed its end', nowMs);
+    if (this.#state === 'waiting' && this.#stream.isQuiet && this.#stream.isProved(nowMs)) {
+      this.#rest();
+    }
   }
 
   /** The connection is gone. Its parcels go on where `resend` says. */

@@ -185,10 +185,14 @@ export class OutgoingStream {
     return this.#hasShut && this.#acks.onTheWayBytes === 0;
   }
 
+  /** Nothing is to be sent, or acknowledged. */
+  get isQuiet(): boolean {
+    return this.#outbox.count === 0 && this.#acks.onTheWayBytes === 0;
+  }
+
   /** When it was last used; Infinity: it is being used. */
   get idleFromMs(): number {
-    const isIdle = this.#outbox.count === 0 && this.#acks.onTheWayBytes === 0;
-    return isIdle ? this.#lastUseMs : Number.POSITIVE_INFINITY;
+    return this.isQuiet ? this.#lastUseMs : Number.POSITIVE_INFINITY;
   }
 
   /** When send() has something to do without an event; 0: at once; Infinity: only by an event. */

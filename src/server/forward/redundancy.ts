@@ -10,7 +10,9 @@
  *            gets the stream: of several the best.
  * STATE      `up`: a connection stands. `down`: connecting failed, or a connection broke and was
  *            not made again. `unknown`: nobody has tried, or it is being tried for the first
- *            time: no proof (whoever asks is told whom to probe).
+ *            time: no proof (whoever asks is told whom to probe). A standby that closes idle
+ *            connections in order, and takes the next one, has been up all the while; one that
+ *            resets them, or closes them at once, was down (connection.ts).
  */
 export type MemberState = 'up' | 'down' | 'unknown';
 
