@@ -84,6 +84,17 @@ test('when nothing works the list still ends, and fits the screen', () => {
   for (const line of lines) assert.ok(line.length <= COLUMNS, line);
 });
 
+test('a report that is older than the rest says so', () => {
+  const report = fakeForward([fakeChannel()]);
+  const [head, ...young] = forwardLines(report, false, report.timeMs + 1_900);
+  const old = forwardLines(report, false, report.timeMs + 12_000);
+  const said = '  as it was 12.0 s before the rest: the forwarder has said nothing since';
+  assert.deepEqual(old, [head, said, ...young]);
+  const snapshot = new FakeSource().snapshot();
+  const forward = { ...report, timeMs: snapshot.timeMs - 12_000 };
+  assert.ok(statusLines({ ...snapshot, forward }).includes(said));
+});
+
 test('nothing forwarded, nothing said', () => {
   const snapshot = new FakeSource().snapshot();
   assert.equal(snapshot.forward, null);

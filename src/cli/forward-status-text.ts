@@ -31,6 +31,9 @@ const LEDGERS_SHOWN = 4;
 /** CPU time per GB says nothing of less than this: starting and waiting outweigh the sending. */
 const CPU_SENT_BYTES_MIN = 1e9;
 
+/** The forwarder reports every 200 ms; a report that is so much older is told. */
+const STALE_MS = 2_000;
+
 const WORST_FIRST = ['bad', 'warn', 'good'] as const;
 
 interface Judged {
@@ -38,8 +41,12 @@ interface Judged {
   readonly health: ChannelHealth;
 }
 
-/** Nothing where nothing is forwarded. */
-export function forwardLines(report: ForwardReport | null, isAll: boolean): string[] {
+/** Nothing where nothing is forwarded. `timeMs`: when the rest of the status was taken. */
+export function forwardLines(
+  report: ForwardReport | null,
+  isAll: boolean,
+  timeMs = report?.timeMs ?? 0,
+): string[] {
   if (report === null || report.channels.length === 0) return [];
   const judged = report.channels.map((channel) => ({ channel, health: channelHealth(channel) }));
   const isShort = isAll || judged.length <= CHANNELS_SHOWN;
@@ -47,7 +54,7 @@ export function forwardLines(report: ForwardReport | null, isAll: boolean): stri
     .filter(({ health }) => isShort || health.tone !== 'good')
     .toSorted(isShort ? () => 0 : byTrouble);
   const shown = isShort ? troubles : troubles.slice(0, TROUBLES_SHOWN);
-  const lines = [headLine(report, judged)];
+  const lines = [headLine(report, judged), ...ageLines(timeMs - report.timeMs)];
   for (const { channel, health } of shown) lines.push(...channelLines(channel, health));
   const left = troubles.length - shown.length;
   if (left > 0) lines.push(`  and ${countText(left)} more that are not fine: --all lists them`);
@@ -73,6 +80,12 @@ function headLine({ channels, cpuMs }: ForwardReport, judged: readonly Judged[])
   const what = channels.length === 1 ? 'channel' : 'channels';
   const count = countText(channels.length);
   return `forwarding: ${count} ${what}, ${state}; ${lag}${cpu}`;
+}
+
+/** What a forwarder that says nothing any more said last looks like what is. */
+function ageLines(ageMs: number): string[] {
+  if (ageMs < STALE_MS) return [];
+  return [`  as it was ${spanText(ageMs)} before the rest: the forwarder has said nothing since`];
 }
 
 function channelLines(channel: ChannelReport, { tone, text }: ChannelHealth): string[] {

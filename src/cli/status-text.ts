@@ -33,7 +33,7 @@ export function statusLines(snapshot: Snapshot, isAll = false): string[] {
   lines.push(...reasonLines('malformed records', snapshot.malformed));
   lines.push(...reasonLines('lost lines of the log', snapshot.log.dropped));
   lines.push('', ...exporterLines(snapshot));
-  const forward = forwardLines(snapshot.forward, isAll);
+  const forward = forwardLines(snapshot.forward, isAll, snapshot.timeMs);
   if (forward.length > 0) lines.push('', ...forward);
   lines.push('', ...ledgerLines(snapshot, isAll));
   return lines;

@@ -14,8 +14,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { wallMs } from '../toolkit/base/clock.ts';
 import { MillraceError } from '../toolkit/base/errors.ts';
 import { type Config, makeConfig } from './config.ts';
-import { channelChanges } from './forward/channel-changes.ts';
-import type { ForwardOptions } from './forward/options.ts';
+import { type ChannelFate, channelFate } from './forward/channel-changes.ts';
+import type { ChannelOptions, ForwardOptions } from './forward/options.ts';
 import type { Logger } from './log.ts';
 import { NO_RELOAD, type ReloadStatus } from './reload-status.ts';
 
@@ -130,27 +130,20 @@ function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
 
 /** What a reload does to the channels, in words; of those that change, by which keys. */
 export function reloadText(now: ForwardOptions, next: ForwardOptions): string {
-  const before = new Map(now.channels.map((channel) => [channel.name, channel] as const));
-  const found: Record<string, string[]> = {
+  const found: Record<ChannelFate, string[]> = {
     new: [],
     changed: [],
     reopened: [],
     untouched: [],
     removed: [],
   };
-  for (const channel of next.channels) {
-    const { name } = channel;
-    const old = before.get(name);
-    before.delete(name);
-    if (old === undefined) {
-      found.new!.push(name);
-      continue;
-    }
-    const { keys, mustReopen } = channelChanges(old, channel);
-    if (keys.length === 0) found.untouched!.push(name);
-    else found[mustReopen ? 'reopened' : 'changed']!.push(`${name}: ${keys.join(' ')}`);
+  const byName = ({ channels }: ForwardOptions): Map<string, ChannelOptions> =>
+    new Map(channels.map((channel) => [channel.name, channel]));
+  const [before, after] = [byName(now), byName(next)];
+  for (const name of new Set([...after.keys(), ...before.keys()])) {
+    const { fate, keys } = channelFate(before.get(name) ?? null, after.get(name) ?? null);
+    found[fate].push(keys.length === 0 ? name : `${name}: ${keys.join(' ')}`);
   }
-  found.removed!.push(...before.keys());
   const parts = Object.entries(found).flatMap(([kind, names]) =>
     names.length === 0 ? [] : [`${names.length} ${kind} (${listed(names)})`],
   );

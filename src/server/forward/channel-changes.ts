@@ -66,6 +66,20 @@ function differing<T extends object>(a: T, b: T): string[] {
   return [...keys].filter((key) => !isDeepStrictEqual(a[key], b[key]));
 }
 
+/** What a reload makes of a channel. */
+export type ChannelFate = 'new' | 'changed' | 'reopened' | 'untouched' | 'removed';
+
+/** What becomes of the channel that was `now`, when it is to be `next`; null: it is not there. */
+export function channelFate(
+  now: ChannelOptions | null,
+  next: ChannelOptions | null,
+): { readonly fate: ChannelFate; readonly keys: readonly string[] } {
+  if (now === null || next === null) return { fate: next === null ? 'removed' : 'new', keys: [] };
+  const { keys, mustReopen } = channelChanges(now, next);
+  if (keys.length === 0) return { fate: 'untouched', keys };
+  return { fate: mustReopen ? 'reopened' : 'changed', keys };
+}
+
 /** The destinations of `now`, where they stand in `next`. */
 export function orderOf(
   now: readonly DestinationOptions[],
