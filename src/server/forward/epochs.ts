@@ -22,6 +22,8 @@ export interface Epoch {
 
 export class Epochs {
   #list: Epoch[];
+  /** From here on nobody decides anything: a change that begins here is not on disk yet. */
+  heldPosition = Number.POSITIVE_INFINITY;
 
   /** As they were stored; at least one. */
   constructor(list: readonly Epoch[]) {

@@ -180,6 +180,36 @@ test('a disk that takes no epoch leaves the members as they are', (t) => {
   assert.match(rig.warnings[1]!, /can change again/);
 });
 
+test('a member that is gone while no epoch can be written: the others wait for its share', (t) => {
+  const rig = new Rig(t);
+  const inTheWay = join(rig.folder, 'farm.epochs.new');
+  mkdirSync(inTheWay);
+  rig.configure(['a', 'b'], 500);
+  assert.deepEqual(rig.epochs.at(-1)!.members, ALL);
+  assert.equal(rig.groups.epochsOf('farm').heldPosition, 500);
+  // Their cursors stand on the first block of which they may say nothing.
+  for (const lane of rig.lanes) lane.readPosition = 700;
+  rig.look();
+  rig.configure(['a', 'b'], 800);
+  assert.equal(rig.groups.epochsOf('farm').heldPosition, 500, 'still');
+  rmSync(inTheWay, { recursive: true });
+  rig.look();
+  assert.deepEqual(rig.epochs.at(-1), { position: 500, members: ['a', 'b'] });
+  assert.equal(rig.groups.epochsOf('farm').heldPosition, Number.POSITIVE_INFINITY);
+});
+
+test('the only one that shared is gone: who takes over does so from there on', (t) => {
+  const rig = new Rig(t, ['a', 'b']);
+  rig.lane('b').state = 'down';
+  rig.look();
+  assert.deepEqual(rig.epochs.at(-1)!.members, ['a']);
+  rig.configure(['b'], 900);
+  assert.equal(rig.groups.epochsOf('farm').heldPosition, 900);
+  rig.lane('b').readPosition = 950;
+  rig.look();
+  assert.deepEqual(rig.epochs.at(-1), { position: 900, members: ['b'] });
+});
+
 test('killed before its members had positions, a group goes on where it began', (t) => {
   const rig = new Rig(t, ALL, 700);
   assert.equal(rig.groups.startOf('farm'), 700);

@@ -9,7 +9,9 @@
  *            writing of the epochs and of the positions, begins there after a restart, too.
  * BOUND      At EPOCHS_MAX nobody is left out or taken back, until the member that is furthest
  *            behind has passed some: shares wait. Only a reload adds more.
- * RELOAD     Other members, an epoch more: lanes whose destination stays go on untouched.
+ * RELOAD     Other members, an epoch more: lanes whose destination stays go on untouched. When it
+ *            cannot be written, and a member is gone, the others wait where it begins: they would
+ *            leave to the one that is gone what nobody sends.
  * OWNERSHIP  The forward worker.
  */
 import { type Epoch, Epochs } from './epochs.ts';
@@ -97,7 +99,16 @@ export class Groups {
       group.membership.times = channel;
       const after = [...joined].filter((member) => members.includes(member));
       this.#change(group, after, publishedPosition);
+      this.#hold(group, publishedPosition);
     }
+  }
+
+  /** While one has a share that is configured no more, nobody goes on behind what it had. */
+  #hold({ epochs, members }: Group, publishedPosition: number): void {
+    const isOurs = epochs.last.members.every((member) => members.includes(member));
+    epochs.heldPosition = isOurs
+      ? Number.POSITIVE_INFINITY
+      : Math.min(epochs.heldPosition, publishedPosition);
   }
 
   /** Throws what opening the group said: configure() tries it again. */
@@ -134,7 +145,7 @@ export class Groups {
     }
     const members = membership.decide(group.members, epochs.last.members, nowMs);
     const readTo = Math.max(...lanes.map((lane) => lane.readPosition));
-    this.#change(group, members, readTo, EPOCHS_MAX);
+    this.#change(group, members, readTo, isHeld(epochs) ? Number.POSITIVE_INFINITY : EPOCHS_MAX);
     if (epochs.list.length > 1) {
       const lowest = Math.min(...lanes.map((lane) => lane.writtenPosition));
       if (epochs.prune(lowest)) this.#tryWrite(group, epochs.list);
@@ -156,11 +167,14 @@ export class Groups {
       this.#tellStuck(group, `a member is ${epochs.list.length} changes behind`);
       return;
     }
-    const position = Math.max(epochs.last.position, readTo, this.#readBefore);
+    // Who is gone may have sent its share up to there; and nobody has decided what is behind.
+    const decidedTo = isHeld(epochs) ? epochs.heldPosition : readTo;
+    const position = Math.max(epochs.last.position, decidedTo, this.#readBefore);
     const next = new Epochs(epochs.list);
     next.add(position, after);
     if (!this.#tryWrite(group, next.list)) return;
     epochs.add(position, after);
+    epochs.heldPosition = Number.POSITIVE_INFINITY;
     this.#context.warn('the members of a load-balancing group have changed', {
       group: group.name,
       from: before.join(),
@@ -236,4 +250,8 @@ export class Groups {
     const membership = new Membership(channel);
     return { name, file, epochs: new Epochs(list), membership, members: [], isStuck: false };
   }
+}
+
+function isHeld({ heldPosition }: Epochs): boolean {
+  return heldPosition < Number.POSITIVE_INFINITY;
 }

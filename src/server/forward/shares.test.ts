@@ -17,6 +17,7 @@ import { addonSkipReason } from '../../toolkit/sys/load.ts';
 import { makeBlockHeader } from '../journal/format.ts';
 import { BlockBytes } from './block-bytes.ts';
 import { BlockCursor, CURSOR_BLOCK, type CursorBlock } from './block-cursor.ts';
+import { SELECT_FULL } from './channel-parts.ts';
 import { Epochs } from './epochs.ts';
 import { Gather, GatherPool } from './gather.ts';
 import { SegmentFiles } from './segment-files.ts';
@@ -79,6 +80,19 @@ test('the order is that of the names, however the group was configured', () => {
   const shares = sharesOf(epochs);
   const turns = [0, 1, 2, 3].map((i) => takerOf(shares, ['c', 'b', 'a'], blockOf(i)));
   assert.deepEqual(turns, ['a', 'b', 'c', 'a']);
+});
+
+test('behind a change that is not on disk nobody says anything', () => {
+  const members = ['a', 'b'];
+  const epochs = new Epochs([{ position: 0, members }]);
+  const shares = sharesOf(epochs);
+  epochs.heldPosition = 10 * BLOCK_BYTES;
+  assert.equal(takerOf(shares, members, blockOf(9)), 'b');
+  for (const member of members) {
+    for (const ordinal of [10, 11]) {
+      assert.equal(shares.selectorOf(member).select(blockOf(ordinal)), SELECT_FULL);
+    }
+  }
 });
 
 test('from an epoch on its members alone have turns, and all of them', () => {

@@ -83,6 +83,7 @@ export class Shares {
 
   #select(block: CursorBlock, member: string): SelectResult {
     const { how, epochs, whole } = this.#parts;
+    if (block.position >= epochs.heldPosition) return SELECT_FULL;
     this.#enter(epochs.at(block.position));
     const index = this.#group.members.indexOf(member);
     if (index < 0) return NOTHING;
