@@ -261,10 +261,19 @@ function logUse(counters: Record<LogCounter, number>): Snapshot['log'] {
   return { lines, dropped: { ring_full: droppedRingFull, too_long: droppedTooLong } };
 }
 
-function processUse(): Snapshot['process'] {
+/** It is read from /proc: without a descriptor (EMFILE) the most that it ever was. */
+function residentBytes(maxBytes: number): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return maxBytes;
+  }
+}
+
+export function processUse(): Snapshot['process'] {
   const usage = resourceUsage();
   return {
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: residentBytes(usage.maxRSS * 1024),
     cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
   };
 }

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -296,6 +296,32 @@ test('a reload that cannot open a channel again holds what it had not written', 
   rig.append();
   const { publishedOrdinal } = rig.feed.shared;
   await rig.until('it goes on', () => rig.channel('one').delivered === publishedOrdinal);
+});
+
+test('a disk that takes no position: none waits, unacked goes on, both say so and hold', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const channels = (['none', 'unacked'] as const).map((resend) =>
+    channelOptions(resend, [port], {}, { resend }),
+  );
+  const rig = new Rig(t, channels, (feed) => {
+    // Whatever is written there: ENOSPC.
+    for (const { name } of channels) {
+      symlinkSync('/dev/full', join(feed.positions, `${name}.position`));
+    }
+  });
+  rig.append();
+  const { publishedOrdinal } = rig.feed.shared;
+  await rig.until('unacked goes on', () => rig.channel('unacked').delivered === publishedOrdinal);
+  await rig.until('none waits', () => rig.channel('none').state === 'blocked');
+  const [none, unacked] = ['none', 'unacked'].map((name) => rig.channel(name));
+  const why = 'its position cannot be written: ENOSPC; free some space on the disk';
+  assert.deepEqual([none!.why, unacked!.why], [why, why]);
+  assert.equal(none!.pending, publishedOrdinal);
+  assert.notEqual(unacked!.state, 'blocked');
+  assert.deepEqual(channelHealth(unacked!), { tone: 'warn', text: 'its position is not kept' });
+  assert.equal(rig.life.lanes.heldPosition, 0);
 });
 
 test('a group whose member cannot be opened keeps no other group from changing', {

@@ -3,6 +3,7 @@ import { existsSync, openSync, readdirSync, utimesSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../../../test/support/journal-files.ts';
+import { withoutFds } from '../../../test/support/without-fds.ts';
 import { Counters, type CounterWriter } from '../../toolkit/counters/index.ts';
 import { IdleStrategy, type SpscProducer, SpscRing } from '../../toolkit/ring/index.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
@@ -127,6 +128,17 @@ for (const { name, options, old, consumed, forward, oldest } of RETENTION) {
     assert.equal(oldestAfterStart(rig), oldest);
   });
 }
+
+test('EMFILE: a journal that cannot be listed stays, and the keeper lives', needsAddon, (t) => {
+  const rig = makeRig(t, { retentionBytes: 1 });
+  tenSegments(rig.folder);
+  rig.shared.consumedPosition = 1e9;
+  // One for the folder that it keeps open, none to list it.
+  withoutFds(() => rig.keeper.onStart(), 1);
+  rig.keeper.onClose();
+  assert.equal(readdirSync(rig.folder).length, 10);
+  assert.deepEqual(rig.warnings, ['the journal cannot be listed: all of it stays']);
+});
 
 function openFdPath(folder: string, name: string): number {
   return openSync(join(folder, name), 'w+');

@@ -57,6 +57,13 @@ export interface KeeperDependencies {
   readonly warn: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
+interface KeptFile {
+  readonly path: string;
+  readonly position: number;
+  readonly bytes: number;
+  readonly modifiedMs: number;
+}
+
 export class KeeperStage implements Stage {
   readonly roleName = 'keeper';
   readonly #options: KeeperOptions;
@@ -65,6 +72,8 @@ export class KeeperStage implements Stage {
   #nextSyncMs = 0;
   #nextRetentionMs = 0;
   #retryMs = 0;
+  /** The folder could not be listed (EMFILE), and that was said. */
+  #isBlind = false;
   /** Sealed and synced fds, to be closed. */
   #synced: number[] = [];
   done = false;
@@ -163,7 +172,8 @@ export class KeeperStage implements Stage {
 
   #retain(nowMs: number): void {
     this.#nextRetentionMs = nowMs + RETENTION_EVERY_MS;
-    const files = this.#files();
+    const files = this.#tryFiles();
+    if (files === null) return;
     let total = files.reduce((sum, file) => sum + file.bytes, 0);
     let count = files.length;
     const { consumedPosition, forwardPosition } = this.#deps.shared;
@@ -188,9 +198,23 @@ export class KeeperStage implements Stage {
     this.#deps.shared.setDisk(total, count);
   }
 
+  /** Null: they cannot be listed now; nothing is removed so long. */
+  #tryFiles(): KeptFile[] | null {
+    try {
+      const files = this.#files();
+      this.#isBlind = false;
+      return files;
+    } catch (error) {
+      const fields = { error: String(error) };
+      if (!this.#isBlind) this.#deps.warn('the journal cannot be listed: all of it stays', fields);
+      this.#isBlind = true;
+      return null;
+    }
+  }
+
   /** Segments, oldest first, with their allocated bytes. */
-  #files(): { path: string; position: number; bytes: number; modifiedMs: number }[] {
-    const files = [];
+  #files(): KeptFile[] {
+    const files: KeptFile[] = [];
     for (const name of readdirSync(this.#options.folder)) {
       const position = segmentPosition(name);
       if (position < 0) continue;
