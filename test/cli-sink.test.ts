@@ -52,6 +52,7 @@ test('eight marked connections arrive whole, and SIGTERM ends with a summary', a
   assert.equal(summary.records, totals.records);
   assert.equal(summary.bytes, totals.bytes);
   assert.deepEqual(summary.sequences, {
+    strictness: 'exact',
     streams: 8,
     backwards: 0,
     gaps: 0,
@@ -59,6 +60,14 @@ test('eight marked connections arrive whole, and SIGTERM ends with a summary', a
     doubles: 0,
     restarts: 0,
   });
+});
+
+test('what --verify order does not count is not said to be none', async (context) => {
+  const sink = await startSink(context, '--verify', 'order', '--stop-after', '100');
+  await runCli(['generate', `127.0.0.1:${sink.port}`, '--records', '100', '--json']);
+  const { code, stdout, stderr } = await sink.ended;
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /out of order 0, gaps and doubles not counted\n/);
 });
 
 test('the same stream twice is no exact one: exit code 1, and words', async (context) => {

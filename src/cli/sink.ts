@@ -130,11 +130,10 @@ function inWords(summary: SinkSummary): string {
     `no records: ${resync.bytes} bytes in ${resync.runs} places`,
   ];
   if (sequences !== null) {
-    const { streams, backwards, gaps, missing, doubles, restarts } = sequences;
-    lines.push(
-      `streams: ${streams}, begun anew ${restarts}; out of order ${backwards}, ` +
-        `missing ${missing} in ${gaps} gaps, doubles ${doubles}`,
-    );
+    const { strictness, streams, backwards, gaps, missing, doubles, restarts } = sequences;
+    const counted = `missing ${missing} in ${gaps} gaps, doubles ${doubles}`;
+    const rest = strictness === 'order' ? 'gaps and doubles not counted' : counted;
+    lines.push(`streams: ${streams}, begun anew ${restarts}; out of order ${backwards}, ${rest}`);
   }
   const names = Object.entries(tags).sort(([, a], [, b]) => b - a);
   for (const [name, count] of names) lines.push(`  ${String(count).padStart(12)}  ${name}`);

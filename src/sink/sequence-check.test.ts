@@ -41,6 +41,7 @@ test('a record over two connections fails where streams must be exact', () => {
 test('0 behind a later record begins the stream anew and keeps what was missing', () => {
   const check = seen('exact', [0, 1, 3, 0, 1, 2]);
   assert.deepEqual(check.totals(), {
+    strictness: 'exact',
     streams: 1,
     backwards: 0,
     gaps: 1,

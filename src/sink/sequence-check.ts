@@ -20,6 +20,8 @@ export const STRICTNESS = ['order', 'complete', 'exact'] as const;
 export type Strictness = (typeof STRICTNESS)[number];
 
 export interface SequenceTotals {
+  /** With `order` gaps, missing and doubles are not counted: they are 0. */
+  readonly strictness: Strictness;
   /** Streams that were told apart. */
   readonly streams: number;
   /** Records that came behind a later one, or behind themselves, on one connection. */
@@ -77,6 +79,7 @@ export class SequenceCheck {
       missing += ranges.missing;
     }
     return {
+      strictness: this.#strictness,
       streams: this.#streams.size,
       backwards: this.#backwards,
       gaps,
