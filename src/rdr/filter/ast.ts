@@ -25,7 +25,7 @@ export const FILTER_PATTERNS_BYTES_MAX = 16_384;
 /** Values of one comparison that are compared one by one; more of them are searched as a list. */
 export const INLINE_VALUES_MAX = 16;
 /** Comparisons in the code of a filter, for all groups of tags together. */
-export const FILTER_CODE_MAX = 20_000;
+export const FILTER_CODE_MAX = 10_000;
 
 /** `cidr` is another word for `in`. */
 export type FilterOperator = '=' | '!=' | '<' | '<=' | '>' | '>=' | '~' | 'in' | 'not in';

@@ -54,7 +54,7 @@ export class FilterSource {
   readonly #functions: string[] = [];
   /** Key of a test -> the expression that answers it. */
   readonly #answers = new Map<string, string>();
-  /** What is compared with -> its names in the source, by what is made of it. */
+  /** What is compared with -> what the source says of it, by what is made of it. */
   readonly #names = new Map<object, Map<string, string>>();
 
   /** Body of a factory that returns the predicate. */
@@ -129,30 +129,40 @@ export class FilterSource {
         return test.terms.map((term) => `(${this.#expression(term)})`).join(' && ');
       case 'or':
         return test.terms.map((term) => `(${this.#expression(term)})`).join(' || ');
-      case 'exporter':
-        return this.#exporter(test.compare);
-      case 'header': {
-        const { bytes, offset } = test.item;
-        const where = `view.getUint${8 * bytes}(offset + ${offset})`;
-        const isLength = test.compare.subject === 'header_length';
-        const item = isLength ? `(length - ${PREFIX_BYTES})` : where;
-        return this.#numbers(test.compare, item, '');
-      }
-      case 'field':
-        return this.#field(test);
+      default:
+        return this.#leaf(test);
     }
+  }
+
+  /** Made once for all groups of tags: it depends on the tag by the field's place alone. */
+  #leaf(leaf: Leaf): string {
+    const what = leaf.kind === 'field' ? `field ${leaf.place.index}` : leaf.kind;
+    return this.#named(leaf.compare, what, () => {
+      if (leaf.kind === 'field') return this.#field(leaf);
+      return leaf.kind === 'header' ? this.#header(leaf) : this.#exporter(leaf.compare);
+    });
+  }
+
+  #header({ compare, item }: Leaf & { kind: 'header' }): string {
+    const isLength = compare.subject === 'header_length';
+    const read = `view.getUint${8 * item.bytes}(offset + ${item.offset})`;
+    return this.#numbers(compare, isLength ? `(length - ${PREFIX_BYTES})` : read, '');
   }
 
   /** Name of a constant, which is made once for all tests that compare with `of`. */
   #constant(of: object, what: string, make: () => unknown): string {
+    return this.#named(of, what, () => `k${this.constants.push(make()) - 1}`);
+  }
+
+  /** What the source says for a part (`what`) of `of`; made once. */
+  #named(of: object, what: string, make: () => string): string {
     const names = this.#names.get(of) ?? new Map<string, string>();
     this.#names.set(of, names);
     const known = names.get(what);
     if (known !== undefined) return known;
-    const name = `k${this.constants.length}`;
-    this.constants.push(make());
-    names.set(what, name);
-    return name;
+    const made = make();
+    names.set(what, made);
+    return made;
   }
 
   #exporter(compare: FilterCompare): string {
