@@ -7,17 +7,28 @@
  *             what the two sockets hold, and help nobody: the next one stands still as well.
  * RULE        TCP asks by sending: data, or probes of a closed window. A peer is silent that has
  *             been asked, and has said nothing since for userTimeoutMs. While TCP asks nothing (it
- *             probes rarer and rarer, up to every two minutes) nobody is silent.
+ *             probes rarer and rarer, up to every two minutes) nobody is silent; nor is one that
+ *             owes one probe an answer: a lost one would be missed for two minutes, and Linux
+ *             answers two probes within half a second once (tcp_invalid_ratelimit).
  * COST        TCP_INFO, which takes the socket's lock, where an ask of stream-acks.ts at its rarest
  *             brought nothing: eight times a second for a peer that stands still, else never.
  * REFUSED     TCP_USER_TIMEOUT: it ends a connection whose window is closed for so long, whether
  *             the probes are answered or not. Keep-alive: TCP sends none while data waits.
  */
-import { TCP_INFO_BYTES, tcpInfo, tcpLastAckMs, tcpWaits } from '../../toolkit/sys/index.ts';
+import {
+  TCP_INFO_BYTES,
+  tcpInfo,
+  tcpLastAckMs,
+  tcpProbes,
+  tcpSegmentsUnacked,
+} from '../../toolkit/sys/index.ts';
 
 /** Read and forgotten; shared by all connections of the thread. */
 const info = new Uint8Array(TCP_INFO_BYTES);
 const infoView = new DataView(info.buffer);
+
+/** Probes of a closed window that must be unanswered: see RULE. */
+const PROBES_MIN = 2;
 
 export class PeerWatch {
   /** When it answered, or had nothing to answer. */
@@ -33,7 +44,8 @@ export class PeerWatch {
     if (userTimeoutMs === 0) return false;
     // What cannot be asked is taken for silent: then acknowledgements alone count.
     if (tcpInfo(fd, info) > 0) {
-      const answeredMs = tcpWaits(infoView) ? nowMs - tcpLastAckMs(infoView) : nowMs;
+      const isAsked = tcpSegmentsUnacked(infoView) > 0 || tcpProbes(infoView) >= PROBES_MIN;
+      const answeredMs = isAsked ? nowMs - tcpLastAckMs(infoView) : nowMs;
       this.#heardMs = Math.max(this.#heardMs, answeredMs);
     }
     return nowMs - this.#heardMs >= userTimeoutMs;

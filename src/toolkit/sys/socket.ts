@@ -312,9 +312,14 @@ export function tcpBytesAcked(info: DataView): number {
   return Number(info.getBigUint64(TCP_INFO_BYTES_ACKED, true));
 }
 
-/** Whether TCP waits for an answer, to data or to a probe of a closed window; of tcpInfo. */
-export function tcpWaits(info: DataView): boolean {
-  return info.getUint8(TCP_INFO_PROBES) > 0 || info.getUint32(TCP_INFO_UNACKED, true) > 0;
+/** Probes of a closed window, or keep-alive's, in a row that were not answered; of tcpInfo. */
+export function tcpProbes(info: DataView): number {
+  return info.getUint8(TCP_INFO_PROBES);
+}
+
+/** Segments that were sent and not acknowledged; of tcpInfo. */
+export function tcpSegmentsUnacked(info: DataView): number {
+  return info.getUint32(TCP_INFO_UNACKED, true);
 }
 
 /** Milliseconds since the peer's last segment with an ACK, a repeated one included; of tcpInfo. */
