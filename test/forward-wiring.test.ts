@@ -155,7 +155,8 @@ test(
     const bytes = await journalBytes(server);
     const sent = (): number => server.snapshot().forward!.channels[0]!.destinations[0]!.sentBytes;
     await until('the socket is full', () => sent() > 0);
-    await sleep(LOOK_AGAIN_MS + 500);
+    // What waits is looked at again, and what is read only now is no longer fresh.
+    await sleep(FRESH_MS + LOOK_AGAIN_MS);
     const coldReads = server.snapshot().forward!.coldReads;
     const journal = join(data, 'journal');
     const paths = readdirSync(journal).map((name) => join(journal, name));

@@ -206,12 +206,6 @@ export class Channel {
     this.#deps.file.close();
   }
 
-  /** The file goes too, or it would hold the journal for ever. */
-  remove(): void {
-    this.#deps.cursor.close();
-    this.#deps.file.remove();
-  }
-
   /** False: the disk does not take it (full, or gone): said, tried again. */
   #tryWrite(): boolean {
     try {

@@ -78,8 +78,13 @@ export class Groups {
     }
     for (const [name, group] of this.#groups) {
       if (wanted.has(name)) continue;
-      group.file.remove();
       this.#groups.delete(name);
+      try {
+        group.file.remove();
+      } catch (error) {
+        const { warn } = this.#context;
+        warn('a group is configured no more, and its file stays', { name, error: String(error) });
+      }
     }
     for (const name of this.#unopened.keys()) if (!wanted.has(name)) this.#unopened.delete(name);
     for (const [name, channel] of wanted) {

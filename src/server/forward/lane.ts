@@ -227,12 +227,12 @@ export class Lane {
   }
 
   /** The channel is configured no more. Returns the records that nobody will send. */
-  remove(nowMs: number, publishedOrdinal: number): number {
+  giveUp(nowMs: number, publishedOrdinal: number): number {
     for (const destination of this.#destinations) destination.close(nowMs);
     this.channel.giveUp();
     const { readOrdinal } = this.channel.ledger;
     const unread = readOrdinal < 0 ? 0 : Math.max(0, publishedOrdinal - readOrdinal);
-    this.channel.remove();
+    this.channel.close();
     return this.channel.ledger.totals().removed + unread;
   }
 

@@ -14,6 +14,7 @@ import {
   JournalFeed,
 } from '../../../test/support/forward-engine.ts';
 import { withoutFds } from '../../../test/support/without-fds.ts';
+import { monotonicMs } from '../../toolkit/base/clock.ts';
 import { POSITION_MAX } from '../../toolkit/base/limits.ts';
 import { Prng } from '../../toolkit/base/prng.ts';
 import { addonSkipReason } from '../../toolkit/sys/index.ts';
@@ -296,6 +297,26 @@ test('a reload that cannot open a channel again holds what it had not written', 
   rig.append();
   const { publishedOrdinal } = rig.feed.shared;
   await rig.until('it goes on', () => rig.channel('one').delivered === publishedOrdinal);
+});
+
+test('a channel goes though its position file cannot be removed, and the file goes later', {
+  skip,
+}, async (t) => {
+  const { port } = await listen(t);
+  const two = ['one', 'two'].map((name) => channelOptions(name, [port]));
+  const rig = new Rig(t, two);
+  const path = join(rig.feed.positions, 'two.position');
+  rmSync(path);
+  mkdirSync(path);
+  rig.life.reload(two.slice(0, 1));
+  const text = 'positions of channels that are gone cannot be removed yet';
+  await rig.until('it is said', () => rig.life.warnings.includes(text));
+  assert.equal(rig.channel('two'), undefined);
+  assert.equal(rig.life.warnings.filter((one) => one === text).length, 1);
+  rmSync(path, { recursive: true });
+  writeFileSync(path, '');
+  rig.life.lanes.turn(1, rig.feed.shared, monotonicMs() + 3_600_000);
+  assert.deepEqual(readdirSync(rig.feed.positions), ['one.position']);
 });
 
 test('a disk that takes no position: none waits, unacked goes on, both say so and hold', {

@@ -244,11 +244,16 @@ export class Lanes {
   }
 
   #remove(lane: Lane, publishedOrdinal: number, nowMs: number): void {
-    const records = lane.remove(nowMs, publishedOrdinal);
+    const records = lane.giveUp(nowMs, publishedOrdinal);
     this.#context.warn('a destination is configured no more: its rest is not sent', {
       channel: lane.name,
       records,
     });
+    try {
+      removePosition(this.#context.folder, lane.name);
+    } catch (error) {
+      this.#removeLater(error, nowMs);
+    }
   }
 
   /**
@@ -259,7 +264,7 @@ export class Lanes {
     const { folder, warn } = this.#context;
     const known = new Set(this.#options.channels.map((channel) => channel.name));
     for (const { lane } of this.#endings) known.add(lane.name);
-    const isFirst = this.#removeMs === Number.POSITIVE_INFINITY;
+    const wasTried = this.#removeMs !== Number.POSITIVE_INFINITY;
     this.#removeMs = Number.POSITIVE_INFINITY;
     try {
       for (const channel of listPositions(folder)) {
@@ -268,9 +273,14 @@ export class Lanes {
         warn('a position is removed: its channel is configured no more', { channel });
       }
     } catch (error) {
-      this.#removeMs = nowMs + REMOVE_AGAIN_MS;
-      const fields = { folder, error: String(error) };
-      if (isFirst) warn('positions of channels that are gone cannot be removed yet', fields);
+      this.#removeLater(error, nowMs, wasTried);
     }
+  }
+
+  #removeLater(error: unknown, nowMs: number, wasTried = false): void {
+    this.#removeMs = nowMs + REMOVE_AGAIN_MS;
+    if (wasTried) return;
+    const fields = { folder: this.#context.folder, error: String(error) };
+    this.#context.warn('positions of channels that are gone cannot be removed yet', fields);
   }
 }

@@ -169,12 +169,6 @@ export class PositionFile {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
   }
-
-  /** Closes and removes it: the channel is gone. Throws what unlink(2) says, but ENOENT. */
-  remove(): void {
-    this.close();
-    rmSync(this.path, { force: true });
-  }
 }
 
 export function positionPath(folder: string, channel: string): string {
@@ -214,7 +208,10 @@ export function listPositions(folder: string): string[] {
   return ours.map((name) => name.slice(0, -SUFFIX.length).replaceAll('@', '/'));
 }
 
-/** Removes the position of a channel that the configuration no longer has. Throws as remove(). */
+/**
+ * Removes the position of a channel that the configuration no longer has. Throws what unlink(2)
+ * says, but ENOENT.
+ */
 export function removePosition(folder: string, channel: string): void {
   rmSync(positionPath(folder, channel), { force: true });
 }
