@@ -25,11 +25,10 @@ import type { Gather, GatherBuffer, GatherPool } from './gather.ts';
 
 /**
  * Runs shorter than this are copied, longer ones go by sendfile(2): one call costs as much as to
- * copy and send so many bytes. Measured: `npm run bench -- forward --parts crossover` has sendfile
- * at
- * 1.4 times the copy's CPU for runs of 16 KiB, at 0.8 for 32 KiB.
+ * copy and send so many bytes. Measured twice (docs/benchmarks.md, forward): sendfile needs the CPU
+ * of the copy 1.6 and 1.8 times for runs of 16 KiB, 0.8 and 1.0 times for 32 KiB, half for 48 KiB.
  */
-export const GATHER_BELOW_BYTES = 24 * 1024;
+export const GATHER_BELOW_BYTES = 32 * 1024;
 /**
  * Connections that are not equally fast drift apart, and who finds nothing here works it out again:
  * 128 blocks are 32 MiB of the journal. Each may hold a whole buffer, so it is 32 when those are
