@@ -158,6 +158,20 @@ test('a double in the midst of a connection is a finding, behind a broken one to
   assert.deepEqual(kindsOf({ members }).sort(), ['double', 'order']);
 });
 
+test('what was lost unread comes with the doubles behind it', () => {
+  const read = connection(exporterTwo(0, 20), 'broken');
+  const unread = connection([], 'broken');
+  unread.lossBytesMax = 100_000;
+  const begun = connection(exporterTwo(30, 50), 'broken');
+  const again = connection(exporterTwo(10));
+  assert.deepEqual(kindsOf({ members: [destination(read, unread, begun, again, other())] }), []);
+  // What a connection skipped in the midst was not lost unread.
+  const skipped = connection(exporterTwo(30, 50).toSpliced(10, 2), 'broken');
+  const after = connection(exporterTwo(10));
+  const members = [destination(read, unread, skipped, after, other())];
+  assert.deepEqual(kindsOf({ members }), ['double']);
+});
+
 test('the same record twice in a row is a finding', () => {
   const frames = exporterTwo();
   frames.splice(40, 0, frames[40]!);

@@ -11,8 +11,10 @@
  *           4. Nothing is missing, but what TCP had acknowledged when the destination broke the
  *              connection (`unacked`), or what was under way when it broke (`none`), where
  *              forward-gaps.ts says, or as many as the ledger says were dropped.
- *           5. A double comes only with `unacked`, only at the start of a connection behind a
- *              broken one, and in a balanced group from one member only.
+ *           5. A double comes only with `unacked`, only on a connection behind a broken one, and in
+ *              a balanced group from one member only. What is new in front of it on its connection
+ *              lies before all that the connection carried that brought it first: it was lost
+ *              unread, and the stream went back behind it.
  *           6. Hash: in the order of the journal the records of one key change their destination
  *              at most as often as the membership changed.
  *           7. One connection for each exporter carries records of that exporter alone.
@@ -92,6 +94,8 @@ class Judge {
   readonly #options: JudgeOptions;
   readonly #findings: Finding[] = [];
   readonly #seen = new Map<number, Seen>();
+  /** Ordinal of a connection -> mark -> the first record of that stream on it. */
+  readonly #firsts = new Map<number, Map<number, number>>();
   #received = 0;
   #doubles = 0;
   #cut = 0;
@@ -145,7 +149,9 @@ class Judge {
       }
     }
     const last = new Map<number, number>();
-    const doubling = new Map<number, boolean>();
+    const firsts = new Map<number, number>();
+    this.#firsts.set(connection.ordinal, firsts);
+    const news = new Map<number, number>();
     const exporters = new Set<string>();
     for (let i = 0; i < connection.records; i++) {
       const mark = connection.marks[i]!;
@@ -159,14 +165,21 @@ class Judge {
         this.#find('order', `${name}: stream ${mark} has ${sequence} behind ${before}`);
       }
       last.set(mark, Math.max(before, sequence));
-      const isAllowed = isBehindBreak && (doubling.get(mark) ?? true);
-      const isDouble = this.#checkDouble(name, seen, sequence, member, isAllowed);
-      if (!isDouble) seen.connection[sequence] = connection.ordinal;
-      doubling.set(mark, isDouble);
+      if (!firsts.has(mark)) firsts.set(mark, sequence);
+      const newest = news.get(mark) ?? -1;
+      const isAllowed = isBehindBreak && newest < this.#firstBeside(seen, sequence);
+      if (this.#checkDouble(name, seen, sequence, member, isAllowed)) continue;
+      seen.connection[sequence] = connection.ordinal;
+      news.set(mark, sequence);
     }
     if (this.#options.connections !== 'merged' && exporters.size > 1) {
       this.#find('exporters', `${name}: carries ${[...exporters].join(', ')}`);
     }
+  }
+
+  /** Where the connection that brought a record first began with its stream. */
+  #firstBeside({ stream, connection }: Seen, sequence: number): number {
+    return this.#firsts.get(connection[sequence]!)?.get(stream.mark) ?? 0;
   }
 
   /** Rules 2: the stream, or null when there is no such record. */
@@ -206,7 +219,9 @@ class Judge {
     const isBalanced = mode === 'hash' || mode === 'block';
     const isShared = isBalanced && owner !== member + 1;
     if (resend === 'none' || !isAllowed || isShared) {
-      this.#find('double', `${name}: record ${sequence} of stream ${seen.stream.mark} twice`);
+      const { mark } = seen.stream;
+      const before = `first on connection ${seen.connection[sequence]}`;
+      this.#find('double', `${name}: record ${sequence} of stream ${mark} twice, ${before}`);
     }
     return true;
   }
