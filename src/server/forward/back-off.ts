@@ -3,8 +3,15 @@
  *
  * WHY      A destination that is down is asked less and less often, and many senders that lost it
  *          in one moment do not come back in one moment: half of each delay is random.
- * RULE     The n-th delay lies in (d/2, d], d = min * 2^n, at most max. Progress sets n to 0.
+ * RULE     The n-th delay lies in (d/2, d], d = min * 2^n, at most max. Progress sets n to 0. A
+ *          file that cannot be opened has nobody to meet there: its delays are whole (longerMs).
  */
+
+/** The delay behind one of `beforeMs` (0: the first), doubled, within the bounds. */
+export function longerMs(beforeMs: number, msMin: number, msMax: number): number {
+  return Math.min(msMax, Math.max(msMin, 2 * beforeMs));
+}
+
 export class BackOff {
   #msMin = 0;
   #msMax = 0;

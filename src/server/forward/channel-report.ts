@@ -4,7 +4,7 @@
 import type { Ledger } from './ledger.ts';
 import type { ChannelReport } from './report.ts';
 
-/** What the journal has published. */
+/** What the journal has published: JournalShared. */
 export interface PublishedEnd {
   readonly publishedPosition: number;
   readonly publishedOrdinal: number;

@@ -11,6 +11,7 @@
 import { wallMs } from '../../toolkit/base/clock.ts';
 import { threadCpuUs } from '../../toolkit/sys/index.ts';
 import { channelChanges } from './channel-changes.ts';
+import type { PublishedEnd } from './channel-report.ts';
 import type { Groups } from './groups.ts';
 import { Lane, type LaneContext } from './lane.ts';
 import type { ChannelOptions, ForwardOptions } from './options.ts';
@@ -25,12 +26,6 @@ const REMOVE_AGAIN_MS = 10_000;
 
 /** But for what others count. */
 type LanesReport = Pick<ForwardReport, 'timeMs' | 'generation' | 'channels' | 'cpuMs'>;
-
-/** What the journal has published: JournalShared. */
-export interface Published {
-  readonly publishedPosition: number;
-  readonly publishedOrdinal: number;
-}
 
 /** A lane that ends; `next`: what its channel will be, null: it is configured no more. */
 interface Ending {
@@ -55,7 +50,7 @@ export class Lanes {
     options: ForwardOptions,
     context: LaneContext,
     groups: Groups,
-    published: Published,
+    published: PublishedEnd,
     nowMs: number,
   ) {
     this.#context = context;
@@ -108,7 +103,7 @@ export class Lanes {
   }
 
   /** One bounded piece of work of each lane. Returns blocks read plus bytes sent. */
-  turn(blocks: number, published: Published, nowMs: number): number {
+  turn(blocks: number, published: PublishedEnd, nowMs: number): number {
     const count = this.#lanes.length;
     let work = 0;
     this.#first = count === 0 ? 0 : (this.#first + 1) % count;
@@ -124,7 +119,7 @@ export class Lanes {
     return work;
   }
 
-  reload(options: ForwardOptions, published: Published, nowMs: number): void {
+  reload(options: ForwardOptions, published: PublishedEnd, nowMs: number): void {
     this.#options = options;
     const wanted = new Map(options.channels.map((channel) => [channel.name, channel]));
     this.#unopened.reload(wanted, nowMs);
@@ -165,7 +160,7 @@ export class Lanes {
   }
 
   /** Channels in the order of the configuration. */
-  report(published: Published, generation: number): LanesReport {
+  report(published: PublishedEnd, generation: number): LanesReport {
     const lanes = new Map(this.#lanes.map((lane) => [lane.name, lane]));
     const channels: ChannelReport[] = [];
     for (const { name } of this.#options.channels) {
@@ -198,14 +193,14 @@ export class Lanes {
   /** All begin at the same place, wherever the journal is meanwhile. */
   #openAll(
     channels: readonly ChannelOptions[],
-    { publishedPosition: beginPosition }: Published,
+    { publishedPosition: beginPosition }: PublishedEnd,
     nowMs: number,
   ): void {
     this.#groups.configure(this.#options.channels, beginPosition);
     for (const channel of channels) this.#open({ channel, beginPosition, before: null }, nowMs);
   }
 
-  #openAgain({ publishedPosition }: Published, nowMs: number): void {
+  #openAgain({ publishedPosition }: PublishedEnd, nowMs: number): void {
     const due = this.#unopened.due(nowMs);
     if (due.length === 0) return;
     this.#groups.configure(this.#options.channels, publishedPosition);
@@ -223,7 +218,7 @@ export class Lanes {
   }
 
   /** Lanes that end get their turns, and go when they have ended. */
-  #end(published: Published, nowMs: number): number {
+  #end(published: PublishedEnd, nowMs: number): number {
     let work = 0;
     const ended: Ending[] = [];
     this.#endings = this.#endings.filter((ending) => {

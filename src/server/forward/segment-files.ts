@@ -28,6 +28,7 @@ import {
 } from '../../toolkit/sys/index.ts';
 import { segmentName } from '../journal/format.ts';
 import { listSegments } from '../journal/reader.ts';
+import { longerMs } from './back-off.ts';
 import type { FdTable } from './fd-table.ts';
 import { errnoOf, openProblem } from './open-problem.ts';
 
@@ -184,7 +185,7 @@ export class SegmentFiles {
   #refuse(position: number, what: string, errno: string): void {
     this.#openErrors++;
     const before = this.#refusals.get(position)?.waitMs ?? 0;
-    const waitMs = Math.min(AGAIN_MS_MAX, Math.max(AGAIN_MS_MIN, 2 * before));
+    const waitMs = longerMs(before, AGAIN_MS_MIN, AGAIN_MS_MAX);
     const againMs = this.nowMs() + waitMs;
     this.#refusal = { problem: openProblem(what, errno), waitMs, againMs };
     this.#refusals.set(position, this.#refusal);

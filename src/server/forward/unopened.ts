@@ -11,6 +11,7 @@
  * BACK-OFF   From AGAIN_MS_MIN to AGAIN_MS_MAX, for each channel.
  */
 import { POSITION_MAX } from '../../toolkit/base/limits.ts';
+import { longerMs } from './back-off.ts';
 import { ledgerNumbers, type PublishedEnd } from './channel-report.ts';
 import { makeConnectionCounts } from './connection-counts.ts';
 import { describeDestination } from './destination-text.ts';
@@ -87,7 +88,7 @@ export class Unopened {
     const { folder, uuid } = this.#context;
     const seen = readPosition(folder, channel.name, uuid);
     const waitedMs = this.#entries.get(channel.name)?.waitMs ?? 0;
-    const waitMs = Math.min(AGAIN_MS_MAX, Math.max(AGAIN_MS_MIN, 2 * waitedMs));
+    const waitMs = longerMs(waitedMs, AGAIN_MS_MIN, AGAIN_MS_MAX);
     this.#entries.set(channel.name, {
       ...awaited,
       why: openProblemOf(error),
