@@ -9,6 +9,7 @@ interface Setup {
   readonly bytes: Uint8Array;
   readonly index: number;
   readonly count: number;
+  /** How many have begun; whose turn it is. */
   readonly start: Int32Array;
   readonly handle?: GuardHandle;
 }
@@ -19,6 +20,18 @@ const WORK = {
   /** Every fourth byte, each worker its own. */
   alternate: ({ bytes, index }: Setup) => {
     for (let i = 0; i < 500; i++) bytes[4 * i + index]! += index + 1;
+  },
+  /** The same, one after the other: a write begins when the other's has ended. */
+  takeTurns: ({ bytes, index, start, count }: Setup) => {
+    for (let i = 0; i < 500; i++) {
+      for (let turn = Atomics.load(start, 1); turn % count !== index; ) {
+        Atomics.wait(start, 1, turn, 1000);
+        turn = Atomics.load(start, 1);
+      }
+      bytes[4 * i + index]! += index + 1;
+      Atomics.add(start, 1, 1);
+      Atomics.notify(start, 1);
+    }
   },
   forever: ({ bytes, index }: Setup) => {
     for (;;) bytes[index] = 1;
