@@ -16,6 +16,10 @@ interface Setup {
 
 const PAGE_BYTES = 4096;
 
+/** Words of `start`. */
+const BEGUN = 0;
+const TURN = 1;
+
 const WORK = {
   /** Every fourth byte, each worker its own. */
   alternate: ({ bytes, index }: Setup) => {
@@ -24,13 +28,13 @@ const WORK = {
   /** The same, one after the other: a write begins when the other's has ended. */
   takeTurns: ({ bytes, index, start, count }: Setup) => {
     for (let i = 0; i < 500; i++) {
-      for (let turn = Atomics.load(start, 1); turn % count !== index; ) {
-        Atomics.wait(start, 1, turn, 1000);
-        turn = Atomics.load(start, 1);
+      for (let turn = Atomics.load(start, TURN); turn % count !== index; ) {
+        Atomics.wait(start, TURN, turn, 1000);
+        turn = Atomics.load(start, TURN);
       }
       bytes[4 * i + index]! += index + 1;
-      Atomics.add(start, 1, 1);
-      Atomics.notify(start, 1);
+      Atomics.add(start, TURN, 1);
+      Atomics.notify(start, TURN);
     }
   },
   forever: ({ bytes, index }: Setup) => {
@@ -50,7 +54,8 @@ const WORK = {
 const setup = workerData as Setup;
 const { start, count } = setup;
 nameThread(`scribbler ${setup.index}`);
-Atomics.add(start, 0, 1);
-Atomics.notify(start, 0);
-for (let here = 0; here < count; here = Atomics.load(start, 0)) Atomics.wait(start, 0, here, 1000);
+Atomics.add(start, BEGUN, 1);
+Atomics.notify(start, BEGUN);
+for (let here = 0; here < count; here = Atomics.load(start, BEGUN))
+  Atomics.wait(start, BEGUN, here, 1000);
 WORK[setup.work](setup);
