@@ -50,7 +50,7 @@ test('a full disk, and room again', { skip }, async (context) => {
   const { bavail, bsize } = statfsSync(disk);
   writeFileSync(filler, new Uint8Array(bavail * bsize - MIB));
   await rig.until('the journal drops blocks', async () => {
-    return (await rig.server.status()).intake.dropped['journal_full']! > 0;
+    return (await rig.server.status()).intake.dropped.journal_full! > 0;
   });
   rmSync(filler);
   const { records } = rig.destination('plain');

@@ -199,9 +199,7 @@ test('rows of two hours lie in two partitions', async () => {
         ['08', lateRecords],
       ],
     );
-    assert.ok(
-      String(rows[0]!['last']) < '2026-01-31 08' && String(rows[1]!['first']) >= '2026-01-31 08',
-    );
+    assert.ok(String(rows[0]!.last) < '2026-01-31 08' && String(rows[1]!.first) >= '2026-01-31 08');
     assert.equal(await assertPrefixes(dataDir, maker.blocks), maker.ordinal);
   });
 });
@@ -229,7 +227,7 @@ test('a leftover of a dead flush is removed by the owner and never seen by a que
     cpSync(join(dataDir, 'store', path!), leftover);
     cpSync(leftover, `${leftover}.tmp`);
     const [row] = await ask(dataDir, 'SELECT count(*) AS n FROM transaction_usage');
-    assert.equal(row!['n'], maker.ordinal);
+    assert.equal(row!.n, maker.ordinal);
     await storeAll(dataDir, maker.blocks);
     assert.equal(existsSync(leftover), false);
     assert.equal(existsSync(`${leftover}.tmp`), false);

@@ -254,7 +254,7 @@ test('retention by age and by size takes whole hours, counted as expired', async
     await waitUntil('old hours are gone', hasExpired, stage);
     await stage.onClose();
     const state = readStoreState(join(dataDir, 'store'));
-    assert.deepEqual({ ...state.ledger.expired }, { transaction_usage: old!['n'] });
+    assert.deepEqual({ ...state.ledger.expired }, { transaction_usage: old!.n });
     assert.equal((await countRows(dataDir)).difference, 0);
     assert.equal(state.nextOrdinal, maker.ordinal, 'the position stays');
   });

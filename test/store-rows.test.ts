@@ -39,7 +39,7 @@ function expectedRow(item: RdrRecord, block: TestBlock, index: number): Record<s
     if (fits) row[column.column] = typeof value === 'string' ? value.replace(/^\ufeff/, '') : value;
     else extra.push([at, type, value]);
   }
-  row['extra'] = extra.length === 0 ? null : JSON.stringify(extra);
+  row.extra = extra.length === 0 ? null : JSON.stringify(extra);
   return row;
 }
 
@@ -69,9 +69,9 @@ async function assertRows(dataDir: string, blocks: readonly TestBlock[]): Promis
     const wanted = expected.get(tableName!) ?? [];
     wanted.sort(
       (a, b) =>
-        String(a['arrival_time']).localeCompare(String(b['arrival_time'])) ||
-        Number(a['connection_id']) - Number(b['connection_id']) ||
-        Number(a['record_ordinal']) - Number(b['record_ordinal']),
+        String(a.arrival_time).localeCompare(String(b.arrival_time)) ||
+        Number(a.connection_id) - Number(b.connection_id) ||
+        Number(a.record_ordinal) - Number(b.record_ordinal),
     );
     assert.equal(rows.length, wanted.length, `${tableName}: rows`);
     rows.forEach((row, i) => {
@@ -188,9 +188,9 @@ test('records without a table and malformed ones are kept as bytes, up to a boun
     });
     const other = await ask(dataDir, 'FROM other_records ORDER BY record_ordinal');
     assert.equal(other.length, 2);
-    assert.equal(other[1]!['record_ordinal'], 6);
-    assert.equal(other[1]!['tag'], 0xf0f0ffff);
-    assert.equal(other[1]!['raw'], unknown.toString('hex'));
+    assert.equal(other[1]!.record_ordinal, 6);
+    assert.equal(other[1]!.tag, 0xf0f0ffff);
+    assert.equal(other[1]!.raw, unknown.toString('hex'));
     assert.equal((await countRows(dataDir)).difference, 0);
   });
 });
@@ -202,7 +202,7 @@ test('a store without files has every table, empty and typed', async () => {
       assert.deepEqual(await readRows(await engine.run(`FROM ${name}`)), []);
       const described = await readRows(await engine.run(`DESCRIBE ${name}`));
       assert.deepEqual(
-        described.map((row) => row['column_name']),
+        described.map((row) => row.column_name),
         columns.map((column) => column.name),
       );
     }

@@ -66,7 +66,7 @@ if (!isMainThread && workerData !== null) {
     assert.equal(counters.snapshot().droppedRingFull, 5);
     const before = readAll(reader);
     assert.deepEqual(
-      before.map(({ fields }) => fields['fitted']),
+      before.map(({ fields }) => fields.fitted),
       Array.from({ length: fitted }, (_, n) => n),
       'what was there is not overwritten',
     );
@@ -94,7 +94,7 @@ if (!isMainThread && workerData !== null) {
     assert.ok(writer.write('error', 'odd', { big: 1n }));
     const [line] = readAll(reader);
     assert.equal(line!.text, 'odd');
-    assert.match(String(line!.fields['unprintable']), /BigInt/);
+    assert.match(String(line!.fields.unprintable), /BigInt/);
     assert.equal(line!.dropped, 1);
   });
 
@@ -130,7 +130,7 @@ if (!isMainThread && workerData !== null) {
     assert.ok(new SpscByteRing(handle.ring).abandonProducer());
     lines.push(...readAll(reader));
     lines.forEach(({ fields }, n) => {
-      assert.equal(fields['n'], n);
+      assert.equal(fields.n, n);
     });
     const counted = counters.snapshot().lines;
     assert.ok(lines.length - counted <= 1 && counted <= lines.length, `${counted} counted`);

@@ -119,21 +119,21 @@ test('the same as JSON', options, () => {
 test('JavaScript: the culprit is neither the engine nor a module of Node.js', options, () => {
   const { text, json } = reportOf(engine, 'javascript', { KNOWN: '1' });
   assert.equal(text, golden('javascript'));
-  assert.equal(json['culprit'], 3);
-  assert.equal(json['names'], 'v8');
+  assert.equal(json.culprit, 3);
+  assert.equal(json.names, 'v8');
 });
 
 test('what is not exact says so, in the first line too', options, () => {
   const { text, json } = reportOf(engine, 'hidden');
   assert.equal(text, golden('hidden'));
   const notes = ['optimized', 'function-line', 'may-hide-inlined', 'perf-map'];
-  assert.deepEqual(json.frames[3]!['notes'], notes);
-  assert.equal(json['names'], 'perf-map');
+  assert.deepEqual(json.frames[3]!.notes, notes);
+  assert.equal(json.names, 'perf-map');
 });
 
 test('an engine whose functions cannot be named: the remedy is in the report', options, () => {
   const { text, json } = reportOf(engine, 'javascript');
-  assert.equal(json['names'], 'none');
+  assert.equal(json.names, 'none');
   assert.match(
     text,
     /note {6}functions of this version of Node\.js cannot be named; start it with/,
@@ -142,16 +142,16 @@ test('an engine whose functions cannot be named: the remedy is in the report', o
 
 test('what is not known is null', options, () => {
   const { json } = reportOf(plain, 'underrun');
-  assert.equal(json['unprotectTime'], null);
-  assert.equal(json['place'], 'guard-before');
+  assert.equal(json.unprotectTime, null);
+  assert.equal(json.place, 'guard-before');
 });
 
 test('hostile names break neither line, nor terminal, nor JSON', options, () => {
   const { text, json } = reportOf(plain, 'hostile');
   const bad = '\ufffd';
-  assert.equal(json['label'], `a"b\\c${bad}d${bad}[1m${bad}ä€${bad.repeat(3)}🐞${bad.repeat(2)}`);
-  assert.equal(json.frames[1]!['function'], bad.repeat(159));
-  assert.equal(json.frames[1]!['file'], '"'.repeat(255));
+  assert.equal(json.label, `a"b\\c${bad}d${bad}[1m${bad}ä€${bad.repeat(3)}🐞${bad.repeat(2)}`);
+  assert.equal(json.frames[1]!.function, bad.repeat(159));
+  assert.equal(json.frames[1]!.file, '"'.repeat(255));
   assert.equal(text.split('\n').length, 12);
 });
 
@@ -160,7 +160,7 @@ test('a report too long loses whole frames, and says how many', options, () => {
   const shown = text.match(/^ {2}\/app\/program \[/gm)!.length;
   assert.ok(shown > 10 && shown < 64);
   assert.ok(text.endsWith(`  and ${64 - shown} more frames, for which this report has no room\n`));
-  assert.equal(json['framesCut'], 64 - json.frames.length);
+  assert.equal(json.framesCut, 64 - json.frames.length);
   assert.ok(json.frames.length > 10 && json.frames.length < 64);
 });
 

@@ -134,6 +134,6 @@ export function truthOfReceived(connections: readonly ReceivedConnection[]): For
 
 function keyOf(frame: Uint8Array, exporter: string): string {
   const record = readRecord(frame);
-  const subscriber = record.kind === 'record' ? record.values['subscriber_id'] : undefined;
+  const subscriber = record.kind === 'record' ? record.values.subscriber_id : undefined;
   return subscriber === undefined ? `exporter ${exporter}` : `subscriber ${subscriber}`;
 }

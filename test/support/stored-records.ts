@@ -56,13 +56,13 @@ export async function storedByMarker(dataDir: string): Promise<Map<number, Store
     const rows = await readRows(await engine.run(`SELECT * FROM (${union}) ORDER BY o`));
     const byMarker = new Map<number, StoredRecord[]>();
     for (const row of rows) {
-      const marker = Number(row['marker']);
+      const marker = Number(row.marker);
       const records = byMarker.get(marker) ?? [];
       byMarker.set(marker, records);
       records.push({
-        connectionId: Number(row['c']),
-        ordinal: Number(row['o']),
-        flowId: Number(row['f']),
+        connectionId: Number(row.c),
+        ordinal: Number(row.o),
+        flowId: Number(row.f),
       });
     }
     return byMarker;

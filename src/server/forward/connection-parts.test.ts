@@ -32,9 +32,8 @@ test('a bucket never gives more than rate times time and a burst', () => {
   for (const rate of [10, 1_000, 1_000_000]) {
     const bucket = new TokenBucket(rate);
     let taken = 0;
-    let wakes = 0;
     let nowMs = 500;
-    for (; nowMs < 60_500; wakes++) {
+    while (nowMs < 60_500) {
       const available = bucket.available(nowMs);
       const bytes = prng.chance(0.5) ? available : prng.below(available + 1);
       bucket.take(bytes);

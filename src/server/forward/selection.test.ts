@@ -126,7 +126,7 @@ function keyOf(name: string, block: CursorBlock, record: Buffer): string {
   const exporter = `exporter ${Buffer.from(block.header.exporter).toString('hex')}`;
   if (name === 'exporter') return exporter;
   const read = readRecord(new Uint8Array(record));
-  const subscriber = read.kind === 'record' ? read.values['subscriber_id'] : undefined;
+  const subscriber = read.kind === 'record' ? read.values.subscriber_id : undefined;
   return subscriber === undefined ? exporter : `subscriber ${subscriber}`;
 }
 

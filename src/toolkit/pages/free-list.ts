@@ -46,7 +46,7 @@ export class FreeList {
 
   /** The page has become free. False: the list is full, or this view is no member. */
   offer(page: number): boolean {
-    return this.#member !== null && this.#member.tryPush(page);
+    return this.#member?.tryPush(page) ?? false;
   }
 
   /** A page that was freed, or NO_ENTRY. */

@@ -20,6 +20,6 @@ export function chooseBackend(
 ): 'atomics' | 'wasm' {
   if (!(memory instanceof SharedWasmMemory)) return 'atomics';
   if (asked !== 'auto') return asked;
-  const forced = env['MILLRACE_RING_BACKEND'];
+  const forced = env.MILLRACE_RING_BACKEND;
   return forced === 'atomics' || forced === 'wasm' ? forced : preferred;
 }

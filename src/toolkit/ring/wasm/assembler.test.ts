@@ -106,9 +106,9 @@ test('an if with a result, with and without else; a call; a loop', () => {
           (br $next)))
       (if (i32.eq (local.get $sum) (i32.const 0x0f)) (then (return (i32.const -15))))
       (local.get $sum))`);
-  assert.equal(functions['largest']!(3, -9, 5), 5);
-  assert.equal(functions['sum']!(100), 5050);
-  assert.equal(functions['sum']!(5), -15);
+  assert.equal(functions.largest!(3, -9, 5), 5);
+  assert.equal(functions.sum!(100), 5050);
+  assert.equal(functions.sum!(5), -15);
 });
 
 test('every binary operator computes what JavaScript computes', () => {
@@ -186,7 +186,7 @@ test('loads, stores and atomics touch the bytes that they say', () => {
       (i32.atomic.rmw.add offset=64 (local.get $at) (local.get $a)))
     (func (export "copy") (memory.copy (i32.const 256) (i32.const 128) (i32.const 64)))`);
   const view = new DataView(memory.buffer);
-  functions['store']!(128, -3);
+  functions.store!(128, -3);
   assert.equal(view.getUint8(128), 0xfd);
   assert.equal(view.getUint8(129), 0);
   assert.equal(view.getUint16(130, true), 0xfffd);
@@ -195,13 +195,13 @@ test('loads, stores and atomics touch the bytes that they say', () => {
   assert.equal(view.getFloat64(144, true), -3);
   assert.equal(view.getInt32(152, true), -3);
   assert.equal(view.getBigInt64(160, true), -2n);
-  assert.equal(functions['load']!(128), 0xfd + 0xfffd - 3);
-  assert.equal(functions['constant']!(), -1500);
-  assert.equal(functions['cas']!(0, 0, 9), 0);
-  assert.equal(functions['cas']!(0, 0, 5), 9);
-  assert.equal(functions['add']!(0, 4), 9);
+  assert.equal(functions.load!(128), 0xfd + 0xfffd - 3);
+  assert.equal(functions.constant!(), -1500);
+  assert.equal(functions.cas!(0, 0, 9), 0);
+  assert.equal(functions.cas!(0, 0, 5), 9);
+  assert.equal(functions.add!(0, 4), 9);
   assert.equal(view.getInt32(64, true), 13);
-  functions['copy']!();
+  functions.copy!();
   assert.equal(view.getFloat64(256 + 16, true), -3);
 });
 
@@ -212,7 +212,7 @@ test('one module a text, one instance a memory', () => {
   assert.equal(one.buffer.byteLength, 65_536);
   const kernel = loadKernel<Functions>(text, one);
   assert.equal(loadKernel<Functions>(text, one), kernel);
-  loadKernel<Functions>(text, other)['f']!();
+  loadKernel<Functions>(text, other).f!();
   assert.equal(new Int32Array(one.buffer)[0], 0);
   assert.equal(new Int32Array(other.buffer)[0], 1);
 });
