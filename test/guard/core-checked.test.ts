@@ -41,11 +41,12 @@ const STEPS = [
   'basic',
   'hammer-alias 300',
   'hammer-step 300',
+  'hammer-turns 50',
   'moving 40',
   'ticking 50',
   'tracing',
   'breaking',
-  'growing 600',
+  'growing 60',
   'refusing',
 ];
 

@@ -28,6 +28,7 @@ test('writes go on, over the border of two pages too, and are reported', options
 const PROGRAMS: Readonly<Record<string, string>> = {
   'hammer-alias': 'with an alias each write of two threads to one page is seen',
   'hammer-step': 'without one no write of two threads is lost',
+  'hammer-turns': 'nor goes one by unseen when they write in turns',
   moving: 'the pages move into the alias and back under the writes of others',
   ticking: 'signals among the steps see no trap flag and lose none',
   tracing: 'code under the trap flag is traced on',
