@@ -18,6 +18,7 @@ import {
 } from '../src/toolkit/output/index.ts';
 import type { PagePool } from '../src/toolkit/pages/index.ts';
 import { addonSkipReason, closeFd, EAGAIN, EMSGSIZE } from '../src/toolkit/sys/index.ts';
+import { waitReadable } from '../src/toolkit/sys/wait.test-data.ts';
 import { hasUring } from './support/output-offers.ts';
 import { connectDatagram, FdReader, openFds } from './support/output-rig.ts';
 import { makePool, pause, refillAll, stampedPayload } from './support/output-session.ts';
@@ -87,6 +88,7 @@ for (const family of [4, 6] as const) {
         for (const start of STARTS) {
           const { answer, stamp } = sendPage(pool, writer, start, size, sequence++);
           assert.equal(answer, size, `${size} bytes at ${start}`);
+          waitReadable(reader);
           const taken = stream.takeNow(1 << 20);
           assert.equal(taken.length, size, `${size} bytes at ${start}: the datagram`);
           const checker = new StreamChecker(size, [stamp]);

@@ -18,6 +18,7 @@ import {
   shutdown,
   splice,
 } from '../src/toolkit/sys/index.ts';
+import { waitReadable } from '../src/toolkit/sys/wait.test-data.ts';
 import { type Offer, offersOn } from './support/output-offers.ts';
 import type { Path } from './support/output-rig.ts';
 import { pause, refillAll, runLaps } from './support/output-session.ts';
@@ -82,6 +83,7 @@ async function runOnward(rig: PeerRig): Promise<void> {
   const pipe = new OnwardPipe();
   try {
     session.pump(1 << 20);
+    waitReadable(reader.fd);
     assert.ok(pipe.pull(reader.fd) > 0);
     await runLaps(session, LAPS);
     session.stop();
@@ -126,6 +128,7 @@ test('MSG_PEEK takes nothing: pages stay away until they are received', needsAdd
   await everywhere((offer, path) =>
     withPeer(offer, path, {}, async (rig) => {
       rig.session.pump(1 << 20);
+      waitReadable(rig.reader.fd);
       for (let lap = 0; lap < 4; lap++) {
         assert.ok(rig.reader.peek(1 << 20).length > 0);
         await runLaps(rig.session, { count: 1, everyMs: 12 });

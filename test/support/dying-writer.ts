@@ -13,6 +13,7 @@ import {
   socketCreate,
   unixSockaddr,
 } from '../../src/toolkit/sys/index.ts';
+import { waitWritable } from '../../src/toolkit/sys/wait.test-data.ts';
 import { offersOn } from './output-offers.ts';
 import { FdReader, LOOPBACK_4 } from './output-rig.ts';
 import { openSession } from './output-session.ts';
@@ -47,9 +48,9 @@ function writeAll(fd: number, name: string, where: 'tcp4' | 'unix', pool?: PageP
   return session.writer.counts.sentBytes;
 }
 
-async function runAsProcess(target: string, name: string): Promise<void> {
+function runAsProcess(target: string, name: string): void {
   const fd = connectBy(target);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  waitWritable(fd);
   const sent = writeAll(fd, name, target.startsWith('/') ? 'unix' : 'tcp4');
   process.stdout.write(`${sent}\n`);
   setInterval(() => {}, 1000);
@@ -57,7 +58,7 @@ async function runAsProcess(target: string, name: string): Promise<void> {
 
 if (isMainThread) {
   const [target, name] = process.argv.slice(2);
-  if (process.argv[1]?.endsWith('dying-writer.js')) await runAsProcess(target!, name!);
+  if (process.argv[1]?.endsWith('dying-writer.js')) runAsProcess(target!, name!);
 } else {
   const { handle, owner, fd, offer } = workerData as DyingWorker;
   parentPort!.postMessage(writeAll(fd, offer, 'tcp4', new PagePool(handle, owner)));

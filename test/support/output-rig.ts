@@ -26,6 +26,7 @@ import {
   socketCreate,
   unixSockaddr,
 } from '../../src/toolkit/sys/index.ts';
+import { acceptComing, waitWritable } from '../../src/toolkit/sys/wait.test-data.ts';
 
 export const PATHS = ['tcp4', 'tcp6', 'unix'] as const;
 export type Path = (typeof PATHS)[number];
@@ -64,7 +65,8 @@ function connectIp(family: 4 | 6, buffers: Buffers): Connection {
   setBuffers(writer, { ...buffers, receiveBuffer: 'auto' });
   const connected = connect(writer, family, address, 0, localPort(listener));
   if (connected !== -EINPROGRESS) checked('connect', connected);
-  const reader = checked('accept4', accept4(listener, new Uint8Array(PEER_BYTES)));
+  const reader = acceptComing(listener);
+  waitWritable(writer);
   closeFd(listener);
   return { writer, reader };
 }

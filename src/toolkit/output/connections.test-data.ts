@@ -11,7 +11,6 @@ import { closeFd } from '../sys/file.ts';
 import { addonSkipReason } from '../sys/load.ts';
 import { ipSockaddr } from '../sys/sockaddr.ts';
 import {
-  accept4,
   bindTo,
   connectTo,
   listen,
@@ -23,6 +22,7 @@ import {
   socketCreate,
   socketPair,
 } from '../sys/socket.ts';
+import { acceptComing, waitReadable } from '../sys/wait.test-data.ts';
 import type { OutputSource } from './output-source.ts';
 import type { OutputWriter } from './output-writer.ts';
 
@@ -102,8 +102,7 @@ function tcpConnection(family: 4 | 6): Connection {
   const fd = checked('socket', socketCreate(family));
   const answer = connectTo(fd, ipSockaddr(family, LOOPBACKS[family], localPort(listener))!);
   assert.ok(answer === 0 || answer === -EINPROGRESS);
-  waitReadable(listener);
-  const peer = checked('accept4', accept4(listener, new Uint8Array(18)));
+  const peer = acceptComing(listener);
   closeFd(listener);
   return connectionOf(fd, peer);
 }
@@ -125,21 +124,12 @@ function udpConnection(family: 4 | 6): Connection {
   return connectionOf(fd, peer);
 }
 
-/** Waits until the fd is readable; fails after ten seconds. */
-export function waitReadable(fd: number): void {
-  const epollFd = checked('epoll_create', epollCreate());
-  checked('epoll_ctl', epollAdd(epollFd, fd, EPOLLIN, 1));
-  const ready = epollWait(epollFd, new Int32Array(2), 1, 10_000);
-  closeFd(epollFd);
-  assert.equal(ready, 1, 'readable in time');
-}
-
-/** Waits until `fd` takes bytes or `peer` has some; fails after ten seconds. */
+/** Waits until `fd` takes bytes or `peer`, another one, has some; fails after thirty seconds. */
 export function waitEither(fd: number, peer: number): void {
   const epollFd = checked('epoll_create', epollCreate());
   checked('epoll_ctl', epollAdd(epollFd, fd, EPOLLOUT, 1));
   checked('epoll_ctl', epollAdd(epollFd, peer, EPOLLIN, 2));
-  const ready = epollWait(epollFd, new Int32Array(4), 2, 10_000);
+  const ready = epollWait(epollFd, new Int32Array(4), 2, 30_000);
   closeFd(epollFd);
   assert.ok(ready > 0, 'something happens in time');
 }

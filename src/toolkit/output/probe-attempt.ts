@@ -26,6 +26,7 @@ import {
   PEER_BYTES,
   pipeCreate,
   SyscallError,
+  setSocketOption,
   socketCreate,
   socketPair,
 } from '../sys/index.ts';
@@ -86,7 +87,10 @@ const LOOPBACKS = [
   { family: 6, address: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] },
 ] as const;
 
-/** A TCP connection over loopback, by IPv4 or else IPv6: [sender, receiver]. */
+/**
+ * A TCP connection over loopback, by IPv4 or else IPv6: [sender, receiver]. The receiver is
+ * readable when PROBE_BYTES are there.
+ */
 export function openTcpPair(keep: Keep): readonly [number, number] {
   let failed: unknown;
   for (const { family, address } of LOOPBACKS) {
@@ -111,8 +115,10 @@ function connectPair(keep: Keep, family: 4 | 6, address: Uint8Array): readonly [
   waitFor(sender, EPOLLOUT);
   checked('connect', -getSocketOption(sender, 'pendingError'));
   waitFor(listener, EPOLLIN);
-  const receiver = checked('accept4', accept4(listener, new Uint8Array(PEER_BYTES)));
-  return [sender, keep(receiver)];
+  const receiver = keep(checked('accept4', accept4(listener, new Uint8Array(PEER_BYTES))));
+  // What a probe sends may come in pieces, by the MTU: readable means all of it.
+  checked('SO_RCVLOWAT', setSocketOption(receiver, 'receiveLowWaterBytes', PROBE_BYTES));
+  return [sender, receiver];
 }
 
 /** Waits for an event, errors and hang-ups included; throws ETIMEDOUT. */

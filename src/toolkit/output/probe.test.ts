@@ -5,10 +5,14 @@ import { monotonicMs } from '../base/clock.ts';
 import { addonSkipReason, failCall, type NativeAddon, native } from '../sys/index.ts';
 import { replaceNative } from '../sys/load.ts';
 import { PROBE_NAMES, probeKernel, probeKernelAnew } from './probe.ts';
+import { PROBE_BYTES } from './probe-attempt.ts';
 import { memlockLimit } from './probe-limits.ts';
 
 const needsAddon = { skip: addonSkipReason() };
 
+/** Of what the probe sends, and how long nothing follows. */
+const FIRST_BYTES = 1448;
+const EARLY_MS = 20;
 const EIO = 5;
 const EPERM = 1;
 
@@ -104,6 +108,33 @@ test('a kernel without any of it is probed in bounded time', needsAddon, () => {
   assert.equal(probe.uringZerocopy.available, false);
   assert.equal(probe.pipes.available, false);
   assert.equal(probe.pipes.grantedBytes, probe.pipes.defaultBytes);
+});
+
+test('what comes in pieces is waited for', needsAddon, () => {
+  const genuine = native();
+  const rests: (() => void)[] = [];
+  replaceNative({
+    ...genuine,
+    send: (fd, bytes, offset, length, flags) => {
+      const isData = length === PROBE_BYTES && flags === 0;
+      if (!isData) return genuine.send(fd, bytes, offset, length, flags);
+      const first = genuine.send(fd, bytes, offset, FIRST_BYTES, flags);
+      rests.push(() => genuine.send(fd, bytes, offset + first, length - first, flags));
+      return length;
+    },
+    epollWait: (epollFd, pairs, pairCount, timeoutMs) => {
+      const early = genuine.epollWait(epollFd, pairs, pairCount, EARLY_MS);
+      if (early !== 0) return early;
+      for (const rest of rests.splice(0)) rest();
+      return genuine.epollWait(epollFd, pairs, pairCount, timeoutMs);
+    },
+  });
+  try {
+    const { sockDiag } = probeKernelAnew();
+    assert.equal(sockDiag.available, probeKernel().sockDiag.available, sockDiag.detail);
+  } finally {
+    replaceNative(genuine);
+  }
 });
 
 test('a vmsplice that copies is seen as one', needsAddon, () => {

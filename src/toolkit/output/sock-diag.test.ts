@@ -16,7 +16,8 @@ import {
   send,
   socketCreate,
 } from '../sys/socket.ts';
-import { connected, ipv6SkipReason, openFdCount, waitReadable } from './connections.test-data.ts';
+import { waitUnread } from '../sys/wait.test-data.ts';
+import { connected, ipv6SkipReason, openFdCount } from './connections.test-data.ts';
 import { closeThreadDiag, SockDiag, sockDiagOfThread, socketQuestion } from './sock-diag.ts';
 
 const needsAddon = { skip: addonSkipReason(), timeout: 30_000 };
@@ -85,7 +86,7 @@ for (const transport of ['tcp', 'tcp6'] as const) {
     assert.deepEqual([diag.inode, diag.receiveQueueBytes], [fstatSync(peer).ino, 0]);
     diag.pin(question);
     assert.equal(send(fd, new Uint8Array(5000), 0, 5000), 5000);
-    waitReadable(peer);
+    waitUnread(peer, 5000);
     assert.equal(diag.ask(question), 0);
     assert.equal(diag.receiveQueueBytes, 5000);
     recv(peer, new Uint8Array(1200), 0, 1200);
@@ -111,6 +112,7 @@ test('what is not there is not found, nor is a listener or another socket', need
   assert.equal(listen(listener, 1), 0);
   assert.equal(diag.ask(socketQuestion(nameOf(listener, localName), nobody)), -ENOENT);
   send(fd, new Uint8Array(10), 0, 10);
+  waitUnread(connection.peer, 10);
   connection.closePeer();
   assert.ok(diag.ask(socketQuestion(theirs, ours)) < 0, 'it was reset: bytes were not read');
 });

@@ -5,6 +5,7 @@ import { PagePool } from '../pages/index.ts';
 import { EAGAIN, ECONNREFUSED, EIO, EMFILE, EMSGSIZE, ENOMEM, EPERM } from '../sys/errno.ts';
 import { failCall } from '../sys/faults.ts';
 import { addonSkipReason } from '../sys/load.ts';
+import { waitFailed, waitReadable } from '../sys/wait.test-data.ts';
 import { ApplicationAckReclaim } from './application-ack-reclaim.ts';
 import {
   type Connection,
@@ -12,7 +13,6 @@ import {
   fillPattern,
   openFdCount,
   readSome,
-  waitReadable,
 } from './connections.test-data.ts';
 import { CopyWriter } from './copy-writer.ts';
 import { ImmutableReclaim } from './immutable-reclaim.ts';
@@ -93,6 +93,7 @@ for (const [name, make] of Object.entries(WRITERS)) {
     const writer = make(connection.fd);
     connection.closePeer();
     assert.equal(writer.write(source, 0, 100), 100);
+    waitFailed(connection.fd);
     assert.equal(writer.write(source, 0, 100), -ECONNREFUSED);
     assert.equal(writer.write(source, 0, 100), 100);
     writer.close();

@@ -6,6 +6,7 @@ import { PagePool } from '../pages/index.ts';
 import { EAGAIN, EBADF, ECONNRESET, EPIPE } from '../sys/errno.ts';
 import { addonSkipReason } from '../sys/load.ts';
 import { setLinger, shutdown } from '../sys/socket.ts';
+import { waitWritable } from '../sys/wait.test-data.ts';
 import { ApplicationAckReclaim } from './application-ack-reclaim.ts';
 import {
   type Connection,
@@ -13,7 +14,6 @@ import {
   openFdCount,
   readExactly,
   STREAMS,
-  waitEither,
 } from './connections.test-data.ts';
 import { CopyWriter } from './copy-writer.ts';
 import { FileWriter } from './file-writer.ts';
@@ -58,7 +58,7 @@ function writeUntilRefused(writer: OutputWriter, source: OutputSource, peer: Con
     if (accepted < 0 && accepted !== -EAGAIN) return accepted;
     const pending = writer.flush();
     if (pending < 0) return pending;
-    if (pending > 0 || accepted === -EAGAIN) waitEither(peer.fd, peer.fd);
+    if (pending > 0 || accepted === -EAGAIN) waitWritable(peer.fd);
   }
   return 0;
 }

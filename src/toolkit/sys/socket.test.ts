@@ -31,19 +31,12 @@ import {
   shutdown,
   socketCreate,
 } from './socket.ts';
+import { waitReadable } from './wait.test-data.ts';
 
 const needsAddon = { skip: addonSkipReason() };
 
 const LOOPBACK_4 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
 const LOOPBACK_6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
-
-/** Waits until the fd is readable. */
-function waitReadable(fd: number): void {
-  const epollFd = checked('epoll_create', epollCreate());
-  checked('epoll_ctl', epollAdd(epollFd, fd, EPOLLIN, 1));
-  assert.equal(epollWait(epollFd, new Int32Array(2), 1, 10_000), 1);
-  closeFd(epollFd);
-}
 
 function listenOn(family: AddressFamily, address: Uint8Array): number {
   const fd = checked('socket', socketCreate(family));

@@ -4,7 +4,7 @@ import { EMSGSIZE } from './errno.ts';
 import { closeFd } from './file.ts';
 import { addonSkipReason } from './load.ts';
 import { mapFile } from './memory.ts';
-import { accept4, bind, connect, listen, localPort, recv, socketCreate } from './socket.ts';
+import { bind, connect, listen, localPort, recv, socketCreate } from './socket.ts';
 import {
   URING_ENTRY_BYTES,
   URING_PARAMS_BYTES,
@@ -12,6 +12,7 @@ import {
   uringPrepareSend,
   uringSetup,
 } from './uring.ts';
+import { acceptComing, waitUnread } from './wait.test-data.ts';
 
 const needsAddon = { skip: addonSkipReason() };
 const LOOPBACK = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
@@ -74,7 +75,7 @@ function connectedPair(t: TestContext): readonly [number, number] {
   assert.equal(listen(listener, 1), 0);
   const from = socketCreate(4);
   connect(from, 4, LOOPBACK, 0, localPort(listener));
-  const to = accept4(listener, new Uint8Array(18));
+  const to = acceptComing(listener);
   t.after(() => [listener, from, to].forEach(closeFd));
   return [from, to];
 }
@@ -100,6 +101,7 @@ test('a send by reference: two completions, and the use that was made', needsAdd
   assert.equal(completions[1]!.userData, 9);
   assert.equal(completions[1]!.flags, 8, 'the notification');
   assert.equal(completions[1]!.result! | 0, -(2 ** 31), 'loopback copies, and says so');
+  waitUnread(to, 4096);
   const got = new Uint8Array(4096);
   assert.equal(recv(to, got, 0, 4096), 4096);
   assert.ok(got.every((byte) => byte === 5));
