@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeSource } from '../../../test/support/fake-source.ts';
-import type { TopMeasure, TopRow, TopSubject } from './source.ts';
+import { stillClock } from '../../../test/support/still-clock.ts';
+import { LIVE_LEASE_MS, type TopMeasure, type TopRow, type TopSubject } from './source.ts';
 import { TopCache, type TopQuestion } from './tops.ts';
 
 const LIVE: TopQuestion = { by: 'subscribers', window: '1m', measure: 'bytes' };
@@ -37,13 +38,18 @@ class SlowSource extends FakeSource {
   }
 }
 
-test('a question is computed once, however many ask at the same time and just after', async () => {
+test('a question is computed once, however many ask at the same time and just after', async (t) => {
+  const clock = stillClock(t);
   const source = new FakeSource();
   const tops = new TopCache(source);
   await Promise.all([tops.ask(LIVE, 10), tops.ask(LIVE, 3), tops.ask(LIVE, 100)]);
+  clock.pass(850);
   await tops.ask(LIVE, 10);
   assert.equal(source.topCalls, 1);
   assert.equal(tops.computed, 1);
+  clock.pass(150);
+  await tops.ask(LIVE, 10);
+  assert.equal(tops.computed, 2, 'a live top is new every second');
 });
 
 test('rows are sorted by the measure and cut to n', async () => {
@@ -56,14 +62,18 @@ test('rows are sorted by the measure and cut to n', async () => {
   );
 });
 
-test('a live answer says how much of its window it holds', async () => {
+test('a live answer says how much of its window it holds', async (t) => {
+  const clock = stillClock(t);
   const tops = new TopCache(new FakeSource());
   assert.equal((await tops.ask(LIVE, 1)).coveredMs, 0);
   assert.equal((await tops.ask(STORED, 1)).coveredMs, 900_000);
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  clock.pass(30);
   // Another question renews the same lease.
-  const { coveredMs } = await tops.ask({ ...LIVE, by: 'hosts' }, 1);
-  assert.ok(coveredMs >= 29 && coveredMs < 60_000, `${coveredMs} ms`);
+  assert.equal((await tops.ask({ ...LIVE, by: 'hosts' }, 1)).coveredMs, 30);
+  clock.pass(LIVE_LEASE_MS);
+  assert.equal((await tops.ask({ ...LIVE, by: 'hosts' }, 1)).coveredMs, LIVE_LEASE_MS + 30);
+  clock.pass(LIVE_LEASE_MS + 1);
+  assert.equal((await tops.ask(LIVE, 1)).coveredMs, 0, 'nobody looked for so long');
 });
 
 test('one SQL top runs at a time, and asks for its own window', async () => {
