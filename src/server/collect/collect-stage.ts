@@ -55,7 +55,7 @@ const REPORT_EVERY_MS = 1_000;
 /** Connections accepted from one listener in one turn. */
 const ACCEPTS_PER_TURN = 64;
 /** Listeners rest this long when accept4(2) has failed: they stay ready, and nothing is gained. */
-const ACCEPT_PAUSE_MS = 200;
+export const ACCEPT_PAUSE_MS = 200;
 /** How long a drain reads from exporters that go on sending. */
 export const DRAIN_READ_MS = 1_000;
 /** How long a drain waits for pages and slots before it gives up, counted as droppedDrain. */
