@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { type ConfigInput, makeConfig, type Server, startServer } from '../src/server/index.ts';
 import { BLOCK_HEADER_BYTES } from '../src/server/journal/format.ts';
 import { JournalReader, listSegments } from '../src/server/journal/reader.ts';
-import type { Fault } from '../src/server/setup.ts';
+import { type Fault, GATE_CLOSED, GATE_OPEN, GATE_WORD } from '../src/server/setup.ts';
 import type { Snapshot } from '../src/server/snapshot.ts';
 import { countRows } from '../src/server/store/count-rows.ts';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
@@ -21,6 +21,7 @@ import { makeMarkedStream, storedByMarker } from './support/stored-records.ts';
 
 const skip = addonSkipReason() ?? false;
 const MARKER = 7;
+const WAIT_MS_MAX = 300_000;
 const BASE: ConfigInput = {
   listen: ['127.0.0.1:0'],
   http: null,
@@ -63,13 +64,20 @@ async function drained(server: Server): Promise<Snapshot> {
   return last;
 }
 
-async function untilStored(server: Server, records: number): Promise<void> {
-  for (let i = 0; i < 1_200; i++) {
-    const sink = server.snapshot().sinks[0];
-    if (sink !== undefined && sink.received === records && sink.pending === 0) return;
+async function until(server: Server, isTrue: (snapshot: Snapshot) => boolean): Promise<void> {
+  const endMs = performance.now() + WAIT_MS_MAX;
+  while (!isTrue(server.snapshot())) {
+    assert.ok(performance.now() < endMs, `not reached: ${JSON.stringify(server.snapshot())}`);
     await sleepMs(50);
   }
-  assert.fail(`not stored: ${JSON.stringify(server.snapshot().sinks)}`);
+}
+
+async function untilStored(server: Server, records: number): Promise<void> {
+  await until(server, ({ sinks: [sink] }) => sink?.received === records && sink.pending === 0);
+}
+
+async function untilJournaled(server: Server, bytes: number): Promise<void> {
+  await until(server, ({ intake }) => intake.journaled === bytes);
 }
 
 /** Every record once, in order. */
@@ -108,12 +116,32 @@ for (const fault of FAULTS) {
   });
 }
 
+/** Sends a little at a time until the store reads from the ring; what is behind it is returned. */
+async function sendUntilInRing(server: Server, bytes: Uint8Array): Promise<ExporterSocket> {
+  const socket = new ExporterSocket(portOf(server), 262_144);
+  const isInRing = (): boolean => server.snapshot().sinks[0]?.source === 'ring';
+  while (!isInRing()) {
+    assert.ok(socket.sent < bytes.length / 4, 'the store asks for a place, and is given one');
+    await socket.sendUpTo(bytes, socket.sent + 20_000);
+    await sleepMs(50);
+  }
+  return socket;
+}
+
 test('a reader that stands still falls back to the segments and catches up', { skip }, async () => {
   await withFolder(async (data) => {
-    const stream = makeMarkedStream(99, MARKER, 60_000_000);
-    const pause: Fault = { step: 'block-decoded', time: 2, pauseMs: 4_000 };
-    const server = await startWith(data, [pause], { store: { flushMs: 500, flushRows: 50_000 } });
-    await sendAll(server, stream.bytes);
+    // More than the arena holds: when all of it is journaled, the reader has lost its place.
+    const stream = makeMarkedStream(99, MARKER, 48_000_000);
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    const still: Fault = { step: 'block-decoded', time: 1, gate };
+    const server = await startWith(data, [still], { store: { flushMs: 500, flushRows: 50_000 } });
+    const socket = await sendUntilInRing(server, stream.bytes);
+    Atomics.store(gate, GATE_WORD, GATE_CLOSED);
+    await socket.sendUpTo(stream.bytes, stream.bytes.length);
+    await untilJournaled(server, stream.bytes.length);
+    Atomics.store(gate, GATE_WORD, GATE_OPEN);
+    Atomics.notify(gate, GATE_WORD);
+    socket.close();
     await untilStored(server, stream.flowIds.length);
     const last = await drained(server);
     assert.ok(last.sinks[0]!.evictions > 0, 'the reader lost its place in the ring');
@@ -148,7 +176,7 @@ test('a flipped payload bit costs its block, is counted and named by verify', {
     const stream = makeMarkedStream(5, MARKER, 3_000_000);
     const journalOnly = await startWith(data, [], { sink: 'null' });
     await sendAll(journalOnly, stream.bytes);
-    await sleepMs(300);
+    await untilJournaled(journalOnly, stream.bytes.length);
     await drained(journalOnly);
     const { position, records } = flipPayloadBit(join(data, 'journal'), 3);
     const verify = await runCli(['journal', 'verify', join(data, 'journal'), '--json']);

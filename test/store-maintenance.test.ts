@@ -19,6 +19,7 @@ const START_MS = Date.UTC(2026, 0, 31, 7, 55);
 /** The hours of 07:55 and of 08:00. */
 const FIRST_HOUR = Math.floor(START_MS / HOUR_MS);
 const LAST_HOUR = FIRST_HOUR + 1;
+const WAIT_MS_MAX = 300_000;
 
 /** All rows of all tables, in an order of their own. */
 async function contents(dataDir: string): Promise<Map<string, Record<string, Cell>[]>> {
@@ -49,7 +50,8 @@ function plainFiles(dataDir: string): string[] {
 }
 
 async function waitUntil(what: string, isTrue: () => boolean, stage: StoreStage): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
+  const endMs = performance.now() + WAIT_MS_MAX;
+  while (performance.now() < endMs) {
     stage.doWork();
     if (isTrue()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -101,7 +103,7 @@ test('compaction of an hour keeps every row and sum; old files go later', async 
     );
     wallMs += 2000;
     const gone = (): boolean =>
-      filesBefore.filter((path) => existsSync(join(dataDir, 'store', path))).length < 10;
+      filesBefore.every((path) => !existsSync(join(dataDir, 'store', path)));
     await waitUntil('removed files are unlinked', gone, stage);
     await stage.onClose();
     assert.deepEqual(await contents(dataDir), before);
@@ -273,7 +275,7 @@ test('a crash at every step of compaction and retention loses and doubles nothin
         };
         const hooks = { wallMs: () => START_MS + 3 * HOUR_MS, onStep };
         const { stage } = await startStage(dataDir, maker.blocks, { maintainMs: 0 }, hooks);
-        await waitUntil(failing, () => stage.stats().errors > 0 || count < nth, stage);
+        await waitUntil(`${failing}, time ${nth}`, () => stage.stats().errors > 0, stage);
         await stage.onClose();
         const left = readdirSync(join(dataDir, 'store'), { recursive: true });
         assert.ok(left.length > 0);

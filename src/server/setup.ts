@@ -101,4 +101,11 @@ export interface Fault {
   readonly time: number;
   /** Blocks the thread for so long instead of throwing. */
   readonly pauseMs?: number;
+  /** The store's alone: stands still there, from that time on, while its word is GATE_CLOSED. */
+  readonly gate?: Int32Array;
 }
+
+/** The word of a fault's gate, and what it says. */
+export const GATE_WORD = 0;
+export const GATE_OPEN = 0;
+export const GATE_CLOSED = 1;

@@ -9,7 +9,7 @@ import { Control, type SinkReport, type Tell, type WorkerRequest } from '../cont
 import { RingBlockSource } from '../journal/ring-source.ts';
 import { JournalShared } from '../journal/shared.ts';
 import { openPool } from '../open-pool.ts';
-import { STORE_READER, type WorkerSetup } from '../setup.ts';
+import { GATE_CLOSED, GATE_WORD, STORE_READER, type WorkerSetup } from '../setup.ts';
 import type { Stage } from '../stage.ts';
 import { optionsOf } from './config-options.ts';
 import { DecodeStage } from './decode-stage.ts';
@@ -86,7 +86,9 @@ function failAt(faults: WorkerSetup['faults']): (step: string) => void {
   const left = faults.map((fault) => ({ ...fault }));
   return (step) => {
     for (const fault of left) {
-      if (!step.startsWith(fault.step) || --fault.time !== 0) continue;
+      if (!step.startsWith(fault.step) || --fault.time > 0) continue;
+      if (fault.gate !== undefined) Atomics.wait(fault.gate, GATE_WORD, GATE_CLOSED);
+      if (fault.gate !== undefined || fault.time < 0) continue;
       if (fault.pauseMs === undefined) throw new Error(`a fault was asked for at ${step}`);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.pauseMs);
     }
