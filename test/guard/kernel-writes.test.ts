@@ -87,7 +87,7 @@ test('open pages, and a region that has ended: silent; without the flag: EFAULT'
   assert.deepEqual(calls(outcome.reports), ['syscall pread64 4097 20']);
 });
 
-test('eight threads, a page each: no write is missed', options, (context) => {
+test('eight threads, a page each: no write is missed, each has its caller', options, (context) => {
   const outcome = run(context, 'pages');
   if (outcome === null) return;
   assert.deepEqual(outcome.lines, ['protect 0', 'all done 1']);
@@ -96,6 +96,7 @@ test('eight threads, a page each: no write is missed', options, (context) => {
     for (let i = 0; i < 20; i++) wanted.push(`syscall pread64 ${thread * 4096 + i} 1`);
   }
   assert.deepEqual(calls(outcome.reports).toSorted(), wanted.toSorted());
+  for (const report of outcome.reports) assert.equal(culpritOf(report)?.function, 'read_into');
 });
 
 for (const scenario of ['one-page', 'owner']) {
@@ -107,9 +108,9 @@ for (const scenario of ['one-page', 'owner']) {
     // An owner that opens the page in time leaves nothing to report.
     assert.ok(outcome.reports.length >= (scenario === 'owner' ? 0 : 1));
     assert.ok(outcome.reports.length <= 320);
-    // Who is let go on by another's report, or by the owner, before it is asked, has no stack.
+    // Who is let go on by another's report, or by the owner, before it is asked, has no stack: how
+    // many these are is up to the scheduler.
     const withStack = outcome.reports.filter((report) => report.frames.length > 1);
-    if (scenario !== 'owner') assert.ok(withStack.length >= outcome.reports.length * 0.9);
     for (const report of withStack) {
       const wanted = report.kind === 'syscall' ? 'read_into' : 'write_at';
       assert.equal(culpritOf(report)?.function, wanted);
