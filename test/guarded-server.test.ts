@@ -15,7 +15,7 @@ import { checkCounters, checkJournal, checkStore } from './support/mixed-checks.
 import { checkLedgers, runMixed, withDataFolder } from './support/mixed-run.ts';
 
 const SEED_MAX = 2 ** 31;
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 const BUGGY = fileURLToPath(new URL('./support/planted-bug.js', import.meta.url));
 const skip = addonSkipReason() ?? (process.arch === 'x64' ? undefined : 'needs x86-64');
 

@@ -51,7 +51,7 @@ for (const level of ['-O0', '-O1', '-O2']) {
     assert.match(text, / {2}bytes {5}01 -> 00\n/);
     assert.match(text, / {2}thread {4}main, tid (\d+) of process \1\n/);
     assert.match(text, / {2}slice {5}4 pages from page 4 on, generation 1: byte 0 of it\n/);
-    assert.match(text, / {2}history {3}protected \S+ [mu]?s before by the same thread, never unp/);
+    assert.match(text, / {2}history {3}protected \S+ [mnu]?s before by the same thread, never unp/);
     const frame = (name: string) =>
       `  \\S+/scribble-\\w+ \\[0x[0-9a-f]+\\]  ${name} \\(\\S+:\\d+\\)`;
     assert.match(

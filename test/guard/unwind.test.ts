@@ -288,7 +288,7 @@ test('mangled names come out for people, or as they are', { skip }, () => {
   const program = compileC('demangle-names.c', { flags: SANITIZERS, core: ['demangle.c'] });
   assert.ok(program !== null);
   const input = MANGLED.map(([mangled]) => `${mangled}\n`).join('');
-  const { stdout } = spawnSync(program, { input, encoding: 'utf8', timeout: 20_000 });
+  const { stdout } = spawnSync(program, { input, encoding: 'utf8', timeout: 60_000 });
   assert.deepEqual(
     stdout.split('\n').slice(0, -1),
     MANGLED.map(([, name]) => name),
