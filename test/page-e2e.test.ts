@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import type { Browser, Page } from 'playwright-core';
+import { isDeepStrictEqual, promisify } from 'node:util';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { makeConfig, type Server, type Snapshot, startServer } from '../src/server/index.ts';
 import { namedMix, SubscriberPool, sendStreams } from '../src/simulator/index.ts';
 import { PLAIN_SINK, Sink } from '../src/sink/index.ts';
@@ -30,6 +30,7 @@ const RECORDS = 20_000;
 const HTML_RECORDS = 50;
 const USAGE = 'tag = TRANSACTION_USAGE';
 const SETTLE_MS_MAX = 90_000;
+const LIVE_MS_MAX = 10_000;
 const MAIN = path.resolve(import.meta.dirname, '../src/cli/main.js');
 
 const skip =
@@ -57,6 +58,7 @@ describe('the live page of a real server', { skip }, () => {
       }),
     );
     page = await browser.newPage();
+    page.setDefaultTimeout(SETTLE_MS_MAX);
   });
 
   after(async () => {
@@ -101,6 +103,24 @@ describe('the live page of a real server', { skip }, () => {
     }
   }
 
+  /**
+   * The page and the status at a time at which nothing moved: the same before the page was read and
+   * behind it (files may be merged at any time, when an hour is over).
+   */
+  async function settledPage(received: number) {
+    const endMs = performance.now() + SETTLE_MS_MAX;
+    for (;;) {
+      const settled = await settledStatus(received);
+      await waitUntilShown(settled.timeMs);
+      const shown = { ...(await pageNumbers(page)), ...(await pageForwardNumbers(page)) };
+      const wanted = { ...statusNumbers(settled), ...forwardNumbers(settled) };
+      const now = await status();
+      const isSame = isDeepStrictEqual(wanted, { ...statusNumbers(now), ...forwardNumbers(now) });
+      if (isSame) return { settled, shown, wanted };
+      assert.ok(performance.now() < endMs, `still moving: ${JSON.stringify(now)}`);
+    }
+  }
+
   async function sendRaw(bytes: Uint8Array): Promise<void> {
     const [host, port] = splitAddress(server.ports.listen[0]!);
     const socket = net.connect(port, host);
@@ -135,11 +155,9 @@ describe('the live page of a real server', { skip }, () => {
         malformedRatio: 0.01,
       },
     });
-    const settled = await settledStatus(RECORDS);
-    await waitUntilShown(settled.timeMs);
-    assert.deepEqual(await pageNumbers(page), statusNumbers(settled), `seed ${seed}`);
+    const { settled, shown, wanted } = await settledPage(RECORDS);
+    assert.deepEqual(shown, wanted, `seed ${seed}`);
     const channels = forwardNumbers(settled);
-    assert.deepEqual(await pageForwardNumbers(page), channels, `seed ${seed}`);
     const { all, usage } = destinations;
     assert.deepEqual(
       [channels['all.delivered'], channels['usage.delivered']],
@@ -173,15 +191,34 @@ describe('the live page of a real server', { skip }, () => {
     }
   });
 
+  function htmlLabel(): Locator {
+    return page.locator('#top-subscribers .bar-label', { hasText: HTML_NAME }).first();
+  }
+
+  /** Live sums are lost when a browser that stands still does not ask for some seconds. */
+  async function untilLive(send: () => Promise<void>): Promise<void> {
+    const endMs = performance.now() + SETTLE_MS_MAX;
+    for (;;) {
+      await send();
+      const isShown = await htmlLabel()
+        .waitFor({ timeout: LIVE_MS_MAX })
+        .then(
+          () => true,
+          () => false,
+        );
+      if (isShown) return;
+      assert.ok(performance.now() < endMs, 'the live page does not show it');
+    }
+  }
+
   test('HTML in a subscriber id arrives as text, live and from the store', async () => {
-    await sendRaw(transactionUsage(HTML_NAME, 2_000_000_000, HTML_RECORDS));
+    await untilLive(() => sendRaw(transactionUsage(HTML_NAME, 2_000_000_000, HTML_RECORDS)));
     const windows = { '1m': 'Live from memory', '15m': 'From the store' };
     for (const [window, note] of Object.entries(windows)) {
       await page.click(`#top-window button[value="${window}"]`);
       await page.getByText(note).waitFor();
-      const label = page.locator('#top-subscribers .bar-label', { hasText: HTML_NAME });
-      await label.first().waitFor();
-      assert.equal(await label.first().textContent(), HTML_NAME, window);
+      await htmlLabel().waitFor();
+      assert.equal(await htmlLabel().textContent(), HTML_NAME, window);
     }
     assert.equal(await page.locator('main img, main script').count(), 0);
     assert.notEqual(await page.title(), 'owned');
@@ -197,19 +234,37 @@ describe('the live page of a real server', { skip }, () => {
     return lines.map((line) => JSON.parse(line)).toReversed();
   }
 
+  /** Asks again while the answer is one that ran out of time, as it may on a busy machine. */
+  async function untilSearched<T extends { readonly endedBy?: string }>(
+    ask: () => Promise<T>,
+  ): Promise<T> {
+    const endMs = performance.now() + SETTLE_MS_MAX;
+    for (;;) {
+      const answer = await ask();
+      if (answer.endedBy !== 'time') return answer;
+      assert.ok(performance.now() < endMs, 'no search comes to its end');
+    }
+  }
+
   async function searchFor(filter: string): Promise<void> {
-    await page.fill('#records-filter', filter);
-    const answered = page.waitForResponse((response) => response.url().includes('/records?'));
-    await page.press('#records-filter', 'Enter');
-    await (await answered).finished();
-    await page.locator('#records-results:not([data-waiting])').waitFor({ state: 'attached' });
+    await untilSearched(async () => {
+      await page.fill('#records-filter', filter);
+      const answered = page.waitForResponse((response) => response.url().includes('/records?'));
+      await page.press('#records-filter', 'Enter');
+      const response = await answered;
+      await response.finished();
+      await page.locator('#records-results:not([data-waiting])').waitFor({ state: 'attached' });
+      return await response.json();
+    });
   }
 
   test('the search finds what dump finds, the newest first, and shows text as text', async () => {
     const found = await dump(USAGE);
     const query = new URLSearchParams({ filter: USAGE, limit: '500' });
-    const answer = await fetch(`http://${server.ports.http}/api/v1/records?${query.toString()}`);
-    const { records } = (await answer.json()) as { records: unknown[] };
+    const { records } = await untilSearched(async () => {
+      const url = `http://${server.ports.http}/api/v1/records?${query.toString()}`;
+      return (await (await fetch(url)).json()) as { records: unknown[]; endedBy: string };
+    });
     assert.ok(found.length > 500, `${found.length} records`);
     assert.deepEqual(records, found.slice(0, 500));
     await searchFor(USAGE);
@@ -249,7 +304,8 @@ describe('the live page of a real server', { skip }, () => {
   });
 
   async function waitUntilShown(timeMs: number): Promise<void> {
-    for (let i = 0; i < 200; i += 1) {
+    const endMs = performance.now() + SETTLE_MS_MAX;
+    while (performance.now() < endMs) {
       if (Number(await page.getAttribute('html', 'data-snapshot-ms')) >= timeMs) return;
       await sleep(50);
     }
