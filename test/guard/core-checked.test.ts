@@ -101,7 +101,7 @@ test('valgrind finds nothing where pages move into an alias and back', needsValg
     const parameters = [...quiet, '--fair-sched=yes', program, ...words];
     const { stderr, status } = spawnSync('valgrind', parameters, {
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: 250_000,
     });
     assert.equal(status, 0, stderr);
   }
@@ -112,7 +112,7 @@ test('valgrind finds nothing in the regions', needsValgrind, () => {
     const parameters = [...quiet, regions!, scenario];
     const { stdout, stderr, status } = spawnSync('valgrind', parameters, {
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 250_000,
     });
     assert.equal(stdout, 'right\n', stderr);
     assert.equal(status, 0, stderr);

@@ -375,28 +375,27 @@ static void breaking(long count)
 	}
 }
 
-/* KiB after this word at the start of a line. */
+/* KiB after this word at the start of a line. Without stdio: ASan keeps what that has freed. */
 static long kib_of(const char *path, const char *word)
 {
-	FILE *file = fopen(path, "r");
-	long found = -1;
-	char line[200];
+	static char text[4096];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t bytes = read(fd, text, sizeof text - 1);
+	const char *found;
 
-	CHECK(file != NULL);
-	while (fgets(line, sizeof line, file) != NULL)
-		if (strncmp(line, word, strlen(word)) == 0)
-			found = strtol(line + strlen(word), NULL, 10);
-	fclose(file);
-	CHECK(found >= 0);
-	return found;
+	CHECK(bytes > 0 && close(fd) == 0);
+	text[bytes] = 0;
+	found = strstr(text, word);
+	CHECK(found != NULL);
+	return strtol(found + strlen(word), NULL, 10);
 }
 
 /* Mapped, and in use but for pages of files, which the kernel brings in by the dozen. Counted page
    by page: what statm has may be off by dozens of pages a processor. */
 static long kib_used(void)
 {
-	return kib_of("/proc/self/status", "VmSize:") +
-	       kib_of("/proc/self/smaps_rollup", "Anonymous:");
+	return kib_of("/proc/self/status", "\nVmSize:") +
+	       kib_of("/proc/self/smaps_rollup", "\nAnonymous:");
 }
 
 static void write_many(long count)
