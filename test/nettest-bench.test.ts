@@ -10,7 +10,7 @@ import { buildYardstick } from '../src/nettest/bench/yardstick.ts';
 import { addonSkipReason } from '../src/toolkit/sys/index.ts';
 
 const MAIN = join(import.meta.dirname, '../src/cli/main.js');
-const needsAddon = { skip: addonSkipReason(), timeout: 60_000 };
+const needsAddon = { skip: addonSkipReason(), timeout: 200_000 };
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-nettest-bench-'));
@@ -28,7 +28,7 @@ function run(folder: string, only: string): BenchResult {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [MAIN, 'nettest', 'bench', ...parameters, 'none', '--out', folder, '--json'],
-    { encoding: 'utf8', timeout: 50_000, env: { ...process.env, TMPDIR: folder } },
+    { encoding: 'utf8', timeout: 180_000, env: { ...process.env, TMPDIR: folder } },
   );
   assert.equal(status, 0, stderr);
   const text = readFileSync(join(folder, 'nettest-bench.json'), 'utf8');

@@ -10,7 +10,7 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 function probe(...words: string[]): { status: number | null; out: string; err: string } {
   const run = spawnSync(process.execPath, [MAIN, 'nettest', 'probe', ...words], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   });
   return { status: run.status, out: run.stdout, err: run.stderr };
 }

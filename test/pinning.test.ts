@@ -21,11 +21,23 @@ const first = `${usable[0]!}`;
 const last = `${usable.at(-1)!}`;
 const all = formatCpuList(usable);
 
+/** Null: the thread has ended since it was listed. */
+function statusOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ESRCH') return null;
+    throw error;
+  }
+}
+
 /** Allowed CPUs of each thread, by the name that the server gave it; others by their id. */
 function masksOf(pid: number): Map<string, string> {
   const found = new Map<string, string>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
-    const status = readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8');
+    const status = statusOf(`/proc/${pid}/task/${tid}/status`);
+    if (status === null) continue;
     const name = /^Name:\t(.*)$/m.exec(status)![1]!;
     const list = /^Cpus_allowed_list:\t(.*)$/m.exec(status)![1]!;
     const isWorker = /^(?:collect|journal|keeper|store)$/.test(name);

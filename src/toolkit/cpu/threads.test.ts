@@ -11,6 +11,7 @@ import {
   schedGetAffinity,
   schedSetAffinity,
 } from '../sys/index.ts';
+import { untilTasksGone } from '../sys/tasks.test-data.ts';
 import { type Confinement, confineHelperThreads } from './helpers.ts';
 import { threadIdOf } from './pin.ts';
 import { readThreads, threads } from './threads.ts';
@@ -19,7 +20,8 @@ import { filesOf, type Tree } from './trees.test-data.ts';
 import { registerLate, startWorker } from './workers.test-data.ts';
 
 const needsAddon = { skip: addonSkipReason() };
-const usable = topology().usable;
+/** What this process was left; its group may allow more. */
+const usable = topology().limits.affinity;
 const first = usable[0]!;
 const last = usable.at(-1)!;
 
@@ -38,6 +40,8 @@ function confine(cpus: readonly number[]): Confinement {
 afterEach(async () => {
   for (const confinement of confinements.splice(0)) confinement.stop();
   await Promise.all(workers.splice(0).map((started) => started.terminate()));
+  // Else the next test finds helpers that are gone when it looks at them.
+  await untilTasksGone();
 });
 
 const helpers = () => threads().filter(({ kind }) => kind === 'helper');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { MillraceError } from '../base/errors.ts';
@@ -18,9 +18,10 @@ import {
   shutdown,
   socketPair,
 } from '../sys/index.ts';
+import { taskNames } from '../sys/tasks.test-data.ts';
 import { FdReadiness, NOT_WATCHED } from './readiness.ts';
 
-const needsAddon = { skip: addonSkipReason(), timeout: 30_000 };
+const needsAddon = { skip: addonSkipReason(), timeout: 120_000 };
 const BYTE = Uint8Array.of(7);
 
 function pair(t: TestContext): readonly [number, number] {
@@ -241,16 +242,12 @@ test('close ends everything: waits, thread, fds', needsAddon, async (t) => {
   const waiting = readiness.wait(fd, EPOLLIN);
   let told = -1;
   readiness.watch(peer, (events) => (told = events)).arm(EPOLLIN);
-  const names = (): readonly string[] =>
-    readdirSync('/proc/self/task').map((id) =>
-      readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim(),
-    );
-  while (!names().includes('readiness')) await sleep(5);
+  while (!taskNames().includes('readiness')) await sleep(5);
   await readiness.close();
   await readiness.close();
   assert.equal(await waiting, NOT_WATCHED);
   assert.equal(told, NOT_WATCHED);
-  assert.equal(names().includes('readiness'), false);
+  assert.equal(taskNames().includes('readiness'), false);
   await assert.rejects(readiness.wait(fd, EPOLLIN), isCode('MR_ASSERT'));
   assert.equal(readdirSync('/proc/self/fd').length, fdsBefore + 2);
 });
@@ -309,7 +306,7 @@ function runAlone(code: string): { readonly status: number | null; readonly text
     const readiness = new FdReadiness();`;
   const run = spawnSync(process.execPath, ['--input-type=module', '-e', head + code], {
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 60_000,
   });
   return { status: run.status, text: run.stdout + run.stderr };
 }

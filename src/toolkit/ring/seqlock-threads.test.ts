@@ -16,6 +16,8 @@ interface Job {
   readonly seed: number;
   /** Writes, or 0: until the thread is ended. Readers: records that they want to see. */
   readonly count: number;
+  /** One int32: records written. */
+  readonly written: SharedArrayBuffer;
 }
 
 const nap = new Int32Array(new SharedArrayBuffer(4));
@@ -31,7 +33,8 @@ function valueAt(item: ItemKind, first: number, index: number): number {
 }
 
 /** Writes whole records, and records in place. */
-function writeAll({ handle, seed, count }: Job): void {
+function writeAll({ handle, seed, count, written }: Job): void {
+  const done = new Int32Array(written);
   const writer = SeqlockCell.writer(handle);
   const prng = new Prng(seed);
   const { item, length } = handle;
@@ -48,6 +51,7 @@ function writeAll({ handle, seed, count }: Job): void {
     }
     if (isWhole) writer.write(values);
     else writer.end();
+    Atomics.add(done, 0, 1);
     if (prng.chance(0.001)) Atomics.wait(nap, 0, 0, prng.unit());
   }
   writer.close();
@@ -95,8 +99,11 @@ async function readersSeeWhole(options: SeqlockCellOptions<ItemKind>): Promise<v
   const { handle } = SeqlockCell.create(options);
   const seed = newSeed();
   const writes = 100_000;
-  const threads = [start({ role: 'write', handle, seed, count: writes })];
-  for (let i = 0; i < 2; i++) threads.push(start({ role: 'read', handle, seed, count: 1_000 }));
+  const written = new SharedArrayBuffer(4);
+  const threads = [start({ role: 'write', handle, seed, count: writes, written })];
+  for (let i = 0; i < 2; i++) {
+    threads.push(start({ role: 'read', handle, seed, count: 1_000, written }));
+  }
   const reader = SeqlockCell.reader(handle);
   const into = valuesOf(handle);
   let isOver = false;
@@ -125,12 +132,15 @@ async function endWriters(options: SeqlockCellOptions<ItemKind>, wanted: number)
   let torn = 0;
   for (let round = 0; torn < wanted; round++) {
     assert.ok(round < 1_000, 'a writer is nearly always in the middle of a write');
-    const { worker, ended } = start({ role: 'write', handle, seed: newSeed(), count: 0 });
+    const written = new SharedArrayBuffer(4);
+    const done = new Int32Array(written);
+    const job = { role: 'write', handle, seed: newSeed(), count: 0, written } as const;
+    const { worker, ended } = start(job);
     const enough = 20;
-    for (let seen = 0; seen < enough; await new Promise((resolve) => setImmediate(resolve))) {
-      if (!reader.hasChanged() || !reader.read(into)) continue;
-      checked(handle, into);
-      seen++;
+    // Not so many records read: on one CPU we run while it sleeps in the middle of the next.
+    while (Atomics.load(done, 0) < enough) {
+      if (reader.tryRead(into)) checked(handle, into);
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await worker.terminate();
     await ended;
