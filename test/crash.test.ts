@@ -25,6 +25,7 @@ const STREAM_BYTES = 3_000_000;
 const SOCKET_BUFFER_BYTES = 262_144;
 /** What the server sets is doubled by the kernel; the sender's figure is asked from its socket. */
 const RECEIVE_BUFFER_BYTES = 2 * SOCKET_BUFFER_BYTES;
+const RECOVERY_MS_MAX = 300_000;
 const CONFIG = {
   collect: { receiveBufferBytes: SOCKET_BUFFER_BYTES, inFlightBlockCountMax: 1 },
   journal: { segmentBytes: 8 * 1024 * 1024 },
@@ -94,7 +95,7 @@ async function runAndKill(
 /** One more start, until everything in the journal is stored. */
 async function recover(data: string): Promise<void> {
   const server = await ServerProcess.start(data, CONFIG);
-  await server.until(({ sinks }) => sinks[0] !== undefined && sinks[0].pending === 0);
+  await server.until(({ sinks }) => sinks[0]?.pending === 0, RECOVERY_MS_MAX);
   assert.equal(await server.drain(), 0, server.stderr);
   const closed = server.stdout.match(/closes: nothing is unaccounted for/g) ?? [];
   assert.equal(closed.length, 2, server.stdout);
