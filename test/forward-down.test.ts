@@ -14,7 +14,7 @@ import { judge } from './support/forward-judge.ts';
 import { truthOfJournal } from './support/forward-truth.ts';
 
 const skip = addonSkipReason();
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 const SEED = 7;
 const EXPORTERS = 3;
 const BLOCK_BYTES = 20_000;

@@ -93,6 +93,12 @@ export function memoryParcel(bytes: Uint8Array, records: number): Parcel {
   return { ...emptyParcel(bytes, records), memory: { bytes: buffer, offset: 3 } };
 }
 
+/** More than a machine under load needs for all of a test. */
+const GIVE_UP_MS = 60_000;
+/** Before the clock moves the kernel has so much of the jump's time to tell something. */
+const SHARE_OF_JUMP = 0.01;
+const WAIT_MS_MAX = 100;
+
 export interface Settled {
   readonly parcel: Parcel;
   readonly settlement: Settlement;
@@ -145,10 +151,11 @@ export class ConnectionRig {
 
   /**
    * Turns until `isSo`, and moves the clock to the connection's next timer when nothing happens:
-   * the clock runs as fast as the machine does, but not while the kernel has something to tell.
+   * the clock runs as fast as the machine does, but not while the kernel has something to tell. On
+   * a busy machine it tells late, so a jump over seconds (a timeout) waits longer than a small one.
    */
   until(isSo: () => boolean, each: () => void = () => {}): void {
-    const endMs = Date.now() + 20_000;
+    const endMs = Date.now() + GIVE_UP_MS;
     while (!isSo()) {
       if (Date.now() > endMs) {
         throw new Error(`nothing more happens: ${this.connection.state} ${this.connection.reason}`);
@@ -157,8 +164,10 @@ export class ConnectionRig {
       const sent = this.connection.turn(this.nowMs);
       each();
       if (events > 0 || sent > 0 || isSo()) continue;
-      if (this.poller.wait(1) > 0) continue;
       const { nextTimerMs } = this.connection;
+      const jumpMs = nextTimerMs === Infinity ? 0 : nextTimerMs - this.nowMs;
+      const waitMs = Math.min(WAIT_MS_MAX, Math.max(1, jumpMs * SHARE_OF_JUMP));
+      if (this.poller.wait(waitMs) > 0) continue;
       if (nextTimerMs !== Infinity) this.nowMs = Math.max(this.nowMs, nextTimerMs);
     }
   }

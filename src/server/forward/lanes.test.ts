@@ -118,7 +118,7 @@ class Rig {
   }
 
   async until(what: string, condition: () => boolean): Promise<void> {
-    const endMs = Date.now() + 20_000;
+    const endMs = Date.now() + 60_000;
     while (!condition()) {
       assert.ok(Date.now() < endMs, what);
       this.life.turn();
