@@ -11,7 +11,7 @@ import { makeConfig } from '../src/server/config.ts';
 import { FRESH_MS } from '../src/server/forward/fresh.ts';
 import { LOOK_AGAIN_MS } from '../src/server/forward/outbox-warmth.ts';
 import { type Server, startServer } from '../src/server/index.ts';
-import type { Fault } from '../src/server/setup.ts';
+import { FAULT_OPEN, type Fault } from '../src/server/setup.ts';
 import { closeFd, EAGAIN, openFile, preadNoWait } from '../src/toolkit/sys/index.ts';
 import { addonSkipReason } from '../src/toolkit/sys/load.ts';
 import { ExporterSocket } from './support/exporter-socket.ts';
@@ -175,13 +175,11 @@ test(
   },
 );
 
-/** Turns of a forwarder that has nothing to do take IDLE_WAIT_MS each: some seconds. */
-const SOME_TURNS = 120;
-
 test('what a dead forwarder had open is closed', needsAddon, async (t) => {
   const destination = new ForwardDestination('a', { next: 0 });
   destination.start();
-  const fault: Fault = { role: 'forward', step: 'turn', time: SOME_TURNS };
+  const from = new Int32Array(new SharedArrayBuffer(4));
+  const fault: Fault = { role: 'forward', step: 'turn', time: 1, from };
   const server = await start(t, [fault], '127.0.0.1', destination.port);
   const bytes = simulatedBytes(7, 100_000);
   const exporter = new ExporterSocket(Number(server.ports.listen[0]!.split(':')[1]), 65_536);
@@ -193,6 +191,7 @@ test('what a dead forwarder had open is closed', needsAddon, async (t) => {
   });
   const before = openFds();
   assert.equal(server.snapshot().workerDeaths, 0, 'it lived when its fds were counted');
+  Atomics.store(from, FAULT_OPEN, 1);
   await until('it died', () => server.snapshot().workerDeaths === 1);
   exporter.sent = 0;
   await exporter.sendUpTo(bytes, bytes.length);

@@ -91,6 +91,9 @@ export interface WorkerSetup {
   readonly faults: readonly Fault[];
 }
 
+/** Word of a fault's `from`. */
+export const FAULT_OPEN = 0;
+
 /** Tests only: a worker throws, or stands still, at the n-th time that it comes to a step. */
 export interface Fault {
   /** Whose; the store's if nothing is said. Blocking stages know one step: `turn`. */
@@ -99,6 +102,8 @@ export interface Fault {
   readonly step: string;
   /** From 1. */
   readonly time: number;
+  /** Turns are counted from when its word FAULT_OPEN is set; from the first, if there is none. */
+  readonly from?: Int32Array;
   /** Blocks the thread for so long instead of throwing. */
   readonly pauseMs?: number;
   /** The store's alone: stands still there, from that time on, while its word is GATE_CLOSED. */

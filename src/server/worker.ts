@@ -13,7 +13,7 @@ import { registerThread } from '../toolkit/cpu/index.ts';
 import { setThreadName } from '../toolkit/sys/index.ts';
 import type { Tell, WorkerRequest } from './control.ts';
 import { LogWriter } from './log-ring.ts';
-import type { Fault, Role, WorkerSetup } from './setup.ts';
+import { FAULT_OPEN, type Fault, type Role, type WorkerSetup } from './setup.ts';
 import type { Stage } from './stage.ts';
 
 type StageMaker = (
@@ -62,12 +62,17 @@ function runBlocking(stage: Stage, faults: readonly Fault[]): void {
 /** Tests only: until the last planted fault. */
 function runFaulty(stage: Stage, faults: readonly Fault[]): void {
   const last = Math.max(...faults.map(({ time }) => time));
-  for (let turn = 1; turn <= last && !stage.done; turn++) {
+  for (let turn = 0; turn < last && !stage.done; ) {
+    if (faults.every(isOpen)) turn++;
     const fault = faults.find(({ step, time }) => step === 'turn' && time === turn);
     if (fault?.pauseMs !== undefined) sleepSync(fault.pauseMs);
     else if (fault !== undefined) throw new Error(`planted fault at turn ${turn}`);
     void stage.doWork();
   }
+}
+
+function isOpen({ from }: Fault): boolean {
+  return from === undefined || Atomics.load(from, FAULT_OPEN) !== 0;
 }
 
 function sleepSync(ms: number): void {
