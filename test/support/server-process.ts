@@ -71,8 +71,13 @@ export class ServerProcess {
     return this.#child.pid!;
   }
 
+  /**
+   * Each question has a connection of its own: one that is kept alive is closed by the server after
+   * seconds, and a process that stood still for so long would ask on it.
+   */
   async status(): Promise<Snapshot> {
-    const answer = await fetch(`${this.http}/api/v1/status`);
+    const headers = { connection: 'close' };
+    const answer = await fetch(`${this.http}/api/v1/status`, { headers });
     return (await answer.json()) as Snapshot;
   }
 
