@@ -175,7 +175,11 @@ function upset(chaos: Chaos, modes: readonly BreakMode[], steps: number): number
   for (let i = 0; i < steps; i++) {
     chaos.step();
     const peer = chaos.peers[prng.below(chaos.peers.length)]!;
-    if (prng.chance(0.03)) peer.breakOne(prng.below(4), modes[prng.below(modes.length)]!);
+    if (prng.chance(0.03)) {
+      peer.breakOne(prng.below(4), modes[prng.below(modes.length)]!);
+      // On a machine that stands still it is down for long enough, too.
+      changes += 2;
+    }
     if (prng.chance(0.01)) {
       peer.kill(modes[prng.below(modes.length)]!);
       changes += 2;

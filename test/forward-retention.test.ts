@@ -80,7 +80,9 @@ test('a position that cannot be read holds all, is seen, and goes on', needsAddo
   assert.match(stdout, /cannot be opened: EISDIR/);
   const metrics = await (await fetch(`${again.http}/metrics`)).text();
   assert.match(metrics, /millrace_forward_channel_state\{channel="a",state="blocked"\} 1/);
-  assert.equal(again.stderr.split('a channel has trouble with its files').length, 2, again.stderr);
+  const trouble = 'a channel has trouble with its files';
+  await again.until(() => again.stderr.includes(trouble));
+  assert.equal(again.stderr.split(trouble).length, 2, again.stderr);
   rmdirSync(path);
   renameSync(`${path}.away`, path);
   const open = await again.until(({ forward }) => forward?.channels[0]?.state === 'down');

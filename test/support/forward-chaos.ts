@@ -88,8 +88,10 @@ export async function runChaos(context: TestContext, options: ChaosOptions): Pro
   const common = { truth, resend, underWayBytesMax };
   for (const name of MULTICAST) rig.judge([name], common, context);
   rig.judge(REDUNDANCY, { ...common, mode: 'redundancy' }, context);
-  // Each death and each return is a change; a kill of the server may make another of each.
-  const membershipChanges = 2 * (counts.deaths + counts.serverKills * HASH.length);
+  // Each end of a connection may be a change, and each return: on a machine that stands still one
+  // that was reset is down for switchOverMs, too. A kill of the server may make another of each.
+  const breaks = counts.deaths + counts.resets;
+  const membershipChanges = 2 * (breaks + counts.serverKills * HASH.length);
   rig.judge(HASH, { ...common, mode: 'hash', membershipChanges }, context);
   const picked = rig.judge([PICKED], { ...common, chosen: isPicked }, context);
   assert.ok(picked.received > 0);
