@@ -88,10 +88,9 @@ export async function runChaos(context: TestContext, options: ChaosOptions): Pro
   const common = { truth, resend, underWayBytesMax };
   for (const name of MULTICAST) rig.judge([name], common, context);
   rig.judge(REDUNDANCY, { ...common, mode: 'redundancy' }, context);
-  // Each end of a connection may be a change, and each return: on a machine that stands still one
-  // that was reset is down for switchOverMs, too. A kill of the server may make another of each.
-  const breaks = counts.deaths + counts.resets;
-  const membershipChanges = 2 * (breaks + counts.serverKills * HASH.length);
+  // Each end of a member's connection may be a change, and each return: on a machine that stands
+  // still one that was reset is down for switchOverMs, too. So may a kill of the server.
+  const membershipChanges = 2 * (counts.memberBreaks + counts.serverKills * HASH.length);
   rig.judge(HASH, { ...common, mode: 'hash', membershipChanges }, context);
   const picked = rig.judge([PICKED], { ...common, chosen: isPicked }, context);
   assert.ok(picked.received > 0);
@@ -105,12 +104,20 @@ export async function runChaos(context: TestContext, options: ChaosOptions): Pro
 interface Counts {
   deaths: number;
   resets: number;
+  /** Deaths and resets of those that share by hash. */
+  memberBreaks: number;
   reconnects: number;
   serverKills: number;
 }
 
 async function misfortunes(rig: ForwardRig, prng: Prng, options: ChaosOptions): Promise<Counts> {
-  const counts: Counts = { deaths: 0, resets: 0, reconnects: 0, serverKills: 0 };
+  const counts: Counts = {
+    deaths: 0,
+    resets: 0,
+    memberBreaks: 0,
+    reconnects: 0,
+    serverKills: 0,
+  };
   const { seconds, serverKills, everyMs } = options;
   const endMs = Date.now() + seconds * 1000;
   const killEveryMs = (seconds * 1000) / (serverKills + 1);
@@ -127,12 +134,15 @@ async function misfortunes(rig: ForwardRig, prng: Prng, options: ChaosOptions): 
     const destination = [...rig.destinations.values()][prng.below(rig.destinations.size)]!;
     const dice = prng.below(10);
     const mode = prng.below(2) === 0 ? 'drained' : 'unread';
+    const isMember = HASH.includes(destination.name);
     if (!destination.isUp) destination.start();
     else if (dice < 3) {
       destination.kill(mode);
+      if (isMember) counts.memberBreaks++;
       counts.deaths++;
     } else if (dice < 8 && destination.openCount > 0) {
       destination.breakOne(prng.below(destination.openCount), mode);
+      if (isMember) counts.memberBreaks++;
       counts.resets++;
     } else {
       rig.exporters[prng.below(rig.exporters.length)]!.reconnect();

@@ -32,6 +32,7 @@ import { DESTINATION } from './forward-rig.ts';
 /** Of its journal. */
 export const ENGINE_UUID = new Uint8Array(16).fill(9);
 const SEGMENT_BYTES = 256 * 1024;
+const MEMBERS_CHANGED = 'the members of a load-balancing group have changed';
 
 /** A channel with short times. */
 export function channelOptions(
@@ -128,6 +129,8 @@ export class JournalFeed {
 export class EngineLife {
   readonly lanes: Lanes;
   readonly warnings: string[] = [];
+  /** Names of balanced groups, one for each change of their members. */
+  readonly memberChanges: unknown[] = [];
   readonly #feed: JournalFeed;
   readonly #poller = new Poller({ nowMs: monotonicMs });
 
@@ -147,7 +150,10 @@ export class EngineLife {
         },
         isLoop: () => false,
         random: () => prng.unit(),
-        warn: (text) => this.warnings.push(text),
+        warn: (text, { group }) => {
+          this.warnings.push(text);
+          if (text === MEMBERS_CHANGED) this.memberChanges.push(group);
+        },
       },
       monotonicMs(),
     );
