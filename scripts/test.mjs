@@ -28,6 +28,7 @@ const LONGEST = [
   'test/crash.test.ts',
   'test/nettest.test.ts',
   'test/guard/core-checked.test.ts',
+  'test/guard/core-valgrind.test.ts',
   'test/guard/unwind.test.ts',
   'test/guarded-server.test.ts',
   'test/store-maintenance.test.ts',

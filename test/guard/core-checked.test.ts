@@ -1,14 +1,14 @@
-/** The core's programs under the sanitizers and under valgrind, where these are. */
+/**
+ * The core's programs under the sanitizers, where these are. Under valgrind: core-valgrind.test.ts.
+ */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { CompileOptions } from '../support/compile-c.ts';
 import { PARTS, programOf, REGION_SCENARIOS, run } from '../support/core-programs.ts';
 import { runWhereOffered } from '../support/reporting-program.ts';
 
-const regions = programOf('core-regions');
-const skip = regions === null ? 'no C compiler' : false;
+const skip = programOf('core-regions') === null ? 'no C compiler' : false;
 
 const SANITIZE = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
 
@@ -87,35 +87,4 @@ test('the sanitizers find nothing in steps over all classes', { skip }, (context
     const { status, stderr } = run(program, `${mode} 7 500`);
     assert.equal(status, 0, `${mode}: ${stderr.slice(-2000)}`);
   }
-});
-
-const hasValgrind = spawnSync('valgrind', ['--version']).status === 0;
-const needsValgrind = { skip: skip || (hasValgrind ? false : 'no valgrind') };
-
-const quiet = ['-q', '--error-exitcode=9'];
-
-/** Not the single steps: valgrind's processor knows no trap flag. */
-test('valgrind finds nothing where pages move into an alias and back', needsValgrind, () => {
-  const program = programOf('step')!;
-  for (const words of [['moving', '2'], ['refusing']]) {
-    const parameters = [...quiet, '--fair-sched=yes', program, ...words];
-    const { stderr, status } = spawnSync('valgrind', parameters, {
-      encoding: 'utf8',
-      timeout: 250_000,
-    });
-    assert.equal(status, 0, stderr);
-  }
-});
-
-test('valgrind finds nothing in the regions', needsValgrind, () => {
-  for (const scenario of ['slices', 'overlap', 'labels']) {
-    const parameters = [...quiet, regions!, scenario];
-    const { stdout, stderr, status } = spawnSync('valgrind', parameters, {
-      encoding: 'utf8',
-      timeout: 250_000,
-    });
-    assert.equal(stdout, 'right\n', stderr);
-    assert.equal(status, 0, stderr);
-  }
-  // Not the storm: valgrind runs one thread at a time, and those that wait get most of its time.
 });
