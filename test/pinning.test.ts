@@ -16,7 +16,8 @@ import { ServerProcess, sleepMs } from './support/server-process.ts';
 import { makeMarkedStream } from './support/stored-records.ts';
 
 const skip = addonSkipReason() ?? false;
-const { usable } = topology();
+/** What this process was left, and its children are; its group may allow more. */
+const usable = topology().limits.affinity;
 const first = `${usable[0]!}`;
 const last = `${usable.at(-1)!}`;
 const all = formatCpuList(usable);
