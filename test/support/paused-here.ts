@@ -40,6 +40,7 @@ export async function runGridHere(path: Path, grid: 'sample' | 'full'): Promise<
     cells++;
     pieces += result.pieces;
     refills += result.refills;
+    slow += result.isWhole ? 0 : 1;
   }
   closeThreads();
   assert.equal(openFds(), fds, 'no fd is left');

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Prng } from '../../src/toolkit/base/prng.ts';
 import type { PagePool } from '../../src/toolkit/pages/index.ts';
+import { bytesUnacked } from '../../src/toolkit/sys/index.ts';
 import type { Offer, OpenOffer } from './output-offers.ts';
 import type { BufferBytes, StreamReader } from './output-rig.ts';
 import {
@@ -23,6 +24,11 @@ export interface Cell {
   readonly start: number;
   readonly sendBuffer: BufferBytes;
   readonly receiveBuffer: BufferBytes;
+  /**
+   * The reader begins when nothing has been taken and acknowledged for so long: an acknowledgement
+   * may be on its way. Default: after some laps.
+   */
+  readonly quietMs?: number;
 }
 
 export const CELL_FACTORS = {
@@ -31,7 +37,7 @@ export const CELL_FACTORS = {
   sendBuffer: [4096, 65_536, 'auto'],
   /** The last one is doubled to 8 MiB by the kernel. */
   receiveBuffer: [4096, 'auto', 4 << 20],
-} as const satisfies Record<keyof Cell, readonly unknown[]>;
+} as const satisfies Record<keyof Omit<Cell, 'quietMs'>, readonly unknown[]>;
 
 export interface CellResult extends StreamFindings {
   readonly offer: string;
@@ -52,6 +58,7 @@ export interface PausedConnection {
 
 const LAPS = 6;
 const LAP_MS = 2;
+const LAPS_MS_MAX = 1_000;
 const PORTIONS = 5;
 const PORTION_BYTES_MAX = 512 * 1024;
 /**
@@ -106,11 +113,7 @@ export async function runPaused(
   try {
     const budget = Math.min(poolBytes * 2, MESSAGES_MAX * cell.messageBytes);
     session.pump(budget);
-    for (let lap = 0; lap < LAPS; lap++) {
-      await pause(lap % 2 === 0 ? 0 : LAP_MS);
-      writer.reclaim();
-      session.pump(budget / LAPS);
-    }
+    await runLaps(session, connection.writer, budget / LAPS, cell.quietMs ?? 0);
     const pausedBytes = writer.counts.acceptedBytes;
     for (let portion = 0; portion < PORTIONS; portion++) {
       await readPortion(session, open, 1 + prng.below(PORTION_BYTES_MAX));
@@ -135,6 +138,27 @@ export async function runPaused(
     session.stop();
     open.close();
     if (pool !== null) assert.equal(pool.stats().free, pool.pageCount, 'every page comes back');
+  }
+}
+
+/** Reclaims and writes on while nobody reads, until nothing moves any more. */
+async function runLaps(
+  session: OutputSession,
+  fd: number,
+  lapBytes: number,
+  quietMs: number,
+): Promise<void> {
+  const { writer } = session;
+  const startMs = performance.now();
+  let movedMs = startMs;
+  let [accepted, unacked] = [-1, -1];
+  for (let lap = 0; lap < LAPS || performance.now() < movedMs + quietMs; lap++) {
+    await pause(lap % 2 === 0 ? 0 : LAP_MS);
+    writer.reclaim();
+    session.pump(lapBytes);
+    const isMoving = accepted !== writer.counts.acceptedBytes || unacked !== bytesUnacked(fd);
+    [accepted, unacked] = [writer.counts.acceptedBytes, bytesUnacked(fd)];
+    if (isMoving) movedMs = Math.min(performance.now(), startMs + LAPS_MS_MAX);
   }
 }
 
