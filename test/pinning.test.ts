@@ -3,12 +3,13 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ConfigInput, makeConfig, startServer } from '../src/server/index.ts';
 import { formatCpuList, topology } from '../src/toolkit/cpu/index.ts';
 import { addonSkipReason, schedGetAffinity } from '../src/toolkit/sys/index.ts';
+import { readTask } from '../src/toolkit/sys/tasks.test-data.ts';
 import { ExporterSocket } from './support/exporter-socket.ts';
 import { temporaryFolder } from './support/journal-files.ts';
 import { runCli } from './support/run-cli.ts';
@@ -22,22 +23,11 @@ const first = `${usable[0]!}`;
 const last = `${usable.at(-1)!}`;
 const all = formatCpuList(usable);
 
-/** Null: the thread has ended since it was listed. */
-function statusOf(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return null;
-    throw error;
-  }
-}
-
 /** Allowed CPUs of each thread, by the name that the server gave it; others by their id. */
 function masksOf(pid: number): Map<string, string> {
   const found = new Map<string, string>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
-    const status = statusOf(`/proc/${pid}/task/${tid}/status`);
+    const status = readTask(`/proc/${pid}/task/${tid}/status`);
     if (status === null) continue;
     const name = /^Name:\t(.*)$/m.exec(status)![1]!;
     const list = /^Cpus_allowed_list:\t(.*)$/m.exec(status)![1]!;

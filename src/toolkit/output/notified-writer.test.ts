@@ -7,7 +7,7 @@ import { EBADF, ECONNRESET, EMSGSIZE, ENOBUFS, ENOMEM, EPIPE } from '../sys/errn
 import { closeFd } from '../sys/file.ts';
 import { addonSkipReason, failCall } from '../sys/index.ts';
 import { recv, setLinger } from '../sys/socket.ts';
-import { waitHungUp, waitReadable } from '../sys/wait.test-data.ts';
+import { until, waitHungUp, waitReadable } from '../sys/wait.test-data.ts';
 import {
   connected,
   fillPattern,
@@ -25,7 +25,6 @@ import { closeThreadRing, uringOfThread } from './uring-ring.ts';
 import { UringZerocopyWriter } from './uring-zerocopy-writer.ts';
 
 const TIMEOUT_MS = 120_000;
-const WAIT_MS_MAX = 30_000;
 /** Never copies by itself: what is tested is the way by reference. */
 const BY_REFERENCE: NotifiedOptions = { copiedCallsMax: Number.POSITIVE_INFINITY };
 
@@ -65,14 +64,6 @@ function testEach(
         body(t, Writer, transport),
       );
     }
-  }
-}
-
-/** Until the kernel has done what it does later by itself, a delayed ACK for example. */
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  for (const endMs = performance.now() + WAIT_MS_MAX; !isSo(); ) {
-    assert.ok(performance.now() < endMs, what);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

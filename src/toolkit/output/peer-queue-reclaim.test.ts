@@ -14,6 +14,7 @@ import {
   shutdown,
   socketCreate,
 } from '../sys/socket.ts';
+import { until } from '../sys/wait.test-data.ts';
 import {
   connected,
   ipv6SkipReason,
@@ -45,20 +46,15 @@ function testEach(
   }
 }
 
-/** Waits for acknowledgements, which may be delayed by 40 ms. */
-async function until(isSo: () => boolean): Promise<void> {
-  for (const endMs = performance.now() + WAIT_MS_MAX; !isSo(); ) {
-    assert.ok(performance.now() < endMs, 'acknowledged in time');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+/** Acknowledgements may be delayed by 40 ms. */
+const acknowledged = (isSo: () => boolean): Promise<void> => until(isSo, 'acknowledged in time');
 
 testEach('TCP is safe byte by byte, as the peer reads', ['tcp', 'tcp6'], async (t, transport) => {
   const { fd, peer } = connected(t, transport);
   const policy = new PeerQueueReclaim(fd, READS);
   assert.equal(policy.safeBytes(0), 0);
   assert.equal(send(fd, new Uint8Array(50_000), 0, 50_000), 50_000);
-  await until(() => bytesUnacked(fd) === 0);
+  await acknowledged(() => bytesUnacked(fd) === 0);
   assert.equal(policy.safeBytes(50_000), 0, 'acknowledged, and not read');
   recv(peer, new Uint8Array(9000), 0, 9000, MSG_PEEK);
   assert.equal(policy.safeBytes(50_000), 0, 'only looked at');
@@ -104,7 +100,7 @@ async function heldBack(t: TestContext, transport: Transport, diag: SockDiag) {
     const { fd, peer } = connected(t, transport);
     const policy = new PeerQueueReclaim(fd, { ...READS, diag });
     send(fd, new Uint8Array(50), 0, 50);
-    await until(() => bytesUnacked(fd) === 0);
+    await acknowledged(() => bytesUnacked(fd) === 0);
     readExactly(peer, 50);
     send(fd, new Uint8Array(1000), 0, 1000, MSG_MORE);
     if (bytesUnacked(fd) === 1000) return { fd, policy };
@@ -134,9 +130,9 @@ testEach('paused reader: no page is rewritten under it', EVERY, async (t, transp
     assert.ok(written > 0, 'what the peer has read is written again');
     assert.equal(stream.fill(20), 0, 'nothing comes back while it pauses');
     assert.equal(stream.wrongOfSent(peer), 0);
-    await until(() => bytesUnacked(fd) === 0);
+    await acknowledged(() => bytesUnacked(fd) === 0);
   }
-  await until(() => {
+  await acknowledged(() => {
     writer.reclaim();
     return writer.flightCount === 0;
   });
@@ -157,7 +153,7 @@ testEach('without the queue of the peer the same is corrupt', ['tcp', 'tcp6'], a
   const stream = new PageStream(writer, { pageBytes: 16_384, pageCount: 4 });
   for (let lap = 0; lap < 20; lap += 1) {
     stream.fill();
-    await until(() => bytesUnacked(fd) === 0);
+    await acknowledged(() => bytesUnacked(fd) === 0);
   }
   assert.ok(stream.wrongOfSent(peer) > 0, 'this test sees pages that are rewritten too early');
   stream.close();
@@ -188,7 +184,7 @@ testEach('the end of the stream is no byte of it', ['tcp'], async (t, transport)
   const policy = new PeerQueueReclaim(fd, READS);
   assert.equal(send(fd, new Uint8Array(100), 0, 100), 100);
   shutdown(fd, 'write');
-  await until(() => bytesUnacked(fd) === 0);
+  await acknowledged(() => bytesUnacked(fd) === 0);
   readExactly(peer, 60);
   const safe = policy.safeBytes(100);
   assert.ok(safe === 59 || safe === 60, `${safe}`);
@@ -203,7 +199,7 @@ testEach('a call that fails proves nothing more', ['tcp'], async (t, transport) 
   const { fd, peer } = connected(t, transport);
   const policy = new PeerQueueReclaim(fd, READS);
   send(fd, new Uint8Array(3000), 0, 3000);
-  await until(() => bytesUnacked(fd) === 0);
+  await acknowledged(() => bytesUnacked(fd) === 0);
   let read = 0;
   for (const call of CALLS) {
     const before = policy.safeBytes(3000);
@@ -261,7 +257,7 @@ testEach(
     const policy = new PeerQueueReclaim(fd, READS);
     shutdown(peer, 'write');
     assert.equal(send(fd, new Uint8Array(50_000), 0, 50_000), 50_000);
-    if (transport !== 'unix') await until(() => bytesUnacked(fd) === 0);
+    if (transport !== 'unix') await acknowledged(() => bytesUnacked(fd) === 0);
     shutdown(fd, 'write');
     // The stand-in takes over when our end has arrived: some tries later at the latest.
     for (let tries = 0; tries < 20; tries += 1) {

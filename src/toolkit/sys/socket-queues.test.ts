@@ -52,7 +52,7 @@ import {
   tcpInfo,
   tcpUpperProtocol,
 } from './socket.ts';
-import { acceptComing, waitReadable, waitUnread } from './wait.test-data.ts';
+import { acceptComing, until, waitReadable, waitUnread } from './wait.test-data.ts';
 
 const needsAddon = { skip: addonSkipReason() };
 const LOOPBACK = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1);
@@ -93,15 +93,6 @@ function udpPair(t: TestContext): Pair {
   assert.equal(connect(other, 4, LOOPBACK, 0, localPort(one)), 0);
   closeAfter(t, [one, other]);
   return [one, other];
-}
-
-/** Waits, at most 30 s, for what the kernel does later by itself. */
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  const endMs = Date.now() + 30_000;
-  while (!isSo()) {
-    assert.ok(Date.now() < endMs, what);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 test('sendRanges sends several ranges of one array in their order', needsAddon, (t) => {

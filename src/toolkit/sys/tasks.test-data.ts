@@ -13,7 +13,8 @@ const IS_EXITING = 4;
 /** Behind the name in parentheses. */
 const FLAGS_FIELD = 6;
 
-function read(file: string): string | null {
+/** Text of a task's file in /proc; null: the task has ended since it was listed. */
+export function readTask(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
@@ -32,7 +33,7 @@ function isExiting(stat: string): boolean {
 export function taskNames(): readonly string[] {
   const names: string[] = [];
   for (const task of readdirSync(TASKS)) {
-    const stat = read(`${TASKS}/${task}/stat`);
+    const stat = readTask(`${TASKS}/${task}/stat`);
     if (stat === null || isExiting(stat)) continue;
     names.push(stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')));
   }
@@ -42,7 +43,7 @@ export function taskNames(): readonly string[] {
 /** Until /proc lists none that has ended. */
 export async function untilTasksGone(): Promise<void> {
   const isThere = (task: string): boolean => {
-    const stat = read(`${TASKS}/${task}/stat`);
+    const stat = readTask(`${TASKS}/${task}/stat`);
     return stat !== null && isExiting(stat);
   };
   while (readdirSync(TASKS).some(isThere)) await new Promise((resolve) => setTimeout(resolve, 1));

@@ -70,3 +70,11 @@ export function acceptComing(listener: number, peer = new Uint8Array(PEER_BYTES)
   waitReadable(listener);
   return checked('accept4', accept4(listener, peer));
 }
+
+/** Until the kernel has done what it does later by itself, a delayed ACK for example. */
+export async function until(isSo: () => boolean, what: string): Promise<void> {
+  for (const endMs = performance.now() + WAIT_MS_MAX; !isSo(); ) {
+    assert.ok(performance.now() < endMs, what);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
